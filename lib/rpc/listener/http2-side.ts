@@ -1,0 +1,108 @@
+// The HTTP/2 half of a listener: feeds accepted sockets to Node's HTTP/2 server, finds dead peers by ping, and sends
+// everyone away on drain. It must not listen on a port itself.
+import { createServer } from "node:http2";
+import type { Http2Session, ServerHttp2Session } from "node:http2";
+import { respondText } from "../http-handler.ts";
+import type { HttpHandler, HttpRequest } from "../http-handler.ts";
+import type { ProtocolSide } from "./http1-side.ts";
+import type { ListenerLimits } from "./limits.ts";
+
+// A client may drop all its streams at once, e.g. when its own caller goes: that must not look like a rapid-reset
+// attack (CVE-2023-44487), which runs at many thousands of resets a second.
+const RESET_BURST_FACTOR = 2;
+const RESETS_PER_SECOND = 200;
+
+/** Opens the HTTP/2 half. */
+export function createHttp2Side(handler: HttpHandler, limits: ListenerLimits): ProtocolSide {
+  const sessions = new Map<ServerHttp2Session, { bytesSeen: number }>();
+  const unacknowledged = new WeakSet<Http2Session>();
+  let draining = false;
+
+  const server = createServer(
+    {
+      settings: {
+        maxConcurrentStreams: limits.maxConcurrentStreams,
+        maxHeaderListSize: limits.maxHeaderBytes,
+        enablePush: false,
+      },
+      maxSessionMemory: limits.maxSessionMemoryMb,
+      maxHeaderListPairs: limits.maxHeaderPairs,
+      maxSessionInvalidFrames: 100,
+      maxSessionRejectedStreams: 100,
+      maxSettings: 32,
+      streamResetBurst: limits.maxConcurrentStreams * RESET_BURST_FACTOR,
+      streamResetRate: RESETS_PER_SECOND,
+    },
+    (request, response) => {
+      const { session } = request.stream;
+      if (session !== undefined && unacknowledged.has(session) && headerBytes(request) > limits.maxHeaderBytes) {
+        respondText(response, 431, "the headers are too large");
+        return;
+      }
+      handler(request, response);
+    },
+  );
+
+  server.on("session", (session) => {
+    if (draining) {
+      session.close();
+      return;
+    }
+    sessions.set(session, { bytesSeen: 0 });
+    // The settings above bind the peer only once it has acknowledged them, which its first requests need not wait for.
+    unacknowledged.add(session);
+    const handshake = setTimeout(() => session.destroy(), limits.firstByteTimeoutMs);
+    session.once("localSettings", () => {
+      clearTimeout(handshake);
+      unacknowledged.delete(session);
+    });
+    session.once("close", () => {
+      clearTimeout(handshake);
+      sessions.delete(session);
+    });
+  });
+
+  const pinging = setInterval(() => {
+    for (const [session, state] of sessions) {
+      if (session.destroyed) {
+        continue;
+      }
+      const { bytesRead } = session.socket;
+      if (bytesRead === state.bytesSeen) {
+        ping(session, limits.pingTimeoutMs);
+      }
+      state.bytesSeen = bytesRead;
+    }
+  }, limits.pingIntervalMs);
+  pinging.unref();
+
+  return {
+    accept(socket) {
+      server.emit("connection", socket);
+    },
+    drain() {
+      draining = true;
+      for (const session of sessions.keys()) {
+        session.close();
+      }
+    },
+    close() {
+      clearInterval(pinging);
+    },
+  };
+}
+
+function ping(session: ServerHttp2Session, timeoutMs: number): void {
+  const dead = setTimeout(() => session.destroy(), timeoutMs);
+  dead.unref();
+  const sent = session.ping(() => clearTimeout(dead));
+  if (!sent) {
+    // Too many pings are unanswered already; the timer of the first one decides.
+    clearTimeout(dead);
+  }
+}
+
+// As RFC 9113 section 10.5.1 counts them.
+function headerBytes({ rawHeaders }: HttpRequest): number {
+  return rawHeaders.reduce((bytes, text) => bytes + Buffer.byteLength(text) + 16, 0);
+}
