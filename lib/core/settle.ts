@@ -1,0 +1,122 @@
+// How an attempt's end moves the task: completed, failed, backing off, handed back, canceled.
+
+import { draft, type EndedAttempt, type EventDraft, runningAttempt } from "./event.ts";
+import { backoffMs, mayRetry } from "./retry-policy.ts";
+import { type Failure, fenceOf, stateOf, type TaskView } from "./task.ts";
+import { isTerminal } from "./task-state.ts";
+
+/** What an agent says of the attempt that it holds. */
+export interface SettleCommand {
+  readonly agentId: string;
+  readonly attempt: number;
+  /** The fencing token that the agent holds. */
+  readonly fence: number;
+  readonly startMs: number | undefined;
+  /** The stream sequence of the attempt's last output, 0 for none. */
+  readonly outputSequence: number;
+  readonly operationId: string;
+  readonly outcome: SettleOutcome;
+}
+
+/** How the attempt ended. Completion needs no view of the task and is decided by `completion`. */
+export type SettleOutcome =
+  | { readonly kind: "fail"; readonly failure: Failure }
+  | { readonly kind: "retry_after"; readonly delayMs: number; readonly failure: Failure }
+  | { readonly kind: "snooze"; readonly delayMs: number }
+  | { readonly kind: "hand_back"; readonly started: boolean };
+
+/** The answer to an agent that reports the end of an attempt. */
+export type SettleDecision =
+  | { readonly kind: "write"; readonly event: EventDraft }
+  /** It stands already. */
+  | { readonly kind: "written"; readonly fence: number }
+  | { readonly kind: "lease_lost" };
+
+/** The event of a completed attempt. Whether it counts is decided by the compare-and-set on the agent's fencing token alone. */
+export function completion(command: Omit<SettleCommand, "outcome" | "operationId" | "fence">): EventDraft {
+  return {
+    state: "completed",
+    attempt: command.attempt,
+    nextAttempt: 0,
+    agentId: command.agentId,
+    attemptStartMs: command.startMs,
+    nextAttemptMs: undefined,
+    failure: undefined,
+    cancelReason: "",
+    ended: { attempt: command.attempt, agentId: command.agentId, outputSequence: command.outputSequence },
+    dispatchSequence: 0,
+  };
+}
+
+/** Decides what the end of an attempt does. */
+export function decideSettle(view: TaskView, command: SettleCommand, nowMs: number, random: number): SettleDecision {
+  const { last, dispatch } = view;
+  if (last?.operationId === command.operationId) return { kind: "written", fence: last.sequence };
+  if (fenceOf(view) !== command.fence || !holds(view, command)) return { kind: "lease_lost" };
+  const ended = { attempt: command.attempt, agentId: command.agentId, outputSequence: command.outputSequence };
+  const ran = { attempt: command.attempt, agentId: command.agentId, attemptStartMs: command.startMs, ended };
+  const { outcome } = command;
+  switch (outcome.kind) {
+    case "fail":
+      return { kind: "write", event: { ...retryOrFail(view, outcome.failure, ended, undefined, nowMs, random), ...ran } };
+    case "retry_after":
+      return { kind: "write", event: { ...retryOrFail(view, outcome.failure, ended, outcome.delayMs, nowMs, random), ...ran } };
+    case "snooze": {
+      const event = draft(view, "backing_off", {
+        ...ran,
+        nextAttempt: command.attempt,
+        nextAttemptMs: nowMs + outcome.delayMs,
+      });
+      return { kind: "write", event };
+    }
+    case "hand_back": {
+      // An attempt that never started leaves no trace of itself but the number that is free again.
+      const event = outcome.started
+        ? draft(view, "submitted", { ...ran, nextAttempt: command.attempt })
+        : draft(view, "submitted", { nextAttempt: dispatch.attempt });
+      return { kind: "write", event };
+    }
+  }
+}
+
+/** Whether the token that matches can be this agent's: the running attempt's owner, or the holder of an unseen first delivery. */
+function holds(view: TaskView, command: SettleCommand): boolean {
+  const { last, dispatch } = view;
+  if (isTerminal(stateOf(view))) return false;
+  if (last === undefined || last.sequence < dispatch.sequence) return command.attempt === dispatch.attempt;
+  return last.state === "working" && last.agentId === command.agentId && last.attempt === command.attempt;
+}
+
+/** The event after a failed attempt: another attempt after a wait, or the end. */
+export function retryOrFail(
+  view: TaskView,
+  failure: Failure,
+  ended: EndedAttempt,
+  delayMs: number | undefined,
+  nowMs: number,
+  random: number,
+): EventDraft {
+  if (!mayRetry(view.policy, ended.attempt, failure.retryable, failure.reason)) {
+    return draft(view, "failed", { failure, ended });
+  }
+  return draft(view, "backing_off", {
+    nextAttempt: ended.attempt + 1,
+    nextAttemptMs: nowMs + (delayMs ?? backoffMs(view.policy, ended.attempt, random)),
+    failure,
+    ended,
+  });
+}
+
+/** The answer to a cancellation. */
+export type CancelDecision =
+  | { readonly kind: "write"; readonly event: EventDraft }
+  | { readonly kind: "canceled" }
+  | { readonly kind: "not_cancelable" };
+
+/** Decides what a cancellation does. */
+export function decideCancel(view: TaskView, reason: string): CancelDecision {
+  const state = stateOf(view);
+  if (state === "canceled") return { kind: "canceled" };
+  if (isTerminal(state)) return { kind: "not_cancelable" };
+  return { kind: "write", event: draft(view, "canceled", { cancelReason: reason, ended: runningAttempt(view) }) };
+}

@@ -1,0 +1,76 @@
+// The connection to NATS: how it is opened, how long it tries, and which servers will do.
+
+import type { ConnectionOptions, NatsConnection } from "@nats-io/nats-core";
+import { connect } from "@nats-io/transport-node";
+
+export type { NatsConnection } from "@nats-io/nats-core";
+
+/** The oldest server that has what the mesh needs: schedules that can be replaced, atomic batches, delete markers. */
+export const MINIMUM_SERVER_VERSION = "2.14.0";
+
+/** How to reach NATS. */
+export interface NatsOptions {
+  /** Server URLs, comma-separated or as a list, e.g. `nats://127.0.0.1:4222`. */
+  readonly servers: string | readonly string[];
+  /** How the connection is called in the server's monitoring. */
+  readonly name: string;
+  /** How long to try at first, in milliseconds. Default 10,000. Once connected, it reconnects for ever. */
+  readonly connectTimeoutMs?: number;
+  /** The prefix of all inboxes. Default `_INBOX`. */
+  readonly inboxPrefix?: string;
+}
+
+/** NATS could not be reached, or it is too old. The message is one line for the operator. */
+export class NatsUnavailableError extends Error {
+  override readonly name = "NatsUnavailableError";
+  /** Why: no answer, or an answer from a server that will not do. */
+  readonly code: "NATS_UNREACHABLE" | "NATS_TOO_OLD" | "NATS_NO_JETSTREAM";
+
+  constructor(code: NatsUnavailableError["code"], message: string, cause?: unknown) {
+    super(message, { cause });
+    this.code = code;
+  }
+}
+
+/** Opens a connection that survives restarts of the server. Throws NatsUnavailableError. */
+export async function openNats(options: NatsOptions): Promise<NatsConnection> {
+  const servers = typeof options.servers === "string" ? options.servers.split(",") : [...options.servers];
+  const timeoutMs = options.connectTimeoutMs ?? 10_000;
+  const settings: ConnectionOptions = {
+    servers,
+    name: options.name,
+    timeout: timeoutMs,
+    // A dead peer is noticed within three pings; the default of two minutes would hold every task for that long.
+    pingInterval: 10_000,
+    maxPingOut: 2,
+    maxReconnectAttempts: -1,
+    reconnectTimeWait: 250,
+    reconnectJitter: 250,
+    ignoreAuthErrorAbort: true,
+    ...(options.inboxPrefix === undefined ? {} : { inboxPrefix: options.inboxPrefix }),
+  };
+  const connection = await connect(settings).catch((cause: unknown) => {
+    throw new NatsUnavailableError("NATS_UNREACHABLE", `no NATS server answers at ${servers.join(", ")}`, cause);
+  });
+  const { version = "0.0.0", jetstream } = connection.info ?? {};
+  if (!isAtLeast(version, MINIMUM_SERVER_VERSION)) {
+    await connection.close();
+    const message = `nats-server ${version} at ${servers.join(", ")} is too old: ${MINIMUM_SERVER_VERSION} or newer is needed`;
+    throw new NatsUnavailableError("NATS_TOO_OLD", message);
+  }
+  if (jetstream !== true) {
+    await connection.close();
+    const message = `JetStream is off on the NATS server at ${servers.join(", ")}: start it with -js`;
+    throw new NatsUnavailableError("NATS_NO_JETSTREAM", message);
+  }
+  return connection;
+}
+
+function isAtLeast(version: string, minimum: string): boolean {
+  const [a, b] = [version, minimum].map((text) => text.split(/[.-]/).slice(0, 3).map(Number));
+  for (let i = 0; i < 3; i += 1) {
+    const difference = (a?.[i] ?? 0) - (b?.[i] ?? 0);
+    if (difference !== 0) return difference > 0;
+  }
+  return true;
+}

@@ -1,0 +1,127 @@
+// Reading stored messages without a consumer: JetStream's direct gets, many answers to one request, over one shared inbox.
+
+import { createInbox, type Msg, type NatsConnection, type Subscription } from "@nats-io/nats-core";
+import { SEQUENCE, SUBJECT, TIME_STAMP, TRACEPARENT, TRACESTATE } from "../wire/headers.ts";
+
+/** A message as it stands in a stream. */
+export interface StoredMessage {
+  readonly subject: string;
+  readonly sequence: number;
+  /** When it was stored, in milliseconds since 1970. */
+  readonly storeMs: number;
+  readonly body: Uint8Array;
+  readonly traceparent: string;
+  readonly tracestate: string;
+}
+
+/** What to read. */
+export type DirectQuery =
+  /** The last message of every subject that a filter matches. At most 1,024 subjects. */
+  | { readonly multi_last: readonly string[] }
+  /** Up to `batch` messages from a sequence on whose subject matches. */
+  | { readonly seq: number; readonly next_by_subj: string; readonly batch: number; readonly max_bytes?: number }
+  /** The last message of a subject. */
+  | { readonly last_by_subj: string }
+  /** One message. */
+  | { readonly seq: number };
+
+/** NATS did not answer a read. */
+export class ReadUnavailableError extends Error {
+  override readonly name = "ReadUnavailableError";
+}
+
+/** How long to wait between the answers to one request. */
+const READ_TIMEOUT_MS = 5_000;
+
+interface Pending {
+  readonly found: StoredMessage[];
+  readonly many: boolean;
+  readonly resolve: (found: StoredMessage[]) => void;
+  readonly reject: (error: unknown) => void;
+  timer: NodeJS.Timeout;
+}
+
+/** Reads from streams over one connection. */
+export class DirectReader implements Disposable {
+  readonly #connection: NatsConnection;
+  readonly #prefix: string;
+  readonly #subscription: Subscription;
+  readonly #pending = new Map<string, Pending>();
+  #next = 0;
+
+  constructor(connection: NatsConnection) {
+    this.#connection = connection;
+    this.#prefix = createInbox();
+    this.#subscription = connection.subscribe(`${this.#prefix}.*`, {
+      callback: (error, message) => {
+        if (error === null) this.#answer(message);
+      },
+    });
+  }
+
+  /** Reads from a stream; an empty list if nothing matches. Throws ReadUnavailableError. */
+  read(stream: string, query: DirectQuery): Promise<StoredMessage[]> {
+    this.#next += 1;
+    const token = this.#next.toString(36);
+    const { promise, resolve, reject } = Promise.withResolvers<StoredMessage[]>();
+    const timer = setTimeout(() => {
+      this.#fail(token, new ReadUnavailableError(`no answer to a read of ${stream} within ${READ_TIMEOUT_MS} ms`));
+    }, READ_TIMEOUT_MS);
+    const many = "multi_last" in query || "next_by_subj" in query;
+    this.#pending.set(token, { found: [], many, resolve, reject, timer });
+    try {
+      const reply = `${this.#prefix}.${token}`;
+      this.#connection.publish(`$JS.API.DIRECT.GET.${stream}`, JSON.stringify(query), { reply });
+    } catch (cause) {
+      this.#fail(token, new ReadUnavailableError("not connected to NATS", { cause }));
+    }
+    return promise;
+  }
+
+  [Symbol.dispose](): void {
+    this.#subscription.unsubscribe();
+    for (const token of this.#pending.keys()) this.#fail(token, new ReadUnavailableError("the reader was closed"));
+  }
+
+  #answer(message: Msg): void {
+    const token = message.subject.slice(this.#prefix.length + 1);
+    const pending = this.#pending.get(token);
+    if (pending === undefined) return;
+    const code = message.headers?.code ?? 0;
+    if (code === 204 || code === 404) return this.#finish(token, pending);
+    if (code !== 0) {
+      this.#fail(token, new ReadUnavailableError(`a read was answered ${code} ${message.headers?.description ?? ""}`));
+      return;
+    }
+    pending.found.push(storedMessage(message));
+    if (pending.many) pending.timer.refresh();
+    else this.#finish(token, pending);
+  }
+
+  #finish(token: string, pending: Pending): void {
+    this.#pending.delete(token);
+    clearTimeout(pending.timer);
+    pending.resolve(pending.found);
+  }
+
+  #fail(token: string, error: Error): void {
+    const pending = this.#pending.get(token);
+    if (pending === undefined) return;
+    this.#pending.delete(token);
+    clearTimeout(pending.timer);
+    pending.reject(error);
+  }
+}
+
+/** Reads a message that the broker sent as an answer to a direct get, or republished. */
+export function storedMessage(message: Msg): StoredMessage {
+  const header = message.headers;
+  return {
+    subject: header?.get(SUBJECT) || message.subject,
+    sequence: Number(header?.get(SEQUENCE) ?? 0),
+    storeMs: Date.parse(header?.get(TIME_STAMP) ?? ""),
+    body: message.data,
+    traceparent: header?.get(TRACEPARENT) ?? "",
+    tracestate: header?.get(TRACESTATE) ?? "",
+  };
+}

@@ -1,0 +1,221 @@
+// The log of tasks: reading what it says of one task, and writing to it by compare-and-set.
+//
+// An answer that got lost is resolved by reading what stands in the log and comparing operation ids or digests, never by guessing.
+
+import type { JetStreamManager } from "@nats-io/jetstream";
+import type { NatsConnection } from "@nats-io/nats-core";
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import type { Dispatch, DispatchSchema } from "../../gen/mycel/v1/task_log_pb.ts";
+import type { EventDraft } from "../core/event.ts";
+import { MeshError } from "../core/mesh-error.ts";
+import { WITHDRAWN_QUEUE } from "../core/names.ts";
+import { decodeDispatch, decodeEvent, encodeDispatch, encodeEvent, type EventContext, type TaskRecord } from "../wire/task-codec.ts";
+import {
+  dispatchFilter,
+  dispatchSubject,
+  eventSubject,
+  outputFilter,
+  OUTPUT_STREAM,
+  parseTaskSubject,
+  taskFilter,
+  TASKS_STREAM,
+  timerFilters,
+  TIMERS_STREAM,
+} from "../wire/subjects.ts";
+import { type DirectReader, ReadUnavailableError, type StoredMessage } from "./direct-reader.ts";
+import type { StreamMessage, StreamPublisher } from "./stream-publisher.ts";
+
+/** W3C trace context, as it stands in headers. Empty texts mean none. */
+export interface TraceHeaders {
+  readonly traceparent: string;
+  readonly tracestate: string;
+}
+
+/** A dispatch to be written. */
+export interface DispatchDraft {
+  readonly tenant: string;
+  readonly taskId: string;
+  readonly queue: string;
+  readonly priority: number;
+  readonly body: MessageInitShape<typeof DispatchSchema>;
+  readonly trace: TraceHeaders;
+}
+
+/** What became of a write. */
+export type WriteOutcome =
+  | { readonly kind: "stored"; readonly sequence: number }
+  /** Somebody else moved the task first, or it exists already. */
+  | { readonly kind: "conflict" };
+
+/** How long callers should wait when the broker does not answer, in milliseconds. */
+const BROKER_RETRY_MS = 1_000;
+
+/** Reads and writes tasks. Every method throws MeshError BROKER_UNAVAILABLE when the broker does not answer. */
+export class TaskLog {
+  readonly #connection: NatsConnection;
+  readonly #manager: JetStreamManager;
+  readonly #publisher: StreamPublisher;
+  readonly #reader: DirectReader;
+
+  constructor(parts: {
+    readonly connection: NatsConnection;
+    readonly manager: JetStreamManager;
+    readonly publisher: StreamPublisher;
+    readonly reader: DirectReader;
+  }) {
+    this.#connection = parts.connection;
+    this.#manager = parts.manager;
+    this.#publisher = parts.publisher;
+    this.#reader = parts.reader;
+  }
+
+  /** What the log says of a task; undefined if there is none. */
+  async read(tenant: string, taskId: string): Promise<TaskRecord | undefined> {
+    const filter = taskFilter(tenant, taskId);
+    const found = await this.#read({ multi_last: [filter] });
+    // A replica that answers direct gets may lag behind; the leader has the last word on what does not exist.
+    if (found.length === 0 && !(await this.#leaderHas(filter))) return undefined;
+    return recordOf(tenant, taskId, found.length === 0 ? await this.#read({ multi_last: [filter] }) : found);
+  }
+
+  /** Writes a dispatch if the task's last dispatch has this sequence; 0 for a submission. */
+  async dispatch(dispatch: DispatchDraft, expected: number): Promise<WriteOutcome> {
+    const outcome = await this.#publisher.publish(dispatchMessage(dispatch, expected));
+    if (outcome.kind === "unknown") return this.#resolveDispatch(dispatch, expected, outcome.cause);
+    return settled(outcome);
+  }
+
+  /** Writes up to 1,000 submissions, all or none. A conflict means that at least one of them exists. */
+  async dispatchBatch(dispatches: readonly DispatchDraft[]): Promise<WriteOutcome> {
+    const outcome = await this.#publisher.publishBatch(dispatches.map((dispatch) => dispatchMessage(dispatch, 0)));
+    // Whether a batch whose answer got lost stands is seen by any of its submissions: the caller reads them as after a conflict.
+    if (outcome.kind === "unknown") {
+      await this.#connection.flush().catch(() => undefined);
+      return { kind: "conflict" };
+    }
+    return settled(outcome);
+  }
+
+  /** Writes an event if the task's last event has this sequence; 0 for none. Writing the same operation again is recognised. */
+  async append(
+    task: { readonly tenant: string; readonly taskId: string },
+    draft: EventDraft,
+    context: EventContext,
+    expected: number,
+    trace?: TraceHeaders,
+  ): Promise<WriteOutcome> {
+    const subject = eventSubject(task.tenant, task.taskId);
+    const outcome = await this.#publisher.publish({
+      subject,
+      body: encodeEvent(draft, context),
+      expected,
+      ...(trace === undefined ? {} : { headers: { ...trace } }),
+    });
+    if (outcome.kind === "stored") return outcome;
+    if (outcome.kind === "full") throw storageFull();
+    const [last] = await this.#read({ last_by_subj: subject });
+    if (last !== undefined && decodeEvent(last.body).operationId === context.operationId) {
+      return { kind: "stored", sequence: last.sequence };
+    }
+    if (outcome.kind === "conflict") return outcome;
+    throw brokerUnavailable(outcome.cause);
+  }
+
+  /**
+   * Takes the work item of an ended task out of its queue, so that no handler starts for it. The definition is kept under a system
+   * queue. Best effort: if it fails half-way, an agent that gets the item is told that the task has ended.
+   */
+  async withdraw(record: TaskRecord): Promise<void> {
+    const { tenant, taskId, dispatch, trace } = record;
+    if (dispatch.queue === WITHDRAWN_QUEUE) return;
+    const copy = { tenant, taskId, queue: WITHDRAWN_QUEUE, priority: dispatch.priority, body: dispatch.message, trace };
+    const outcome = await this.#publisher.publish(dispatchMessage(copy, dispatch.sequence));
+    if (outcome.kind === "stored") await this.#manager.streams.deleteMessage(TASKS_STREAM, dispatch.sequence, false);
+  }
+
+  /** Removes everything about a task. */
+  async purge(tenant: string, taskId: string): Promise<void> {
+    // Outputs and timers first: while the task itself stands, a purge that was cut off is done again.
+    await this.#manager.streams.purge(OUTPUT_STREAM, { filter: outputFilter(tenant, taskId) });
+    for (const filter of timerFilters(tenant, taskId)) await this.#manager.streams.purge(TIMERS_STREAM, { filter });
+    await this.#manager.streams.purge(TASKS_STREAM, { filter: taskFilter(tenant, taskId) });
+  }
+
+  async #resolveDispatch(dispatch: DispatchDraft, expected: number, cause: unknown): Promise<WriteOutcome> {
+    const record = await this.read(dispatch.tenant, dispatch.taskId);
+    if (record === undefined || record.dispatch.sequence <= expected) throw brokerUnavailable(cause);
+    const same = sameDispatch(record.dispatch.message, decodeDispatch(encodeDispatch(dispatch.body)));
+    return same ? { kind: "stored", sequence: record.dispatch.sequence } : { kind: "conflict" };
+  }
+
+  async #read(query: Parameters<DirectReader["read"]>[1]): Promise<StoredMessage[]> {
+    try {
+      return await this.#reader.read(TASKS_STREAM, query);
+    } catch (error) {
+      throw error instanceof ReadUnavailableError ? brokerUnavailable(error) : error;
+    }
+  }
+
+  async #leaderHas(filter: string): Promise<boolean> {
+    try {
+      return (await this.#manager.streams.getMessage(TASKS_STREAM, { last_by_subj: filter })) !== null;
+    } catch (error) {
+      if (error instanceof Error && "code" in error && error.code === 10037) return false;
+      throw brokerUnavailable(error);
+    }
+  }
+}
+
+/** Puts together what stands in the log about a task, from the last message of each of its subjects. */
+export function recordOf(tenant: string, taskId: string, messages: readonly StoredMessage[]): TaskRecord | undefined {
+  let newest: { readonly stored: StoredMessage; readonly queue: string; readonly priority: number } | undefined;
+  let event: TaskRecord["event"];
+  for (const stored of messages) {
+    const subject = parseTaskSubject(stored.subject);
+    if (subject?.kind === "event") event = { message: decodeEvent(stored.body), sequence: stored.sequence };
+    else if (subject?.kind === "dispatch" && stored.sequence > (newest?.stored.sequence ?? 0)) {
+      newest = { stored, queue: subject.queue, priority: subject.priority };
+    }
+  }
+  if (newest === undefined) return undefined;
+  const { stored, queue, priority } = newest;
+  return {
+    tenant,
+    taskId,
+    dispatch: { message: decodeDispatch(stored.body), sequence: stored.sequence, queue, priority },
+    event,
+    trace: { traceparent: stored.traceparent, tracestate: stored.tracestate },
+  };
+}
+
+function dispatchMessage(dispatch: DispatchDraft, expected: number): StreamMessage {
+  const { tenant, taskId, queue, priority, trace } = dispatch;
+  return {
+    subject: dispatchSubject(tenant, taskId, queue, priority),
+    body: encodeDispatch(dispatch.body),
+    expected,
+    filter: dispatchFilter(tenant, taskId),
+    headers: { ...trace },
+  };
+}
+
+/** Whether what stands is what was to be written: the same submission, or the same attempt of the same chain. */
+function sameDispatch(standing: Dispatch, written: Dispatch): boolean {
+  const digests = Buffer.compare(standing.requestDigest, written.requestDigest) === 0;
+  const times = standing.task?.createTime?.seconds === written.task?.createTime?.seconds;
+  return digests && times && standing.attempt === written.attempt && standing.fence === written.fence;
+}
+
+function settled(outcome: { readonly kind: "stored"; readonly sequence: number } | { readonly kind: "conflict" | "full" }): WriteOutcome {
+  if (outcome.kind === "full") throw storageFull();
+  return outcome.kind === "stored" ? outcome : { kind: "conflict" };
+}
+
+/** The error for a broker that does not answer. */
+export function brokerUnavailable(cause: unknown): MeshError {
+  return new MeshError("BROKER_UNAVAILABLE", "the log can't be reached now", { retryDelayMs: BROKER_RETRY_MS, cause });
+}
+
+function storageFull(): MeshError {
+  return new MeshError("STORAGE_FULL", "the log is full", { retryDelayMs: 10_000 });
+}

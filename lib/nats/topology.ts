@@ -1,0 +1,118 @@
+// The streams and buckets of the mesh as data, and how they are brought about and kept.
+
+import { jetstreamManager, type JetStreamManager, type StreamConfig } from "@nats-io/jetstream";
+import type { NatsConnection } from "@nats-io/nats-core";
+import { Kvm } from "@nats-io/kv";
+import { Objm } from "@nats-io/obj";
+import {
+  AGENTS_BUCKET,
+  BLOBS_BUCKET,
+  EVENT_REPUBLISH,
+  OUTPUT_REPUBLISH,
+  OUTPUT_STREAM,
+  OUTPUT_SUBJECTS,
+  ROLES_BUCKET,
+  TASKS_STREAM,
+  TASKS_SUBJECTS,
+  TIMERS_CONSUMER,
+  TIMERS_FIRED,
+  TIMERS_STREAM,
+  TIMERS_SUBJECTS,
+} from "../wire/subjects.ts";
+
+/** What an operator can choose about storage. */
+export interface TopologyOptions {
+  /** How many servers keep each message: 1, 3 or 5. */
+  readonly replicas: number;
+  /** How long the log is kept, in milliseconds. Must exceed the longest wait. */
+  readonly retentionMs: number;
+  /** The most bytes that each of the task and output streams may take; -1 for no limit but the server's. */
+  readonly maxBytes: number;
+  /** How long an agent stays registered without a heartbeat, in milliseconds. From 2,000. */
+  readonly agentTtlMs: number;
+}
+
+const NANOS_PER_MS = 1_000_000;
+
+/** Room for queues at four priorities each; a stream takes 1,000 consumers unless told otherwise. */
+const MAX_CONSUMERS = 100_000;
+
+/** The streams, as JetStream is asked for them. */
+export function streamConfigs(options: TopologyOptions): readonly (Partial<StreamConfig> & { name: string })[] {
+  const common = {
+    retention: "limits",
+    storage: "file",
+    num_replicas: options.replicas,
+    max_age: options.retentionMs * NANOS_PER_MS,
+    max_consumers: MAX_CONSUMERS,
+    allow_direct: true,
+  } as const;
+  return [
+    {
+      ...common,
+      name: TASKS_STREAM,
+      subjects: [TASKS_SUBJECTS],
+      discard: "new",
+      max_bytes: options.maxBytes,
+      allow_atomic: true,
+      // Compare-and-set recognises repetitions for as long as the log is kept; the window would only cost memory.
+      duplicate_window: 1_000 * NANOS_PER_MS,
+      republish: EVENT_REPUBLISH,
+    },
+    {
+      ...common,
+      name: OUTPUT_STREAM,
+      subjects: [OUTPUT_SUBJECTS],
+      discard: "new",
+      max_bytes: options.maxBytes,
+      republish: OUTPUT_REPUBLISH,
+    },
+    {
+      ...common,
+      name: TIMERS_STREAM,
+      subjects: [TIMERS_SUBJECTS],
+      // The server refuses schedules together with `discard: new`; without a byte limit nothing is ever discarded.
+      discard: "old",
+      max_bytes: -1,
+      allow_msg_schedules: true,
+    },
+  ];
+}
+
+/** Makes sure that all streams, buckets and system consumers exist with these settings. Safe to call from every coordinator. */
+export async function ensureTopology(connection: NatsConnection, options: TopologyOptions): Promise<JetStreamManager> {
+  const manager = await jetstreamManager(connection);
+  for (const config of streamConfigs(options)) await ensureStream(manager, config);
+  await manager.consumers.add(TIMERS_STREAM, {
+    durable_name: TIMERS_CONSUMER,
+    ack_policy: "explicit",
+    filter_subject: TIMERS_FIRED,
+    ack_wait: 30_000 * NANOS_PER_MS,
+    max_ack_pending: 10_000,
+    max_waiting: 1_000,
+  });
+  const kv = new Kvm(connection);
+  const bucket = { replicas: options.replicas, history: 1, storage: "file" } as const;
+  await kv.create(AGENTS_BUCKET, { ...bucket, ttl: options.agentTtlMs, markerTTL: options.agentTtlMs });
+  await kv.create(ROLES_BUCKET, { ...bucket, ttl: 10_000, markerTTL: 10_000 });
+  await new Objm(connection).create(BLOBS_BUCKET, {
+    replicas: options.replicas,
+    storage: "file",
+    ttl: options.retentionMs * NANOS_PER_MS,
+  });
+  return manager;
+}
+
+async function ensureStream(manager: JetStreamManager, config: Partial<StreamConfig> & { name: string }): Promise<void> {
+  try {
+    await manager.streams.add(config);
+  } catch (error) {
+    // It exists with other settings: an operator changed an option, or this version wants something new.
+    if (!isInUse(error)) throw error;
+    await manager.streams.update(config.name, config);
+  }
+}
+
+function isInUse(error: unknown): boolean {
+  return error instanceof Error && "code" in error && (error.code === 10058 || error.code === 10065);
+}

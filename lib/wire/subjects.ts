@@ -1,0 +1,182 @@
+// Every NATS subject, stream, bucket and consumer name: built and parsed here and nowhere else.
+
+/** The stream of dispatches and state events. Written by coordinators only. */
+export const TASKS_STREAM = "MYCEL_TASKS";
+/** The stream of streamed partial results. Written by agents, each under its own id, and fenced by coordinators. */
+export const OUTPUT_STREAM = "MYCEL_OUTPUT";
+/** The stream of schedules and fired timers. Written by coordinators only. */
+export const TIMERS_STREAM = "MYCEL_TIMERS";
+/** The key-value bucket of registered agents. */
+export const AGENTS_BUCKET = "MYCEL_AGENTS";
+/** The key-value bucket in which coordinators take on roles. */
+export const ROLES_BUCKET = "MYCEL_ROLES";
+/** The object-store bucket of blobs. */
+export const BLOBS_BUCKET = "MYCEL_BLOBS";
+
+/** What the tasks stream stores. */
+export const TASKS_SUBJECTS = "task.>";
+/** What the output stream stores. */
+export const OUTPUT_SUBJECTS = "out.>";
+/** What the timers stream stores. */
+export const TIMERS_SUBJECTS = "timer.>";
+
+/** Where stored state events are republished for readers: source and destination of the stream's republish setting. */
+export const EVENT_REPUBLISH: { readonly src: string; readonly dest: string } = {
+  src: "task.*.*.e",
+  dest: "live.{{wildcard(1)}}.{{wildcard(2)}}.e",
+};
+/** Where stored outputs are republished for readers. */
+export const OUTPUT_REPUBLISH: { readonly src: string; readonly dest: string } = {
+  src: "out.*.*.*.*",
+  dest: "live.{{wildcard(1)}}.{{wildcard(2)}}.o.{{wildcard(3)}}.{{wildcard(4)}}",
+};
+
+/** A dispatch of a task: the work item. */
+export function dispatchSubject(tenant: string, taskId: string, queue: string, priority: number): string {
+  return `task.${tenant}.${taskId}.q.${queue}.${priority}`;
+}
+
+/** All dispatches of a task. Every writer must use this very string as its compare-and-set filter. */
+export function dispatchFilter(tenant: string, taskId: string): string {
+  return `task.${tenant}.${taskId}.q.>`;
+}
+
+/** The state chain of a task. */
+export function eventSubject(tenant: string, taskId: string): string {
+  return `task.${tenant}.${taskId}.e`;
+}
+
+/** Everything in the tasks stream about a task. */
+export function taskFilter(tenant: string, taskId: string): string {
+  return `task.${tenant}.${taskId}.>`;
+}
+
+/** What a queue's consumer at a priority delivers. */
+export function laneFilter(tenant: string, queue: string, priority: number): string {
+  return `task.${tenant}.*.q.${queue}.${priority}`;
+}
+
+/** The durable consumer of a queue at a priority. */
+export function laneConsumer(tenant: string, queue: string, priority: number): string {
+  return `q-${tenant}-${queue}-${priority}`;
+}
+
+/** The outputs of one attempt. */
+export function outputSubject(tenant: string, taskId: string, agentId: string, attempt: number): string {
+  return `out.${tenant}.${taskId}.${agentId}.${attempt}`;
+}
+
+/** All outputs of a task. */
+export function outputFilter(tenant: string, taskId: string): string {
+  return `out.${tenant}.${taskId}.>`;
+}
+
+/** Where readers hear of everything that is stored about a task. */
+export function liveFilter(tenant: string, taskId: string): string {
+  return `live.${tenant}.${taskId}.>`;
+}
+
+/** The schedule of a timer. One schedule a subject: setting it again replaces it. */
+export function timerSubject(tenant: string, taskId: string, kind: string): string {
+  return `timer.set.${tenant}.${taskId}.${kind}`;
+}
+
+/** Where a timer arrives when it is due. */
+export function timerFiredSubject(tenant: string, taskId: string, kind: string): string {
+  return `timer.fired.${tenant}.${taskId}.${kind}`;
+}
+
+/** Every timer that is due. */
+export const TIMERS_FIRED = "timer.fired.>";
+/** The durable consumer that coordinators share for timers that are due. */
+export const TIMERS_CONSUMER = "timers";
+/** The timers of a task, set and fired. */
+export function timerFilters(tenant: string, taskId: string): readonly [string, string] {
+  return [`timer.set.${tenant}.${taskId}.>`, `timer.fired.${tenant}.${taskId}.>`];
+}
+
+/** What an agent may ask of the coordinators. */
+export type AgentVerb = "report" | "heartbeat";
+
+/** Where an agent sends a request. */
+export function agentSubject(tenant: string, agentId: string, verb: AgentVerb): string {
+  return `mycel.agent.${tenant}.${agentId}.${verb}`;
+}
+
+/** Where coordinators listen for a verb of all agents. */
+export function agentVerbFilter(verb: AgentVerb): string {
+  return `mycel.agent.*.*.${verb}`;
+}
+
+/** Where an agent gets its signals. */
+export function signalSubject(tenant: string, agentId: string): string {
+  return `mycel.signal.${tenant}.${agentId}`;
+}
+
+/** The prefix of an agent's inboxes. */
+export function inboxPrefix(tenant: string, agentId: string): string {
+  return `_INBOX_${tenant}_${agentId}`;
+}
+
+/** Where coordinators ask the index. */
+export function indexSubject(verb: string): string {
+  return `mycel.index.${verb}`;
+}
+
+/** The queue group in which coordinators share requests. */
+export const COORDINATORS_GROUP = "coordinators";
+
+/** What the subject of a stored message in the tasks stream says. */
+export type TaskSubject =
+  | { readonly kind: "dispatch"; readonly tenant: string; readonly taskId: string; readonly queue: string; readonly priority: number }
+  | { readonly kind: "event"; readonly tenant: string; readonly taskId: string };
+
+/** Reads a subject of the tasks stream; undefined if it is none. */
+export function parseTaskSubject(subject: string): TaskSubject | undefined {
+  const [root, tenant, taskId, mark, queue, priority, ...rest] = subject.split(".");
+  if (root !== "task" || tenant === undefined || taskId === undefined) return undefined;
+  if (mark === "e" && queue === undefined) return { kind: "event", tenant, taskId };
+  if (mark !== "q" || queue === undefined || priority === undefined || rest.length > 0) return undefined;
+  return { kind: "dispatch", tenant, taskId, queue, priority: Number(priority) };
+}
+
+/** Reads a subject of the output stream, or its republished form; undefined if it is none. */
+export function parseOutputSubject(
+  subject: string,
+): { readonly tenant: string; readonly taskId: string; readonly agentId: string; readonly attempt: number } | undefined {
+  const tokens = subject.split(".");
+  const at = tokens[0] === "out" && tokens.length === 5 ? 3 : tokens[0] === "live" && tokens[3] === "o" && tokens.length === 6 ? 4 : 0;
+  const [tenant, taskId, agentId, attempt] = [tokens[1], tokens[2], tokens[at], tokens[at + 1]];
+  if (at === 0 || tenant === undefined || taskId === undefined || agentId === undefined || attempt === undefined) return undefined;
+  return { tenant, taskId, agentId, attempt: Number(attempt) };
+}
+
+/** Reads the subject of an agent's request; undefined if it is none. */
+export function parseAgentSubject(
+  subject: string,
+): { readonly tenant: string; readonly agentId: string; readonly verb: string } | undefined {
+  const [mycel, agent, tenant, agentId, verb, ...rest] = subject.split(".");
+  if (mycel !== "mycel" || agent !== "agent" || tenant === undefined || agentId === undefined || verb === undefined) return undefined;
+  return rest.length > 0 ? undefined : { tenant, agentId, verb };
+}
+
+/** What the reply subject of a delivery says. */
+export interface DeliverySubject {
+  readonly stream: string;
+  readonly consumer: string;
+  /** How often the message has been delivered, from 1. */
+  readonly deliveries: number;
+  /** The stream sequence of the message. */
+  readonly sequence: number;
+}
+
+/** Reads the reply subject of a delivery, in its short and its long form (ADR-15); undefined if it is none. */
+export function parseDeliverySubject(subject: string): DeliverySubject | undefined {
+  const tokens = subject.split(".");
+  if (tokens[0] !== "$JS" || tokens[1] !== "ACK") return undefined;
+  const at = tokens.length === 9 ? 2 : tokens.length >= 11 ? 4 : 0;
+  const [stream, consumer, deliveries, sequence] = tokens.slice(at, at + 4);
+  if (at === 0 || stream === undefined || consumer === undefined) return undefined;
+  const parsed = { stream, consumer, deliveries: Number(deliveries), sequence: Number(sequence) };
+  return Number.isSafeInteger(parsed.deliveries) && Number.isSafeInteger(parsed.sequence) ? parsed : undefined;
+}

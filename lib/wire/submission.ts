@@ -1,0 +1,136 @@
+// A submission: checked, defaults filled in, named, and made recognisable when it comes again.
+
+import { createHash } from "node:crypto";
+import { create, toBinary } from "@bufbuild/protobuf";
+import { type SubmitTaskRequest, SubmitTaskRequestSchema } from "../../gen/mycel/v1/agent_service_pb.ts";
+import { RetryPolicySchema } from "../../gen/mycel/v1/retry_policy_pb.ts";
+import { Priority, type Task, TaskSchema, TimeoutsSchema } from "../../gen/mycel/v1/task_pb.ts";
+import {
+  DEFAULT_RESULT_TTL_MS,
+  DEFAULT_START_TO_CLOSE_MS,
+  MAX_ATTEMPTS,
+  MAX_HEARTBEAT_TIMEOUT_MS,
+  MAX_REQUEST_ID_LENGTH,
+  MAX_RETRY_INTERVAL_MS,
+} from "../core/limits.ts";
+import { MAX_TASK_ID_LENGTH } from "../core/names.ts";
+import { DEFAULT_RETRY_POLICY } from "../core/retry-policy.ts";
+import { durationFromMs, msFromDuration, msFromTimestamp, timestampFromMs } from "./time-codec.ts";
+import { Violations } from "./validation.ts";
+
+/** The bounds that an operator can set. */
+export interface SubmissionLimits {
+  /** The longest start_to_close. */
+  readonly maxStartToCloseMs: number;
+  /** The longest delay, deadline and result_ttl. */
+  readonly maxWaitMs: number;
+}
+
+/** Checks a submission and returns what is wrong with it. `prefix` stands before each field path. */
+export function checkSubmission(
+  request: SubmitTaskRequest,
+  limits: SubmissionLimits,
+  nowMs: number,
+  prefix = "",
+): Violations {
+  const v = new Violations(prefix);
+  v.optionalName("task_id", request.taskId, MAX_TASK_ID_LENGTH);
+  v.text("request_id", request.requestId, MAX_REQUEST_ID_LENGTH);
+  v.name("type", request.type);
+  v.queue("queue", request.queue);
+  if (request.queue === "") v.queue("type", request.type);
+  v.oneOf("priority", request.priority, Priority);
+  v.labels("labels", request.labels);
+  v.payload("input", request.input);
+  const { timeouts, retryPolicy } = request;
+  if (timeouts !== undefined) {
+    v.duration("timeouts.schedule_to_start", timeouts.scheduleToStart, 1_000, limits.maxWaitMs);
+    v.duration("timeouts.start_to_close", timeouts.startToClose, 10, limits.maxStartToCloseMs);
+    v.duration("timeouts.schedule_to_close", timeouts.scheduleToClose, 1_000, limits.maxWaitMs);
+    v.duration("timeouts.heartbeat", timeouts.heartbeat, 1_000, MAX_HEARTBEAT_TIMEOUT_MS);
+  }
+  if (retryPolicy !== undefined) {
+    v.number("retry_policy.maximum_attempts", retryPolicy.maximumAttempts, 1, MAX_ATTEMPTS);
+    v.number("retry_policy.backoff_coefficient", retryPolicy.backoffCoefficient, 1, 10);
+    v.duration("retry_policy.initial_interval", retryPolicy.initialInterval, 0, MAX_RETRY_INTERVAL_MS);
+    const initialMs = msFromDuration(retryPolicy.initialInterval) ?? 0;
+    v.duration("retry_policy.maximum_interval", retryPolicy.maximumInterval, initialMs, MAX_RETRY_INTERVAL_MS);
+    v.count("retry_policy.non_retryable_reasons", retryPolicy.nonRetryableReasons.length, 0, 32);
+    retryPolicy.nonRetryableReasons.forEach((reason, i) => {
+      v.text(`retry_policy.non_retryable_reasons[${i}]`, reason, 63, 1);
+    });
+  }
+  v.duration("result_ttl", request.resultTtl, 1_000, limits.maxWaitMs);
+  if (request.start.case === "delay") v.duration("delay", request.start.value, 0, limits.maxWaitMs);
+  if (request.start.case === "startTime") {
+    v.timestamp("start_time", request.start.value);
+    if (msFromTimestamp(request.start.value) - nowMs > limits.maxWaitMs) {
+      v.add("start_time", `must be at most ${limits.maxWaitMs / 86_400_000} days from now`);
+    }
+  }
+  return v;
+}
+
+/** The task that a valid submission asks for. `randomId` names it if nothing else does. */
+export function taskFromSubmission(
+  request: SubmitTaskRequest,
+  tenant: string,
+  nowMs: number,
+  randomId: () => string,
+): Task {
+  const task = create(TaskSchema, {
+    taskId: request.taskId || (request.requestId === "" ? randomId() : idFromRequest(tenant, request.requestId)),
+    type: request.type,
+    queue: request.queue || request.type,
+    priority: request.priority || Priority.NORMAL,
+    labels: request.labels,
+    timeouts: create(TimeoutsSchema, {
+      startToClose: durationFromMs(DEFAULT_START_TO_CLOSE_MS),
+      ...withoutUndefined(request.timeouts),
+    }),
+    retryPolicy: create(RetryPolicySchema, {
+      maximumAttempts: request.retryPolicy?.maximumAttempts || DEFAULT_RETRY_POLICY.maximumAttempts,
+      initialInterval: request.retryPolicy?.initialInterval ?? durationFromMs(DEFAULT_RETRY_POLICY.initialIntervalMs),
+      backoffCoefficient: request.retryPolicy?.backoffCoefficient || DEFAULT_RETRY_POLICY.backoffCoefficient,
+      maximumInterval: request.retryPolicy?.maximumInterval ?? maximumIntervalFor(request),
+      nonRetryableReasons: request.retryPolicy?.nonRetryableReasons ?? [],
+    }),
+    resultTtl: request.resultTtl ?? durationFromMs(DEFAULT_RESULT_TTL_MS),
+    createTime: timestampFromMs(nowMs),
+  });
+  if (request.input !== undefined) task.input = request.input;
+  const startMs = startMsOf(request, nowMs);
+  if (startMs !== undefined && startMs > nowMs) task.startTime = timestampFromMs(startMs);
+  return task;
+}
+
+/** The default cap must not lie below an initial interval that the caller chose. */
+function maximumIntervalFor(request: SubmitTaskRequest): ReturnType<typeof durationFromMs> {
+  const initialMs = msFromDuration(request.retryPolicy?.initialInterval) ?? 0;
+  return durationFromMs(Math.max(initialMs, DEFAULT_RETRY_POLICY.maximumIntervalMs));
+}
+
+function withoutUndefined<T extends object>(value: T | undefined): Partial<T> {
+  if (value === undefined) return {};
+  return Object.fromEntries(
+    Object.entries(value).filter(([key, entry]) => entry !== undefined && key !== "$typeName"),
+  ) as Partial<T>;
+}
+
+function startMsOf(request: SubmitTaskRequest, nowMs: number): number | undefined {
+  if (request.start.case === "startTime") return msFromTimestamp(request.start.value);
+  return request.start.case === "delay" ? nowMs + msFromDuration(request.start.value) : undefined;
+}
+
+/** A task id that follows from a request id, so that repeating the request names the same task. */
+export function idFromRequest(tenant: string, requestId: string): string {
+  return `r-${createHash("sha256").update(`${tenant}\0${requestId}`).digest("base64url").slice(0, 32)}`;
+}
+
+/** Tells a repeated submission from a different one under the same id. */
+export function submissionDigest(request: SubmitTaskRequest): Uint8Array<ArrayBuffer> {
+  // Protobuf bytes are stable within one codec for equal messages, but for maps, whose order is the caller's.
+  const labels = Object.fromEntries(Object.entries(request.labels).sort(([a], [b]) => (a < b ? -1 : 1)));
+  const canonical = { ...request, labels, taskId: "", requestId: "" };
+  return new Uint8Array(createHash("sha256").update(toBinary(SubmitTaskRequestSchema, canonical)).digest());
+}

@@ -1,0 +1,202 @@
+// What stands in the log about a task, to and from what the rules and the contract speak of.
+
+import { clone, create, fromBinary, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
+import {
+  type Dispatch,
+  DispatchSchema,
+  type TaskEvent,
+  TaskEventSchema,
+} from "../../gen/mycel/v1/task_log_pb.ts";
+import type { Payload } from "../../gen/mycel/v1/payload_pb.ts";
+import {
+  type Task,
+  type TaskFailure,
+  TaskFailureSchema,
+  TaskSchema,
+  type TaskStatus,
+  TaskStatusSchema,
+} from "../../gen/mycel/v1/task_pb.ts";
+import type { EventDraft } from "../core/event.ts";
+import { DEFAULT_RESULT_TTL_MS, DEFAULT_START_TO_CLOSE_MS } from "../core/limits.ts";
+import { DEFAULT_RETRY_POLICY, type RetryPolicy } from "../core/retry-policy.ts";
+import { type Failure, scheduleMs, stateOf, type TaskView } from "../core/task.ts";
+import { isDeadLetter, isTerminal } from "../core/task-state.ts";
+import { sourceFromWire, sourceToWire, stateFromWire, stateToWire } from "./state-codec.ts";
+import { msFromDuration, msFromTimestamp, timestampFromMs } from "./time-codec.ts";
+
+/** The newest dispatch and the last event of a task, as read from the log. */
+export interface TaskRecord {
+  readonly tenant: string;
+  readonly taskId: string;
+  readonly dispatch: {
+    readonly message: Dispatch;
+    readonly sequence: number;
+    /** The queue of its subject, which may be a system queue. */
+    readonly queue: string;
+    readonly priority: number;
+  };
+  readonly event: { readonly message: TaskEvent; readonly sequence: number } | undefined;
+  /** The W3C trace context of the submission. */
+  readonly trace: { readonly traceparent: string; readonly tracestate: string };
+}
+
+/** Reads a dispatch. */
+export function decodeDispatch(bytes: Uint8Array): Dispatch {
+  return fromBinary(DispatchSchema, bytes);
+}
+
+/** Reads an event. */
+export function decodeEvent(bytes: Uint8Array): TaskEvent {
+  return fromBinary(TaskEventSchema, bytes);
+}
+
+/** Writes a dispatch. */
+export function encodeDispatch(dispatch: MessageInitShape<typeof DispatchSchema>): Uint8Array<ArrayBuffer> {
+  return toBinary(DispatchSchema, create(DispatchSchema, dispatch));
+}
+
+/** What only the writer of an event knows. */
+export interface EventContext {
+  readonly eventMs: number;
+  readonly operationId: string;
+  /** The sequence of the last output of the attempt that the event ends. */
+  readonly outputSequence: number;
+  readonly result: Payload | undefined;
+}
+
+/** Writes an event. */
+export function encodeEvent(draft: EventDraft, context: EventContext): Uint8Array<ArrayBuffer> {
+  const event = create(TaskEventSchema, {
+    state: stateToWire(draft.state),
+    attempt: draft.attempt,
+    nextAttempt: draft.nextAttempt,
+    agentId: draft.agentId,
+    eventTime: timestampFromMs(context.eventMs),
+    cancelReason: draft.cancelReason,
+    outputSequence: BigInt(context.outputSequence),
+    endedAttempt: draft.ended?.attempt ?? 0,
+    endedAgentId: draft.ended?.agentId ?? "",
+    operationId: context.operationId,
+    dispatchSequence: BigInt(draft.dispatchSequence),
+  });
+  if (draft.attemptStartMs !== undefined) event.attemptStartTime = timestampFromMs(draft.attemptStartMs);
+  if (draft.nextAttemptMs !== undefined) event.nextAttemptTime = timestampFromMs(draft.nextAttemptMs);
+  if (context.result !== undefined) event.result = context.result;
+  if (draft.failure !== undefined) event.failure = failureToWire(draft.failure, draft.ended?.attempt ?? 0);
+  return toBinary(TaskEventSchema, event);
+}
+
+function failureToWire(failure: Failure, attempt: number): TaskFailure {
+  return create(TaskFailureSchema, {
+    message: failure.message,
+    reason: failure.reason,
+    retryable: failure.retryable,
+    source: sourceToWire(failure.source),
+    attempt,
+    details: failure.details,
+  });
+}
+
+/** A failure as an agent reported it, cut to its bounds. */
+export function failureFromWire(failure: TaskFailure | undefined): Failure {
+  return {
+    message: (failure?.message ?? "the handler failed").slice(0, 4096),
+    reason: (failure?.reason || "HANDLER_ERROR").slice(0, 63),
+    retryable: failure?.retryable ?? true,
+    source: sourceFromWire(failure?.source ?? 0),
+    details: (failure?.details ?? "").slice(0, 16_384),
+  };
+}
+
+/** The rules' view of a task. */
+export function viewOf(record: TaskRecord): TaskView {
+  const { dispatch, event } = record;
+  const task = dispatch.message.task ?? create(TaskSchema);
+  return {
+    policy: policyOf(task),
+    timeouts: {
+      scheduleToStartMs: msFromDuration(task.timeouts?.scheduleToStart),
+      startToCloseMs: msFromDuration(task.timeouts?.startToClose) ?? DEFAULT_START_TO_CLOSE_MS,
+      scheduleToCloseMs: msFromDuration(task.timeouts?.scheduleToClose),
+    },
+    createMs: msFromTimestamp(task.createTime) ?? 0,
+    startMs: msFromTimestamp(task.startTime),
+    dispatch: {
+      sequence: dispatch.sequence,
+      queue: dispatch.queue,
+      attempt: dispatch.message.attempt,
+      fence: Number(dispatch.message.fence),
+      beginRequired: dispatch.message.beginRequired,
+    },
+    last:
+      event === undefined
+        ? undefined
+        : {
+            sequence: event.sequence,
+            // A state that this version doesn't know was written by a newer one; until its task ends, nobody here may move it.
+            state: stateFromWire(event.message.state) ?? "failed",
+            attempt: event.message.attempt,
+            nextAttempt: event.message.nextAttempt,
+            agentId: event.message.agentId,
+            attemptStartMs: msFromTimestamp(event.message.attemptStartTime),
+            nextAttemptMs: msFromTimestamp(event.message.nextAttemptTime),
+            operationId: event.message.operationId,
+          },
+  };
+}
+
+/** The retry policy of a task, with defaults for what is unset. */
+export function policyOf(task: Task): RetryPolicy {
+  const policy = task.retryPolicy;
+  return {
+    maximumAttempts: policy?.maximumAttempts || DEFAULT_RETRY_POLICY.maximumAttempts,
+    initialIntervalMs: msFromDuration(policy?.initialInterval) ?? DEFAULT_RETRY_POLICY.initialIntervalMs,
+    backoffCoefficient: policy?.backoffCoefficient || DEFAULT_RETRY_POLICY.backoffCoefficient,
+    maximumIntervalMs: msFromDuration(policy?.maximumInterval) ?? DEFAULT_RETRY_POLICY.maximumIntervalMs,
+    nonRetryableReasons: policy?.nonRetryableReasons ?? [],
+  };
+}
+
+/** How far a task is, as the contract tells it. `event` may be an earlier one than the record's, for readers of the past. */
+export function statusOf(record: Omit<TaskRecord, "event">, event: TaskRecord["event"]): TaskStatus {
+  const task = record.dispatch.message.task ?? create(TaskSchema);
+  const view = viewOf({ ...record, event });
+  const state = stateOf(view);
+  const terminal = isTerminal(state);
+  const status = create(TaskStatusSchema, {
+    taskId: record.taskId,
+    state: stateToWire(state),
+    attempt: event?.message.attempt ?? 0,
+    maximumAttempts: view.policy.maximumAttempts,
+    agentId: event?.message.agentId ?? "",
+    cancelReason: event?.message.cancelReason ?? "",
+    revision: BigInt(terminal ? (event?.sequence ?? 0) : Math.max(event?.sequence ?? 0, record.dispatch.sequence)),
+    deadLetter: isDeadLetter(state),
+    traceId: record.trace.traceparent.split("-")[1] ?? "",
+  });
+  if (task.createTime !== undefined) status.createTime = task.createTime;
+  const updateTime = event?.message.eventTime ?? task.createTime;
+  if (updateTime !== undefined) status.updateTime = updateTime;
+  if (event?.message.attemptStartTime !== undefined) status.attemptStartTime = event.message.attemptStartTime;
+  if (event?.message.failure !== undefined) status.failure = event.message.failure;
+  if (state === "backing_off" && event?.message.nextAttemptTime !== undefined) {
+    status.nextAttemptTime = event.message.nextAttemptTime;
+  }
+  if (state === "scheduled") status.nextAttemptTime = timestampFromMs(scheduleMs(view));
+  if (terminal && event?.message.eventTime !== undefined) {
+    const ttlMs = msFromDuration(task.resultTtl) ?? DEFAULT_RESULT_TTL_MS;
+    status.endTime = event.message.eventTime;
+    status.expireTime = timestampFromMs(msFromTimestamp(event.message.eventTime) + ttlMs);
+  }
+  return status;
+}
+
+/** A task with its status. `content` adds input and result, which lists leave out. */
+export function taskOf(record: TaskRecord, content: boolean): Task {
+  const task = clone(TaskSchema, record.dispatch.message.task ?? create(TaskSchema));
+  task.status = statusOf(record, record.event);
+  if (!content) delete task.input;
+  else if (record.event?.message.result !== undefined) task.result = record.event.message.result;
+  return task;
+}
+
