@@ -1,0 +1,106 @@
+// Keeps an analysis inside the folders that the operator allows. Every path is judged after resolving its links, and
+// files are only ever opened for reading.
+import { constants } from "node:fs";
+import { type FileHandle, open, realpath } from "node:fs/promises";
+import { join, sep } from "node:path";
+
+/** Why an analysis was refused. */
+export type AnalysisRefusalCode = "ROOT_NOT_ALLOWED" | "ROOT_NOT_FOUND" | "PATH_OUTSIDE_ROOT";
+
+/** The task asks for what this agent may not read. Trying again does not help. */
+export class AnalysisRefusedError extends Error {
+  override readonly name = "AnalysisRefusedError";
+  readonly code: AnalysisRefusalCode;
+  /** The path that was asked for, as it was given. */
+  readonly path: string;
+
+  constructor(code: AnalysisRefusalCode, path: string, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+    this.path = path;
+  }
+}
+
+/** A regular file that was opened, or the reason why it cannot be read. */
+export type ConfinedFile =
+  | { readonly kind: "opened"; readonly handle: FileHandle; readonly bytes: number }
+  | { readonly kind: "unreadable"; readonly reason: string };
+
+/** A folder that was checked against the allowed roots. */
+export interface ConfinedRoot {
+  /** Opens the file at `path`, relative to the root. Throws AnalysisRefusedError PATH_OUTSIDE_ROOT if it lies elsewhere. */
+  openFile(path: string): Promise<ConfinedFile>;
+}
+
+/**
+ * Resolves `root` and checks that it is one of `allowedRoots` or lies below one; an empty list allows nothing. An
+ * allowed root that does not exist allows nothing either.
+ *
+ * Throws AnalysisRefusedError: ROOT_NOT_ALLOWED, or ROOT_NOT_FOUND for an allowed folder that is not there.
+ */
+export async function resolveConfinedRoot(root: string, allowedRoots: readonly string[]): Promise<ConfinedRoot> {
+  const allowed = (await Promise.all(allowedRoots.map((path) => resolveLinks(path)))).filter(
+    (resolved) => typeof resolved === "string",
+  );
+  const folder = await resolveLinks(root);
+  if (typeof folder !== "string") {
+    // What is outside must look the same whether it exists or not, or a task could probe the agent's disk.
+    if (!allowedRoots.some((path) => contains(path, join(root)))) throw rootNotAllowed(root);
+    throw new AnalysisRefusedError("ROOT_NOT_FOUND", root, `root ${root} cannot be read: ${folder.code}`, {
+      cause: folder.error,
+    });
+  }
+  if (!allowed.some((path) => contains(path, folder))) throw rootNotAllowed(root);
+  return { openFile: (path) => openWithin(folder, path) };
+}
+
+async function openWithin(folder: string, path: string): Promise<ConfinedFile> {
+  const asked = join(folder, path);
+  if (!contains(folder, asked)) throw pathOutsideRoot(path);
+  const resolved = await resolveLinks(asked);
+  if (typeof resolved !== "string") return { kind: "unreadable", reason: resolved.code };
+  if (!contains(folder, resolved)) throw pathOutsideRoot(path);
+  let handle: FileHandle;
+  try {
+    // NOFOLLOW: a link put there since it was resolved is refused. NONBLOCK: opening a pipe does not wait for a writer.
+    handle = await open(resolved, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+  } catch (error) {
+    return { kind: "unreadable", reason: systemErrorCode(error) };
+  }
+  try {
+    const stats = await handle.stat();
+    if (stats.isFile()) return { kind: "opened", handle, bytes: stats.size };
+  } catch (error) {
+    await handle.close();
+    return { kind: "unreadable", reason: systemErrorCode(error) };
+  }
+  await handle.close();
+  return { kind: "unreadable", reason: "NOT_A_FILE" };
+}
+
+async function resolveLinks(path: string): Promise<string | { readonly code: string; readonly error: unknown }> {
+  try {
+    return await realpath(path);
+  } catch (error) {
+    return { code: systemErrorCode(error), error };
+  }
+}
+
+/** Whether `path` is `folder` or lies below it; both absolute and normal. */
+function contains(folder: string, path: string): boolean {
+  return path === folder || path.startsWith(folder.endsWith(sep) ? folder : folder + sep);
+}
+
+function rootNotAllowed(root: string): AnalysisRefusedError {
+  return new AnalysisRefusedError("ROOT_NOT_ALLOWED", root, `root ${root} is outside the folders this agent may read`);
+}
+
+function pathOutsideRoot(path: string): AnalysisRefusedError {
+  return new AnalysisRefusedError("PATH_OUTSIDE_ROOT", path, `file ${path} resolves to a place outside root`);
+}
+
+/** `ENOENT` and the like; rethrows what is no system error, because that would be a defect of ours. */
+export function systemErrorCode(error: unknown): string {
+  if (error instanceof Error && "code" in error && typeof error.code === "string") return error.code;
+  throw error;
+}
