@@ -93,9 +93,19 @@ export function createHttp2Side(handler: HttpHandler, limits: ListenerLimits): P
 }
 
 function ping(session: ServerHttp2Session, timeoutMs: number): void {
-  const dead = setTimeout(() => session.destroy(), timeoutMs);
+  // Looks once more after the next round of I/O: when this process itself stalled, the answer may be waiting unread.
+  let answered = false;
+  const closeUnlessAnswered = (): void => {
+    if (!answered) {
+      session.destroy();
+    }
+  };
+  const dead = setTimeout(() => setImmediate(closeUnlessAnswered), timeoutMs);
   dead.unref();
-  const sent = session.ping(() => clearTimeout(dead));
+  const sent = session.ping(() => {
+    answered = true;
+    clearTimeout(dead);
+  });
   if (!sent) {
     // Too many pings are unanswered already; the timer of the first one decides.
     clearTimeout(dead);

@@ -11,6 +11,7 @@ import { Health, HealthCheckResponse_ServingStatus } from "../../../gen/health/v
 import { openListener } from "../../../lib/rpc/listener/listener.ts";
 import { ListenError } from "../../../lib/rpc/listener/listen-error.ts";
 import { openRawConnection } from "../../support/raw-connection.ts";
+import { iteratorOf } from "../../support/rpc-call.ts";
 import { openRpcServer } from "../../support/rpc-server.ts";
 
 const { SERVING } = HealthCheckResponse_ServingStatus;
@@ -134,7 +135,7 @@ describe("limits", () => {
   test("HTTP/1 headers that never end are refused with 408, while an older streamed response goes on", async () => {
     const gate = Promise.withResolvers<void>();
     await using server = await openRpcServer({
-      listener: { limits: { headersTimeoutMs: 60, requestTimeoutMs: 60 } },
+      listener: { limits: { headersTimeoutMs: 300, requestTimeoutMs: 300 } },
       routes: (router) =>
         router.service(Health, {
           async *watch() {
@@ -145,7 +146,7 @@ describe("limits", () => {
         }),
     });
     const client = createClient(Health, createConnectTransport({ baseUrl: server.url, httpVersion: "1.1" }));
-    const stream = client.watch({})[Symbol.asyncIterator]();
+    const stream = iteratorOf(client.watch({}));
     expect((await stream.next()).value?.status).toBe(1);
 
     // Refused only after both timeouts: by then the stream is older than they allow a request to be.
@@ -193,7 +194,7 @@ describe("limits", () => {
     const client = createClient(Health, createGrpcTransport({ baseUrl: server.url }));
     const controller = new AbortController();
     const streams = Array.from({ length: 1000 }, () =>
-      client.watch({ service: "" }, { signal: controller.signal })[Symbol.asyncIterator](),
+      iteratorOf(client.watch({ service: "" }, { signal: controller.signal })),
     );
     await Promise.all(streams.map((stream) => stream.next()));
     expect(server.health.watchers).toBe(1000);
@@ -212,7 +213,7 @@ describe("limits", () => {
   });
 
   test("an HTTP/2 peer that does not answer pings is closed, one that does stays", async () => {
-    await using server = await openRpcServer({ listener: { limits: { pingIntervalMs: 20, pingTimeoutMs: 40 } } });
+    await using server = await openRpcServer({ listener: { limits: { pingIntervalMs: 20, pingTimeoutMs: 300 } } });
     const alive = http2.connect(server.url);
     await once(alive, "remoteSettings");
     let pings = 0;
@@ -313,7 +314,7 @@ describe("drain", () => {
   test.for(["1.1", "2"] as const)("lets an HTTP/%s stream finish and refuses what is new", async (httpVersion) => {
     await using server = await openGated();
     const transport = createConnectTransport({ baseUrl: server.url, httpVersion });
-    const stream = createClient(Health, transport).watch({})[Symbol.asyncIterator]();
+    const stream = iteratorOf(createClient(Health, transport).watch({}));
     await stream.next();
 
     const draining = server.listener.drain(30_000);
@@ -387,9 +388,7 @@ describe("drain", () => {
 
   test("cuts what is still busy when the grace is over, and tells the handler", async () => {
     await using server = await openGated();
-    const stream = createClient(Health, createGrpcTransport({ baseUrl: server.url }))
-      .watch({})
-      [Symbol.asyncIterator]();
+    const stream = iteratorOf(createClient(Health, createGrpcTransport({ baseUrl: server.url })).watch({}));
     await stream.next();
     const rest = expect(stream.next()).rejects.toBeInstanceOf(ConnectError);
     expect(await server.listener.drain(1)).toEqual({ forced: 1 });
@@ -400,9 +399,7 @@ describe("drain", () => {
 
   test("a later, shorter grace wins", async () => {
     await using server = await openGated();
-    const stream = createClient(Health, createGrpcTransport({ baseUrl: server.url }))
-      .watch({})
-      [Symbol.asyncIterator]();
+    const stream = iteratorOf(createClient(Health, createGrpcTransport({ baseUrl: server.url })).watch({}));
     await stream.next();
     const rest = expect(stream.next()).rejects.toBeInstanceOf(ConnectError);
     const patient = server.listener.drain(3_600_000);
