@@ -12,7 +12,7 @@ export interface ProgressOptions {
 }
 
 /** Beside how many tasks are done. */
-export interface ProgressDetail {
+interface ProgressDetail {
   /** Tasks a second so far. */
   readonly rate: number;
   /** Agents that have worked so far. */

@@ -9,11 +9,11 @@ import {
 } from "./field-violation.ts";
 
 /** Longest message, in UTF-16 code units: leaves room for its envelope within the mesh's inline limit of 256 KiB. */
-export const MAX_ECHO_MESSAGE_LENGTH: number = 65_536;
+const MAX_ECHO_MESSAGE_LENGTH = 65_536;
 /** Most outputs that one echo task streams. */
-export const MAX_ECHO_REPEAT: number = 1_000;
+const MAX_ECHO_REPEAT = 1_000;
 /** Longest wait before each output. */
-export const MAX_ECHO_DELAY_MS: number = 60_000;
+const MAX_ECHO_DELAY_MS = 60_000;
 
 /** What an echo task asks for. */
 export interface EchoInput {

@@ -1,7 +1,6 @@
-// The work of a `code-analysis` task: reads the files of one chunk one after another and measures them. Gives the event
-// loop a turn between files, so that the agent can renew its lease and hear a cancel. Reads only.
+// The work of a `code-analysis` task: reads the files of one chunk one after another and measures them. Every file is
+// read asynchronously, which gives the event loop a turn to renew the agent's lease and to hear a cancel. Reads only.
 import type { FileHandle } from "node:fs/promises";
-import { setImmediate as turn } from "node:timers/promises";
 import type { CodeAnalysisInput } from "./analysis-input.ts";
 import { type CodeAnalysisOutput, outputOf } from "./analysis-output.ts";
 import { type ConfinedRoot, resolveConfinedRoot, systemErrorCode } from "./confined-root.ts";
@@ -37,7 +36,6 @@ export async function analyseFiles(
   const root = await resolveConfinedRoot(input.root, allowedRoots);
   const files: FileMetrics[] = [];
   for (const path of input.files) {
-    await turn();
     signal?.throwIfAborted();
     const content = await readConfined(root, path, { maxFileBytes, signal });
     const metrics = content instanceof Uint8Array ? analyseFile({ path, content }, { maxFileBytes }) : content;

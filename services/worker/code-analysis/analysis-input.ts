@@ -3,9 +3,9 @@ import { isAbsolute } from "node:path";
 import { type FieldViolation, type InputReading, isRecord, unknownFields } from "../field-violation.ts";
 
 /** Most files of one task. */
-export const MAX_ANALYSIS_FILES: number = 500;
+const MAX_ANALYSIS_FILES = 500;
 /** Longest path that is accepted, in UTF-16 code units. */
-export const MAX_ANALYSIS_PATH_LENGTH: number = 1_024;
+const MAX_ANALYSIS_PATH_LENGTH = 1_024;
 
 /** What a `code-analysis` task asks for. */
 export interface CodeAnalysisInput {

@@ -6,7 +6,7 @@ import type { FileMetrics } from "./file-metrics.ts";
 export const MAX_OUTPUT_BYTES: number = 190_000;
 
 /** What was left out so that the output fits: nothing, the lists within each file, or the files altogether. */
-export type OutputDetail = "full" | "counts" | "totals";
+type OutputDetail = "full" | "counts" | "totals";
 
 /** The result of a `code-analysis` task. */
 export interface CodeAnalysisOutput {

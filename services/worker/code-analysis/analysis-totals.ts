@@ -2,15 +2,15 @@
 import type { FileMetrics, FunctionMetrics } from "./file-metrics.ts";
 
 /** How many longest functions and most complex files the totals name. */
-export const TOTALS_TOP: number = 5;
+const TOTALS_TOP = 5;
 
 /** A function and where it stands. */
-export interface LocatedFunction extends FunctionMetrics {
+interface LocatedFunction extends FunctionMetrics {
   readonly path: string;
 }
 
 /** A parsed file by its complexity. */
-export interface ComplexFile {
+interface ComplexFile {
   readonly path: string;
   /** Sum over its functions and its own body. */
   readonly complexity: number;
@@ -20,7 +20,7 @@ export interface ComplexFile {
 }
 
 /** Files and lines of one language. */
-export interface LanguageTotals {
+interface LanguageTotals {
   readonly files: number;
   readonly lines: number;
 }

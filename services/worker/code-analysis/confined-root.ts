@@ -22,7 +22,7 @@ export class AnalysisRefusedError extends Error {
 }
 
 /** A regular file that was opened, or the reason why it cannot be read. */
-export type ConfinedFile =
+type ConfinedFile =
   | { readonly kind: "opened"; readonly handle: FileHandle; readonly bytes: number }
   | { readonly kind: "unreadable"; readonly reason: string };
 

@@ -8,7 +8,7 @@ import { countTodos } from "./todo-markers.ts";
 /** Files above this are only counted: 2 MiB is more than any hand-written source and parses in well under a second. */
 export const DEFAULT_MAX_FILE_BYTES: number = 2 * 1024 * 1024;
 /** How many functions a file lists by length, and as many by complexity. */
-export const DEFAULT_TOP_FUNCTIONS: number = 5;
+const DEFAULT_TOP_FUNCTIONS = 5;
 
 /** Bounds of the measuring of one file. */
 export interface FileAnalysisOptions {

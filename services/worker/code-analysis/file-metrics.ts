@@ -77,7 +77,7 @@ export interface ParsedFile extends AnyFile {
 }
 
 /** Any other text, and source that the parser could make nothing of (then with findings). */
-export interface TextFile extends AnyFile {
+interface TextFile extends AnyFile {
   readonly kind: "text";
   readonly lines: TextLines;
   /** Markers of unfinished work in the whole text. */
@@ -87,18 +87,18 @@ export interface TextFile extends AnyFile {
 }
 
 /** A file with a NUL byte near its start, which is how git tells binary from text. */
-export interface BinaryFile extends AnyFile {
+interface BinaryFile extends AnyFile {
   readonly kind: "binary";
 }
 
 /** A file above the size limit: only its lines were counted. */
-export interface SkippedFile extends AnyFile {
+interface SkippedFile extends AnyFile {
   readonly kind: "skipped";
   readonly lines: { readonly total: number };
 }
 
 /** A file that is not there any more, is no regular file, or may not be read. */
-export interface UnreadableFile extends AnyFile {
+interface UnreadableFile extends AnyFile {
   readonly kind: "unreadable";
   /** System error code such as `ENOENT`, or `NOT_A_FILE`. */
   readonly reason: string;

@@ -31,6 +31,7 @@ test("on a terminal a bar is redrawn, ends full, and gives the cursor back once"
   const progress = openProgress({ total: 4, stream: Object.assign(stream, { cursorTo: undefined }), isTTY: true });
   progress.update(2, { rate: 3, agents: 2 });
   progress.update(4, { rate: 12, agents: 2 });
+  progress.update(1, { rate: 1, agents: 1 });
   progress.stop();
   progress.stop();
   const text = stream.text();

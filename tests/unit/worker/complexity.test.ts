@@ -74,6 +74,7 @@ test.for<[string, number]>([
   ["if (a) b(); else if (b) c(); else if (c) a()", 1],
   ["if (a) b(); else { if (b) c() }", 2],
   ["if (a) { if (b) c() }", 2],
+  ["if (a) if (b) c()", 2],
   ["for (;;) while (a) do if (b) c(); while (a)", 4],
   ["try { switch (a) { case 1: for (const x of a) for (const y in x) a() } } catch {}", 4],
   ["if (a) { const f = () => { if (b) c() } }", 1],
