@@ -1,23 +1,23 @@
 // Owns the span as this store keeps it: OTLP/JSON in, bounded plain records out. Pure; trusts nothing it is given.
 
 /** An attribute's value; lists and maps arrive as JSON text. */
-export type AttributeValue = string | number | boolean;
+type AttributeValue = string | number | boolean;
 
 /** Attributes in the order they were sent. */
 export type AttributeList = readonly (readonly [key: string, value: AttributeValue])[];
 
 /** Role of a span in a hop. */
-export type SpanRole = "internal" | "server" | "client" | "producer" | "consumer";
+type SpanRole = "internal" | "server" | "client" | "producer" | "consumer";
 
 /** Something that happened during a span. `atUs` is in microseconds since the Unix epoch. */
-export interface SpanEvent {
+interface SpanEvent {
   readonly name: string;
   readonly atUs: number;
   readonly attributes: AttributeList;
 }
 
 /** A reference to another span, possibly of another trace. */
-export interface SpanLink {
+interface SpanLink {
   readonly traceId: string;
   readonly spanId: string;
   readonly attributes: AttributeList;

@@ -25,8 +25,8 @@ export interface TraceSummary {
   readonly complete: boolean;
 }
 
-/** Spans one trace may have; later ones are counted and dropped. */
-export const MAX_SPANS_PER_TRACE = 5000;
+// Later spans of a trace are counted and dropped.
+const MAX_SPANS_PER_TRACE = 5000;
 
 /** Keeps the `keep` traces that changed last. */
 export class TraceBook {

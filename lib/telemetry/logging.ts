@@ -6,10 +6,10 @@ import pretty from "pino-pretty";
 import type { LogFields, Logger } from "../core/logger.ts";
 
 /** Levels from most to least talkative; `silent` writes nothing. */
-export const LOG_LEVELS = ["trace", "debug", "info", "warn", "error", "fatal", "silent"] as const;
+const LOG_LEVELS = ["trace", "debug", "info", "warn", "error", "fatal", "silent"] as const;
 
-/** One of {@link LOG_LEVELS}. */
-export type LogLevel = (typeof LOG_LEVELS)[number];
+/** One of LOG_LEVELS. */
+type LogLevel = (typeof LOG_LEVELS)[number];
 
 /** What {@link createLogger} needs. */
 export interface LoggerOptions {
@@ -88,7 +88,7 @@ function loggerOver(lines: PinoLogger): Logger {
 }
 
 /** Returns the level that `text` names. Throws a RangeError that lists the allowed ones. */
-export function parseLogLevel(text: string): LogLevel {
+function parseLogLevel(text: string): LogLevel {
   const wanted = text.trim().toLowerCase();
   const level = LOG_LEVELS.find((known) => known === wanted);
   if (level === undefined) {

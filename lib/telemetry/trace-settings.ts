@@ -11,7 +11,7 @@ import {
 export type Environment = Readonly<Record<string, string | undefined>>;
 
 /** Where spans go. `none` means that nothing is registered at all. */
-export type TraceTarget =
+type TraceTarget =
   | { readonly kind: "none" }
   | { readonly kind: "console" }
   | {

@@ -108,7 +108,7 @@ export function contextFromCarrier(carrier: TraceCarrier, base: Context = ROOT_C
 }
 
 /** Returns span links to the given carriers; those without a valid context are left out. */
-export function linksFromCarriers(carriers: readonly TraceCarrier[]): Link[] {
+function linksFromCarriers(carriers: readonly TraceCarrier[]): Link[] {
   return carriers.flatMap((carrier) => {
     const linked = trace.getSpanContext(contextFromCarrier(carrier));
     return linked === undefined ? [] : [{ context: linked }];
