@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 
-import { npm } from "./npm.mjs";
+import { npm, tryNpm } from "./npm.mjs";
 import { projectRoot, say } from "./project.mjs";
 
 /** SHA-256 of the lock file. @param {string} lock @returns {string} */
@@ -35,10 +35,16 @@ export function packagesMatchLock(lock, development) {
   return true;
 }
 
-/** Runs `npm ci`. Throws one line when it fails, after npm's own words. */
+/** Installs what the lock file says. Throws one line when it fails, after npm's own words. */
 export async function installPackages() {
   say("installing npm packages (npm ci)");
   // --include=dev: with NODE_ENV=production npm would leave out what `npm test` needs, and the next start would find
   // the packages incomplete again.
-  await npm(["ci", "--include=dev"], "Check the network and npm's registry setting, then run: npm ci");
+  const { code, output } = await tryNpm(["ci", "--include=dev"]);
+  if (code === 0) return;
+  // npm ci refuses a lock that lacks another platform's optional package; npm install follows it and fills the gap.
+  const incomplete = output.includes("EUSAGE");
+  if (incomplete) say("npm ci finds package-lock.json incomplete, trying npm install");
+  const command = incomplete ? ["install", "--no-save", "--include=dev"] : ["ci", "--include=dev"];
+  await npm(command, "Check the network and npm's registry setting, then run: npm ci");
 }
