@@ -1,7 +1,14 @@
 // Reading stored messages without a consumer: JetStream's direct gets, many answers to one request, over one shared inbox.
 
 import { createInbox, type Msg, type NatsConnection, type Subscription } from "@nats-io/nats-core";
-import { SEQUENCE, SUBJECT, TIME_STAMP, TRACEPARENT, TRACESTATE } from "../wire/headers.ts";
+import {
+  EXPECTED_LAST_SUBJECT_SEQUENCE,
+  SEQUENCE,
+  SUBJECT,
+  TIME_STAMP,
+  TRACEPARENT,
+  TRACESTATE,
+} from "../wire/headers.ts";
 
 /** A message as it stands in a stream. */
 export interface StoredMessage {
@@ -12,6 +19,8 @@ export interface StoredMessage {
   readonly body: Uint8Array;
   readonly traceparent: string;
   readonly tracestate: string;
+  /** The sequence of the message before it on its subject, 0 for none, where its writer had to name it; undefined elsewhere. */
+  readonly expected?: number | undefined;
 }
 
 /** What to read. */
@@ -116,6 +125,7 @@ export class DirectReader implements Disposable {
 /** Reads a message that the broker sent as an answer to a direct get, or republished. */
 export function storedMessage(message: Msg): StoredMessage {
   const header = message.headers;
+  const expected = header?.get(EXPECTED_LAST_SUBJECT_SEQUENCE) ?? "";
   return {
     subject: header?.get(SUBJECT) || message.subject,
     sequence: Number(header?.get(SEQUENCE) ?? 0),
@@ -123,5 +133,6 @@ export function storedMessage(message: Msg): StoredMessage {
     body: message.data,
     traceparent: header?.get(TRACEPARENT) ?? "",
     tracestate: header?.get(TRACESTATE) ?? "",
+    expected: expected === "" ? undefined : Number(expected),
   };
 }

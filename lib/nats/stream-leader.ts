@@ -1,0 +1,64 @@
+// Reads from the leader of a stream, which has the last word; direct gets may be answered by a replica that lags behind.
+
+import type { NatsConnection } from "@nats-io/nats-core";
+import { EXPECTED_LAST_SUBJECT_SEQUENCE } from "../wire/headers.ts";
+import { ReadUnavailableError } from "./direct-reader.ts";
+
+/** A message as the leader tells it. */
+export interface LeaderMessage {
+  readonly subject: string;
+  readonly sequence: number;
+  readonly body: Uint8Array;
+  /** The sequence of the message before it on its subject, where its writer had to name it. */
+  readonly expected: number | undefined;
+}
+
+/** Which message to read. */
+export type LeaderQuery =
+  | { readonly last_by_subj: string }
+  | { readonly seq: number }
+  /** The first from a sequence on whose subject matches. */
+  | { readonly seq: number; readonly next_by_subj: string };
+
+/** How long to wait for an answer, in milliseconds. */
+const READ_TIMEOUT_MS = 5_000;
+
+/** JetStream: no message found. */
+const NO_MESSAGE = 10037;
+
+interface Answer {
+  readonly message?: { readonly subject: string; readonly seq: number; readonly data?: string; readonly hdrs?: string };
+  readonly error?: { readonly err_code?: number; readonly description?: string };
+}
+
+/** Reads one message from a stream's leader; undefined if there is none. Throws ReadUnavailableError. */
+export async function readFromLeader(
+  connection: NatsConnection,
+  stream: string,
+  query: LeaderQuery,
+): Promise<LeaderMessage | undefined> {
+  const answer = await ask(connection, stream, query);
+  if (answer.message === undefined) {
+    if (answer.error?.err_code === NO_MESSAGE) return undefined;
+    throw new ReadUnavailableError(`a read of ${stream} was answered ${answer.error?.description ?? "with nothing"}`);
+  }
+  const { subject, seq, data = "", hdrs = "" } = answer.message;
+  return { subject, sequence: seq, body: Buffer.from(data, "base64"), expected: expectedIn(hdrs) };
+}
+
+async function ask(connection: NatsConnection, stream: string, query: LeaderQuery): Promise<Answer> {
+  try {
+    const options = { timeout: READ_TIMEOUT_MS };
+    const reply = await connection.request(`$JS.API.STREAM.MSG.GET.${stream}`, JSON.stringify(query), options);
+    return JSON.parse(reply.string()) as Answer;
+  } catch (cause) {
+    throw new ReadUnavailableError(`no answer to a read of ${stream}`, { cause });
+  }
+}
+
+function expectedIn(encoded: string): number | undefined {
+  const name = `${EXPECTED_LAST_SUBJECT_SEQUENCE.toLowerCase()}:`;
+  const lines = Buffer.from(encoded, "base64").toString("latin1").split("\r\n");
+  const line = lines.find((line) => line.toLowerCase().startsWith(name));
+  return line === undefined ? undefined : Number(line.slice(name.length));
+}
