@@ -58,7 +58,7 @@ export function laneFilter(tenant: string, queue: string, priority: number): str
 
 /** The durable consumer of a queue at a priority. */
 export function laneConsumer(tenant: string, queue: string, priority: number): string {
-  return `q-${tenant}-${queue}-${priority}`;
+  return `${tenant}=${queue}=${priority}`;
 }
 
 /** The outputs of one attempt. */
@@ -179,4 +179,13 @@ export function parseDeliverySubject(subject: string): DeliverySubject | undefin
   if (at === 0 || stream === undefined || consumer === undefined) return undefined;
   const parsed = { stream, consumer, deliveries: Number(deliveries), sequence: Number(sequence) };
   return Number.isSafeInteger(parsed.deliveries) && Number.isSafeInteger(parsed.sequence) ? parsed : undefined;
+}
+
+/** Reads the subject of a timer that has fired; undefined if it is none. */
+export function parseTimerSubject(
+  subject: string,
+): { readonly tenant: string; readonly taskId: string; readonly name: string } | undefined {
+  const [timer, fired, tenant, taskId, name, ...rest] = subject.split(".");
+  if (timer !== "timer" || fired !== "fired" || tenant === undefined || taskId === undefined || name === undefined) return undefined;
+  return rest.length > 0 ? undefined : { tenant, taskId, name };
 }

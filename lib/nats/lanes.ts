@@ -1,0 +1,181 @@
+// The durable consumers from which agents pull: one for each tenant, queue and priority. They are made before the first dispatch is
+// written, they are what agents are told of, and they know how much is waiting.
+
+import type { ConsumerInfo, JetStreamManager } from "@nats-io/jetstream";
+import { MeshError } from "../core/mesh-error.ts";
+import { PRIORITIES } from "../core/names.ts";
+import { laneConsumer, laneFilter, TASKS_STREAM } from "../wire/subjects.ts";
+import { brokerUnavailable } from "./task-log.ts";
+
+/** What an operator can choose about queues. */
+export interface LanesOptions {
+  /** How long a delivery is its agent's without a sign of life, in milliseconds. */
+  readonly leaseMs: number;
+  /** How many tasks may wait or run in a queue, over all priorities, before submissions are refused. */
+  readonly depthLimit: number;
+  /** How many queues there may be. */
+  readonly maxQueues: number;
+}
+
+/** A durable consumer as agents are told of it. */
+export interface LaneInfo {
+  readonly queue: string;
+  readonly priority: number;
+  readonly consumer: string;
+  /** When it was made. */
+  readonly createMs: number;
+}
+
+/** The waiting and running work of one queue, as this process knows it. */
+interface Queue {
+  readonly lanes: readonly LaneInfo[];
+  /** What the broker said last. */
+  depth: number;
+  /** Stored by this process since then. What agents finished since is not known, so the sum errs on the safe side. */
+  storedSince: number;
+  /** Admitted, but not known to be stored yet. */
+  inFlight: number;
+  readMs: number;
+  reading: Promise<void> | undefined;
+}
+
+const NANOS_PER_MS = 1_000_000;
+/** How old a depth may be when it is near the limit, in milliseconds. */
+const DEPTH_FRESH_MS = 100;
+/** How long a caller should wait when a queue is full, in milliseconds. */
+const QUEUE_FULL_RETRY_MS = 1_000;
+
+/** Room in a queue that was taken and must be settled once. */
+export interface Room {
+  /** Says how many of the admitted tasks were stored. */
+  settle(stored: number): void;
+}
+
+/** Makes, remembers and measures lanes. */
+export class Lanes {
+  readonly #manager: JetStreamManager;
+  readonly #options: LanesOptions;
+  readonly #monotonicMs: () => number;
+  readonly #queues = new Map<string, Promise<Queue>>();
+
+  constructor(manager: JetStreamManager, options: LanesOptions, monotonicMs: () => number) {
+    this.#manager = manager;
+    this.#options = options;
+    this.#monotonicMs = monotonicMs;
+  }
+
+  /** The lanes of a queue, highest priority first, made if they are not there. */
+  async lanesOf(tenant: string, queue: string): Promise<readonly LaneInfo[]> {
+    return (await this.#queue(tenant, queue)).lanes;
+  }
+
+  /** Makes sure that the lanes of a queue exist even if somebody deleted them since. */
+  async renew(tenant: string, queue: string): Promise<readonly LaneInfo[]> {
+    this.#queues.delete(keyOf(tenant, queue));
+    return this.lanesOf(tenant, queue);
+  }
+
+  /** Takes room for tasks in a queue. Throws QUEUE_FULL before anything is accepted that cannot be kept. */
+  async admit(tenant: string, queue: string, count: number): Promise<Room> {
+    const state = await this.#queue(tenant, queue);
+    const { depthLimit } = this.#options;
+    if (assumedDepth(state) + count > depthLimit) {
+      if (this.#monotonicMs() - state.readMs > DEPTH_FRESH_MS) await this.#measure(tenant, queue, state);
+      const depth = assumedDepth(state);
+      if (depth + count > depthLimit) {
+        const message = `queue ${queue} holds ${depth} tasks of at most ${depthLimit}`;
+        throw new MeshError("QUEUE_FULL", message, {
+          retryDelayMs: QUEUE_FULL_RETRY_MS,
+          resource: { type: "mycel.v1.Queue", name: queue },
+          metadata: { queue, limit: String(depthLimit), depth: String(depth) },
+        });
+      }
+    }
+    state.inFlight += count;
+    return {
+      settle: (stored) => {
+        state.inFlight -= count;
+        state.storedSince += stored;
+      },
+    };
+  }
+
+  async #queue(tenant: string, queue: string): Promise<Queue> {
+    const key = keyOf(tenant, queue);
+    const known = this.#queues.get(key);
+    if (known !== undefined) return known;
+    if (this.#queues.size >= this.#options.maxQueues) {
+      throw new MeshError("QUEUE_LIMIT", `there are ${this.#options.maxQueues} queues already, the most allowed`, {
+        retryDelayMs: 60_000,
+      });
+    }
+    const made = this.#make(tenant, queue);
+    this.#queues.set(key, made);
+    made.catch(() => {
+      if (this.#queues.get(key) === made) this.#queues.delete(key);
+    });
+    return made;
+  }
+
+  async #make(tenant: string, queue: string): Promise<Queue> {
+    const infos = await Promise.all(PRIORITIES.map((priority) => this.#ensure(tenant, queue, priority)));
+    const lanes = infos.map((info, i) => ({
+      queue,
+      priority: PRIORITIES[i] ?? 0,
+      consumer: info.name,
+      createMs: Date.parse(info.created),
+    }));
+    return { lanes, depth: depthOf(infos), storedSince: 0, inFlight: 0, readMs: this.#monotonicMs(), reading: undefined };
+  }
+
+  async #ensure(tenant: string, queue: string, priority: number): Promise<ConsumerInfo> {
+    try {
+      return await this.#manager.consumers.add(TASKS_STREAM, {
+        durable_name: laneConsumer(tenant, queue, priority),
+        filter_subject: laneFilter(tenant, queue, priority),
+        ack_policy: "explicit",
+        deliver_policy: "all",
+        ack_wait: this.#options.leaseMs * NANOS_PER_MS,
+        // Attempts are counted in the log; a delivery limit here would only strand messages.
+        max_deliver: -1,
+        max_ack_pending: 100_000,
+        max_waiting: 20_000,
+      });
+    } catch (cause) {
+      throw brokerUnavailable(cause);
+    }
+  }
+
+  async #measure(tenant: string, queue: string, state: Queue): Promise<void> {
+    state.reading ??= this.#read(tenant, queue, state).finally(() => {
+      state.reading = undefined;
+    });
+    await state.reading;
+  }
+
+  async #read(tenant: string, queue: string, state: Queue): Promise<void> {
+    // What is stored while the broker is asked may or may not be in its answer: it stays counted.
+    const before = state.storedSince;
+    const infos = await Promise.all(
+      state.lanes.map((lane) => this.#manager.consumers.info(TASKS_STREAM, lane.consumer)),
+    ).catch((cause: unknown) => {
+      this.#queues.delete(keyOf(tenant, queue));
+      throw brokerUnavailable(cause);
+    });
+    state.depth = depthOf(infos);
+    state.storedSince -= before;
+    state.readMs = this.#monotonicMs();
+  }
+}
+
+function assumedDepth(state: Queue): number {
+  return state.depth + state.storedSince + state.inFlight;
+}
+
+function depthOf(infos: readonly ConsumerInfo[]): number {
+  return infos.reduce((sum, info) => sum + info.num_pending + info.num_ack_pending, 0);
+}
+
+function keyOf(tenant: string, queue: string): string {
+  return `${tenant}.${queue}`;
+}

@@ -1,0 +1,59 @@
+// Timers in the log: set as JetStream schedules, and handed to one coordinator when they are due.
+
+import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import { type Timer, TimerKind, TimerSchema } from "../../gen/mycel/v1/task_log_pb.ts";
+import { SCHEDULE, SCHEDULE_TARGET } from "../wire/headers.ts";
+import { parseTimerSubject, timerFiredSubject, timerSubject } from "../wire/subjects.ts";
+import { timestampFromMs } from "../wire/time-codec.ts";
+import type { StreamPublisher } from "./stream-publisher.ts";
+import { brokerUnavailable } from "./task-log.ts";
+
+/** Why a task is to be looked at. */
+export type TimerName = "dispatch" | "schedule_to_start" | "schedule_to_close" | "start_to_close";
+
+const KINDS: Readonly<Record<TimerName, TimerKind>> = {
+  dispatch: TimerKind.DISPATCH,
+  schedule_to_start: TimerKind.SCHEDULE_TO_START,
+  schedule_to_close: TimerKind.SCHEDULE_TO_CLOSE,
+  start_to_close: TimerKind.START_TO_CLOSE,
+};
+
+/** A timer that is due. */
+export interface DueTimer {
+  readonly tenant: string;
+  readonly taskId: string;
+  readonly name: TimerName;
+  /** How often the task was not found. */
+  readonly misses: number;
+}
+
+/** Sets and receives timers. */
+export class Timers {
+  readonly #publisher: StreamPublisher;
+
+  constructor(publisher: StreamPublisher) {
+    this.#publisher = publisher;
+  }
+
+  /** Sets a timer, replacing the task's earlier one of the same name. Throws BROKER_UNAVAILABLE. */
+  async set(task: { readonly tenant: string; readonly taskId: string }, name: TimerName, atMs: number, misses = 0): Promise<void> {
+    const timer = create(TimerSchema, { taskId: task.taskId, kind: KINDS[name], dueTime: timestampFromMs(atMs), misses });
+    const outcome = await this.#publisher.publish({
+      subject: timerSubject(task.tenant, task.taskId, name),
+      body: toBinary(TimerSchema, timer),
+      headers: {
+        [SCHEDULE]: `@at ${new Date(atMs).toISOString()}`,
+        [SCHEDULE_TARGET]: timerFiredSubject(task.tenant, task.taskId, name),
+      },
+    });
+    if (outcome.kind !== "stored") throw brokerUnavailable(outcome.kind === "unknown" ? outcome.cause : outcome.kind);
+  }
+}
+
+/** Reads a timer that has fired; undefined if it is none. */
+export function dueTimer(subject: string, body: Uint8Array): DueTimer | undefined {
+  const parsed = parseTimerSubject(subject);
+  if (parsed === undefined || !(parsed.name in KINDS)) return undefined;
+  const timer: Timer = fromBinary(TimerSchema, body);
+  return { tenant: parsed.tenant, taskId: parsed.taskId, name: parsed.name as TimerName, misses: timer.misses };
+}

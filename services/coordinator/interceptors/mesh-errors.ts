@@ -1,0 +1,77 @@
+// Where the mesh's own errors become RPC errors: the one table of reasons and codes.
+
+import { Code, type ConnectError, type Interceptor } from "@connectrpc/connect";
+import { MeshError, type MeshErrorReason } from "../../../lib/core/mesh-error.ts";
+import { richError, type RichErrorOptions } from "../../../lib/rpc/rich-error.ts";
+
+const CODES: Readonly<Record<MeshErrorReason, Code>> = {
+  INVALID_REQUEST: Code.InvalidArgument,
+  PAYLOAD_TOO_LARGE: Code.InvalidArgument,
+  CHECKSUM_MISMATCH: Code.InvalidArgument,
+  TASK_NOT_FOUND: Code.NotFound,
+  AGENT_NOT_FOUND: Code.NotFound,
+  BLOB_NOT_FOUND: Code.NotFound,
+  TASK_ALREADY_EXISTS: Code.AlreadyExists,
+  TASK_NOT_CANCELABLE: Code.FailedPrecondition,
+  TASK_NOT_DEAD: Code.FailedPrecondition,
+  QUEUE_FULL: Code.ResourceExhausted,
+  QUEUE_LIMIT: Code.ResourceExhausted,
+  STORAGE_FULL: Code.ResourceExhausted,
+  TOO_MANY_STREAMS: Code.ResourceExhausted,
+  CURSOR_EXPIRED: Code.OutOfRange,
+  CONFLICT: Code.Aborted,
+  DRAINING: Code.Unavailable,
+  BROKER_UNAVAILABLE: Code.Unavailable,
+  INDEX_UNAVAILABLE: Code.Unavailable,
+  BLOB_CORRUPT: Code.DataLoss,
+};
+
+/** The RPC code of a reason. */
+export function codeOf(reason: MeshErrorReason): Code {
+  return CODES[reason];
+}
+
+/** The RPC error that says what a mesh error says. */
+export function rpcErrorOf(error: MeshError): ConnectError {
+  const code = CODES[error.reason];
+  const subject = error.resource?.name ?? "mesh";
+  const options: RichErrorOptions = {
+    code,
+    reason: error.reason,
+    message: error.message,
+    metadata: error.metadata,
+    cause: error,
+    ...(error.violations.length === 0 ? {} : { violations: error.violations }),
+    ...(error.retryDelayMs === undefined ? {} : { retryDelayMs: error.retryDelayMs }),
+    ...(error.resource === undefined ? {} : { resource: error.resource }),
+    ...(code === Code.ResourceExhausted ? { quota: [{ subject, description: error.message }] } : {}),
+    ...(code === Code.FailedPrecondition
+      ? { preconditions: [{ type: error.reason, subject, description: error.message }] }
+      : {}),
+  };
+  return richError(options);
+}
+
+/** Turns mesh errors into RPC errors, in unary answers and in streams. */
+export function meshErrors(): Interceptor {
+  return (next) => async (request) => {
+    try {
+      const response = await next(request);
+      return response.stream ? { ...response, message: translating(response.message) } : response;
+    } catch (error) {
+      throw translated(error);
+    }
+  };
+}
+
+async function* translating<T>(messages: AsyncIterable<T>): AsyncIterable<T> {
+  try {
+    yield* messages;
+  } catch (error) {
+    throw translated(error);
+  }
+}
+
+function translated(error: unknown): unknown {
+  return error instanceof MeshError ? rpcErrorOf(error) : error;
+}

@@ -1,0 +1,264 @@
+// What becomes of agents' reports: each is decided by the pure rules, stored by compare-and-set, and only then is the delivery
+// acknowledged. An agent can hurt nothing but its own attempts.
+
+import { create } from "@bufbuild/protobuf";
+import type { NatsConnection } from "@nats-io/nats-core";
+import {
+  type Report,
+  type ReportRequest,
+  type ReportResponse,
+  ReportResponseSchema,
+  type ReportResult,
+  ReportResultSchema,
+} from "../../../gen/mycel/v1/agent_protocol_pb.ts";
+import { type BeginCommand, decideBegin, type DropReason } from "../../../lib/core/begin.ts";
+import type { Clock } from "../../../lib/core/clock.ts";
+import { attemptLimitMs } from "../../../lib/core/expire.ts";
+import { MAX_WAIT_MS } from "../../../lib/core/limits.ts";
+import type { Logger } from "../../../lib/core/logger.ts";
+import { MeshError } from "../../../lib/core/mesh-error.ts";
+import { isName, MAX_TASK_ID_LENGTH } from "../../../lib/core/names.ts";
+import { completion, decideSettle, type SettleCommand, type SettleOutcome } from "../../../lib/core/settle.ts";
+import type { AgentIdentity } from "../../../lib/nats/agent-requests.ts";
+import type { TaskLog } from "../../../lib/nats/task-log.ts";
+import type { Timers } from "../../../lib/nats/timers.ts";
+import { type DeliverySubject, parseDeliverySubject, TASKS_STREAM } from "../../../lib/wire/subjects.ts";
+import { failureFromWire, type TaskRecord, viewOf } from "../../../lib/wire/task-codec.ts";
+import { durationFromMs, msFromDuration, msFromTimestamp } from "../../../lib/wire/time-codec.ts";
+import { Violations } from "../../../lib/wire/validation.ts";
+import type { Lifecycle } from "../tasks/lifecycle.ts";
+
+/** What the desk needs. */
+export interface ReportDeskParts {
+  readonly connection: NatsConnection;
+  readonly log: TaskLog;
+  readonly timers: Timers;
+  readonly lifecycle: Lifecycle;
+  readonly clock: Clock;
+  readonly random: () => number;
+  readonly logger: Logger;
+}
+
+/** How often a begin is decided anew because somebody else moved the task in between. */
+const MAX_CONFLICTS = 5;
+/** The most reports of one request. */
+const MAX_REPORTS = 256;
+/** How long an agent waits before it repeats a report that could not be stored, in milliseconds. */
+const RETRY_MS = 500;
+
+const ACK = new TextEncoder().encode("+ACK");
+const NAK = new TextEncoder().encode("-NAK");
+
+interface Delivered {
+  readonly from: AgentIdentity;
+  readonly report: Report;
+  readonly delivery: DeliverySubject;
+}
+
+/** Answers reports. */
+export class ReportDesk {
+  readonly #parts: ReportDeskParts;
+
+  constructor(parts: ReportDeskParts) {
+    this.#parts = parts;
+  }
+
+  /** Answers the reports of one request, in their order. */
+  async answer(from: AgentIdentity, request: ReportRequest): Promise<ReportResponse> {
+    const results = await Promise.all(
+      request.reports.map((report, i) =>
+        i < MAX_REPORTS ? this.#answerOne(from, report) : refused("INVALID_REPORT", `at most ${MAX_REPORTS} reports`),
+      ),
+    );
+    return create(ReportResponseSchema, { results });
+  }
+
+  async #answerOne(from: AgentIdentity, report: Report): Promise<ReportResult> {
+    const delivery = parseDeliverySubject(report.delivery);
+    const violation = violationOf(from, report, delivery);
+    if (violation !== undefined || delivery === undefined) return refused("INVALID_REPORT", violation ?? "delivery");
+    const delivered = { from, report, delivery };
+    try {
+      if (report.kind.case === "begin") return await this.#begin(delivered, report.kind.value.redelivery);
+      if (report.kind.case === "complete") return await this.#complete(delivered);
+      return await this.#settle(delivered);
+    } catch (err) {
+      if (!(err instanceof MeshError)) {
+        this.#parts.logger.error({ err, task_id: report.taskId, agent_id: from.agentId }, "report not handled");
+      }
+      const retryDelay = durationFromMs(err instanceof MeshError ? (err.retryDelayMs ?? RETRY_MS) : RETRY_MS);
+      return create(ReportResultSchema, { outcome: { case: "unavailable", value: { retryDelay } } });
+    }
+  }
+
+  async #begin(delivered: Delivered, redelivery: boolean): Promise<ReportResult> {
+    const { from, report, delivery } = delivered;
+    const { log, lifecycle, clock } = this.#parts;
+    const command: BeginCommand = {
+      agentId: from.agentId,
+      dispatchSequence: delivery.sequence,
+      redelivery,
+      fence: Number(report.fence),
+      attempt: report.attempt,
+      startMs: msFromTimestamp(report.startTime),
+      operationId: operationId(delivered, "begin"),
+    };
+    for (let tries = 0; tries < MAX_CONFLICTS; tries += 1) {
+      const record = await log.read(from.tenant, report.taskId);
+      if (record === undefined) return this.#drop(delivered, "TASK_NOT_FOUND");
+      const decision = decideBegin(viewOf(record), command, clock.now());
+      switch (decision.kind) {
+        case "lease_lost":
+          return refused("LEASE_LOST", "another attempt is in force, or the task has ended");
+        case "started":
+          return accepted(decision.fence, decision.attempt);
+        case "drop": {
+          const stale = decision.event === undefined;
+          if (stale || (await lifecycle.move(record, decision.event, command.operationId)).kind === "stored") {
+            if (decision.reason === "STALE_DISPATCH") await this.#repeatFollowUp(record);
+            return this.#drop(delivered, decision.reason);
+          }
+          break;
+        }
+        case "start": {
+          const outcome = await lifecycle.move(record, decision.event, command.operationId);
+          if (outcome.kind === "stored") {
+            this.#guard(record, decision.event.attemptStartMs ?? clock.now());
+            return accepted(outcome.sequence, decision.event.attempt);
+          }
+          break;
+        }
+      }
+    }
+    throw new MeshError("CONFLICT", "the task changes too fast", { retryDelayMs: RETRY_MS });
+  }
+
+  /** The way of almost every task: one publish, no read. Whether the attempt still holds is for the broker to say. */
+  async #complete(delivered: Delivered): Promise<ReportResult> {
+    const { from, report } = delivered;
+    const result = report.kind.case === "complete" ? report.kind.value.result : undefined;
+    const checked = new Violations();
+    checked.payload("result", result);
+    if (checked.found.length > 0) return refused("PAYLOAD_TOO_LARGE", checked.found[0]?.description ?? "result");
+    const event = completion({
+      agentId: from.agentId,
+      attempt: report.attempt,
+      startMs: msFromTimestamp(report.startTime),
+      outputSequence: Number(report.outputSequence),
+    });
+    const context = {
+      eventMs: this.#parts.clock.now(),
+      operationId: operationId(delivered, "complete"),
+      outputSequence: Number(report.outputSequence),
+      result,
+    };
+    const task = { tenant: from.tenant, taskId: report.taskId };
+    const { sequence } = delivered.delivery;
+    const outcome = await this.#parts.log.append(
+      task,
+      { ...event, dispatchSequence: sequence },
+      context,
+      Number(report.fence),
+    );
+    if (outcome.kind === "conflict") return refused("LEASE_LOST", "another attempt is in force, or the task has ended");
+    this.#reply(report, ACK);
+    return accepted(outcome.sequence, report.attempt);
+  }
+
+  async #settle(delivered: Delivered): Promise<ReportResult> {
+    const { from, report } = delivered;
+    const { log, lifecycle, clock, random } = this.#parts;
+    const outcome = outcomeOf(report);
+    if (outcome === undefined) return refused("INVALID_REPORT", "the report has no kind");
+    const command: SettleCommand = {
+      agentId: from.agentId,
+      attempt: report.attempt,
+      fence: Number(report.fence),
+      startMs: msFromTimestamp(report.startTime),
+      outputSequence: Number(report.outputSequence),
+      operationId: operationId(delivered, outcome.kind),
+      outcome,
+    };
+    const record = await log.read(from.tenant, report.taskId);
+    if (record === undefined) return refused("LEASE_LOST", "the task no longer exists");
+    const decision = decideSettle(viewOf(record), command, clock.now(), random());
+    if (decision.kind === "lease_lost") return refused("LEASE_LOST", "another attempt is in force, or the task has ended");
+    let fence: number;
+    if (decision.kind === "written") {
+      fence = decision.fence;
+      await this.#repeatFollowUp(record);
+    } else {
+      const written = await lifecycle.move(record, decision.event, command.operationId);
+      if (written.kind === "conflict") return refused("LEASE_LOST", "another attempt is in force, or the task has ended");
+      fence = written.sequence;
+    }
+    this.#reply(report, outcome.kind === "hand_back" ? NAK : ACK);
+    return accepted(fence, report.attempt);
+  }
+
+  /** A coordinator may have died between an event and what follows from it; whoever comes by does it again. */
+  async #repeatFollowUp(record: TaskRecord): Promise<void> {
+    const { last } = viewOf(record);
+    if (last?.state === "backing_off" && last.nextAttemptMs !== undefined && last.sequence > record.dispatch.sequence) {
+      await this.#parts.timers.set(record, "dispatch", last.nextAttemptMs);
+    }
+  }
+
+  /** Has somebody look when the attempt must be over. Only an agent that is alive and misbehaves is ever met by it. */
+  #guard(record: TaskRecord, startMs: number): void {
+    this.#parts.timers.set(record, "start_to_close", attemptLimitMs(viewOf(record), startMs)).catch((err: unknown) => {
+      this.#parts.logger.warn({ err, task_id: record.taskId }, "limit of an attempt not armed");
+    });
+  }
+
+  #drop({ report }: Delivered, reason: DropReason | "TASK_NOT_FOUND"): ReportResult {
+    this.#reply(report, ACK);
+    return create(ReportResultSchema, { outcome: { case: "dropped", value: { reason } } });
+  }
+
+  #reply(report: Report, body: Uint8Array): void {
+    this.#parts.connection.publish(report.delivery, body);
+  }
+}
+
+/** Names an operation of a delivery, the same for every repetition of its report. */
+function operationId({ from, report, delivery }: Delivered, kind: string): string {
+  return `${from.agentId}/${delivery.sequence}/${delivery.deliveries}/${kind === "begin" ? 0 : report.attempt}/${kind}`;
+}
+
+function violationOf(from: AgentIdentity, report: Report, delivery: DeliverySubject | undefined): string | undefined {
+  if (!isName(report.taskId, MAX_TASK_ID_LENGTH)) return "task_id is not a task id";
+  if (delivery === undefined) return "delivery is not the reply subject of a delivery";
+  const foreign = delivery.stream !== TASKS_STREAM || !delivery.consumer.startsWith(`${from.tenant}=`);
+  if (foreign) return "delivery belongs to another stream or tenant";
+  return report.kind.case === undefined ? "the report has no kind" : undefined;
+}
+
+function outcomeOf({ kind }: Report): SettleOutcome | undefined {
+  switch (kind.case) {
+    case "fail":
+      return { kind: "fail", failure: failureFromWire(kind.value.failure) };
+    case "retryAfter":
+      return { kind: "retry_after", delayMs: delayOf(kind.value.delay), failure: failureFromWire(kind.value.failure) };
+    case "snooze":
+      return { kind: "snooze", delayMs: delayOf(kind.value.delay) };
+    case "handBack":
+      return { kind: "hand_back", started: kind.value.started };
+    case "begin":
+    case "complete":
+    case undefined:
+      return undefined;
+  }
+}
+
+function delayOf(delay: Parameters<typeof msFromDuration>[0]): number {
+  return Math.min(Math.max(msFromDuration(delay) ?? 0, 0), MAX_WAIT_MS);
+}
+
+function accepted(fence: number, attempt: number): ReportResult {
+  return create(ReportResultSchema, { outcome: { case: "accepted", value: { fence: BigInt(fence), attempt } } });
+}
+
+function refused(reason: string, message: string): ReportResult {
+  return create(ReportResultSchema, { outcome: { case: "refused", value: { reason, message } } });
+}

@@ -1,0 +1,145 @@
+// The RPCs about agents.
+
+import { create } from "@bufbuild/protobuf";
+import type { ServiceImpl } from "@connectrpc/connect";
+import type { Agent } from "../../../gen/mycel/v1/agent_pb.ts";
+import {
+  AgentChange,
+  type AgentService,
+  type WatchAgentsResponse,
+  WatchAgentsResponseSchema,
+} from "../../../gen/mycel/v1/agent_service_pb.ts";
+import { MeshError } from "../../../lib/core/mesh-error.ts";
+import type { Registry, RegistryChange } from "../../../lib/nats/registry.ts";
+import { Violations } from "../../../lib/wire/validation.ts";
+import type { Fleet } from "../agents/fleet.ts";
+import { tenantOf } from "./caller.ts";
+
+type AgentRpcs = Pick<
+  ServiceImpl<typeof AgentService>,
+  "registerAgent" | "deregisterAgent" | "getAgent" | "listAgents" | "watchAgents"
+>;
+
+/** What the RPCs need. */
+export interface AgentRpcParts {
+  readonly fleet: Fleet;
+  readonly registry: Registry;
+  /** Aborts when the coordinator drains. */
+  readonly draining: AbortSignal;
+}
+
+const DEFAULT_PAGE_SIZE = 100;
+const MAX_PAGE_SIZE = 1_000;
+
+const CHANGES: Readonly<Record<RegistryChange["kind"], AgentChange>> = {
+  added: AgentChange.ADDED,
+  updated: AgentChange.UPDATED,
+  removed: AgentChange.REMOVED,
+  lost: AgentChange.LOST,
+};
+
+/** Implements the RPCs about agents. */
+export function agentRpcs({ fleet, registry, draining }: AgentRpcParts): AgentRpcs {
+  return {
+    registerAgent: (request, context) => fleet.register(tenantOf(context), request),
+    deregisterAgent: async ({ agentId }, context) => {
+      checkAgentId(agentId);
+      await fleet.deregister(tenantOf(context), agentId);
+      return {};
+    },
+    getAgent: ({ agentId }, context) => {
+      checkAgentId(agentId);
+      return { agent: fleet.get(tenantOf(context), agentId) };
+    },
+    listAgents: ({ pageSize, pageToken, type }, context) => {
+      const v = new Violations();
+      if (pageSize < 0) v.add("page_size", `must be from 0 to ${MAX_PAGE_SIZE}, is ${pageSize}`);
+      v.optionalName("page_token", pageToken);
+      v.optionalName("type", type);
+      v.throwIfAny();
+      const size = Math.min(pageSize || DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE);
+      const rest = registry.list(tenantOf(context)).filter((agent) => agent.agentId > pageToken && can(agent, type));
+      const agents = rest.slice(0, size);
+      return { agents, nextPageToken: rest.length > size ? (agents.at(-1)?.agentId ?? "") : "" };
+    },
+    watchAgents: async function* watchAgents({ type }, context) {
+      const v = new Violations();
+      v.optionalName("type", type);
+      v.throwIfAny();
+      yield* watch(registry, tenantOf(context), type, AbortSignal.any([context.signal, draining]), draining);
+    },
+  };
+}
+
+async function* watch(
+  registry: Registry,
+  tenant: string,
+  type: string,
+  ended: AbortSignal,
+  draining: AbortSignal,
+): AsyncGenerator<WatchAgentsResponse> {
+  // Only the last change of each agent is kept for a slow reader: that is all it needs to be right in the end.
+  const pending = new Map<string, WatchAgentsResponse>();
+  const sent = new Map<string, Agent>();
+  let wake = Promise.withResolvers<void>();
+  const changed = (): void => wake.resolve();
+  const stop = registry.listen((change) => {
+    if (change.tenant !== tenant || !can(change.agent, type)) return;
+    pending.set(change.agent.agentId, response(CHANGES[change.kind], change.agent));
+    changed();
+  });
+  ended.addEventListener("abort", changed, { once: true });
+  try {
+    for (const agent of registry.list(tenant)) {
+      if (!can(agent, type)) continue;
+      sent.set(agent.agentId, agent);
+      yield response(AgentChange.ADDED, agent);
+    }
+    yield response(AgentChange.SYNCED, undefined);
+    while (!ended.aborted) {
+      const next = pending.entries().next().value;
+      if (next === undefined) {
+        await wake.promise;
+        wake = Promise.withResolvers<void>();
+        continue;
+      }
+      const [agentId, message] = next;
+      pending.delete(agentId);
+      const kind = tell(sent, agentId, message);
+      if (kind !== undefined) yield { ...message, change: kind };
+    }
+    if (draining.aborted) throw new MeshError("DRAINING", "the coordinator is shutting down", { retryDelayMs: 100 });
+  } finally {
+    stop();
+    ended.removeEventListener("abort", changed);
+  }
+}
+
+/** What a change is for this watcher, which may have missed earlier ones; undefined if it is no news. */
+function tell(sent: Map<string, Agent>, agentId: string, message: WatchAgentsResponse): AgentChange | undefined {
+  const { change, agent } = message;
+  const before = sent.get(agentId);
+  if (change === AgentChange.REMOVED || change === AgentChange.LOST) {
+    return sent.delete(agentId) ? change : undefined;
+  }
+  if (agent === undefined) return undefined;
+  sent.set(agentId, agent);
+  if (before === undefined) return AgentChange.ADDED;
+  // A sign of life that says nothing new is no change.
+  const same = before.state === agent.state && before.running === agent.running && before.version === agent.version;
+  return same && before.registerTime?.nanos === agent.registerTime?.nanos ? undefined : AgentChange.UPDATED;
+}
+
+function response(change: AgentChange, agent: Agent | undefined): WatchAgentsResponse {
+  return create(WatchAgentsResponseSchema, agent === undefined ? { change } : { change, agent });
+}
+
+function can(agent: Agent, type: string): boolean {
+  return type === "" || agent.capabilities.some((capability) => capability.type === type);
+}
+
+function checkAgentId(agentId: string): void {
+  const v = new Violations();
+  v.name("agent_id", agentId);
+  v.throwIfAny();
+}

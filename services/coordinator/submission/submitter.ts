@@ -1,0 +1,178 @@
+// Accepts tasks: checked, admitted, and stored by one compare-and-set that also recognises repetitions.
+
+import { create } from "@bufbuild/protobuf";
+import { context, trace } from "@opentelemetry/api";
+import {
+  type SubmitTaskRequest,
+  type SubmitTaskResponse,
+  SubmitTaskResponseSchema,
+} from "../../../gen/mycel/v1/agent_service_pb.ts";
+import type { Task } from "../../../gen/mycel/v1/task_pb.ts";
+import type { Clock } from "../../../lib/core/clock.ts";
+import { MeshError } from "../../../lib/core/mesh-error.ts";
+import { DELAYED_QUEUE } from "../../../lib/core/names.ts";
+import { beginRequiredFor, deadlinesOf } from "../../../lib/core/task.ts";
+import type { Lanes, Room } from "../../../lib/nats/lanes.ts";
+import type { DispatchDraft, TaskLog } from "../../../lib/nats/task-log.ts";
+import type { Timers } from "../../../lib/nats/timers.ts";
+import { checkSubmission, submissionDigest, type SubmissionLimits, taskFromSubmission } from "../../../lib/wire/submission.ts";
+import { policyOf, statusOf, type TaskRecord, viewOf } from "../../../lib/wire/task-codec.ts";
+import { carrierFromContext, isTracing, mycelTracer, publishSpan } from "../../../lib/wire/trace-context.ts";
+
+/** What accepting tasks needs. */
+export interface SubmitterParts {
+  readonly log: TaskLog;
+  readonly lanes: Lanes;
+  readonly timers: Timers;
+  readonly clock: Clock;
+  readonly randomId: () => string;
+  readonly limits: SubmissionLimits;
+}
+
+/** A submission that was checked and is ready to be stored. */
+export interface Prepared {
+  readonly task: Task;
+  readonly draft: DispatchDraft;
+}
+
+/** A submission stands already, and no longer: a purge or withdrawal came in between. */
+const MAX_RACES = 3;
+
+const TEMPLATE = "task.{tenant}.{task}.q.{queue}.{priority}";
+
+/** Accepts single tasks. */
+export class Submitter {
+  readonly #parts: SubmitterParts;
+
+  constructor(parts: SubmitterParts) {
+    this.#parts = parts;
+  }
+
+  /** Accepts a task. Throws MeshError with the reason why not. */
+  async submit(tenant: string, request: SubmitTaskRequest, redriveOf = ""): Promise<SubmitTaskResponse> {
+    checkSubmission(request, this.#parts.limits, this.#parts.clock.now()).throwIfAny();
+    return this.traced(tenant, request, redriveOf, (prepared) => this.store(prepared));
+  }
+
+  /** Makes a checked submission ready. */
+  prepare(tenant: string, request: SubmitTaskRequest, redriveOf = ""): Prepared {
+    const task = taskFromSubmission(request, tenant, this.#parts.clock.now(), this.#parts.randomId);
+    task.redriveOf = redriveOf;
+    const { traceparent = "", tracestate = "" } = carrierFromContext();
+    const draft: DispatchDraft = {
+      tenant,
+      taskId: task.taskId,
+      queue: task.startTime === undefined ? task.queue : DELAYED_QUEUE,
+      priority: task.priority,
+      body: {
+        task,
+        attempt: 1,
+        fence: 0n,
+        beginRequired: beginRequiredFor(policyOf(task), 1),
+        requestDigest: submissionDigest(request),
+      },
+      trace: { traceparent, tracestate },
+    };
+    return { task, draft };
+  }
+
+  /** Takes room in the queues of tasks. Throws QUEUE_FULL. */
+  admit({ task, draft }: Prepared, count: number): Promise<Room> {
+    return this.#parts.lanes.admit(draft.tenant, task.queue, count);
+  }
+
+  /** Arms the deadlines of a task. They come first: a task without its deadline would never end. */
+  async arm(prepared: Prepared): Promise<void> {
+    const view = viewOf(recordOfDraft(prepared, 0));
+    for (const { kind, atMs } of deadlinesOf(view)) await this.#parts.timers.set(prepared.draft, kind, atMs);
+  }
+
+  /** Stores a prepared submission, or finds that it stands already. */
+  async store(prepared: Prepared): Promise<SubmitTaskResponse> {
+    const room = await this.admit(prepared, 1);
+    let stored = 0;
+    try {
+      await this.arm(prepared);
+      for (let races = 0; races < MAX_RACES; races += 1) {
+        const outcome = await this.#parts.log.dispatch(prepared.draft, 0);
+        if (outcome.kind === "stored") {
+          // A delayed task takes room only when it comes into its queue.
+          stored = prepared.draft.queue === DELAYED_QUEUE ? 0 : 1;
+          return accepted(prepared, outcome.sequence);
+        }
+        const existing = await this.existing(prepared);
+        if (existing !== undefined) return existing;
+      }
+    } finally {
+      room.settle(stored);
+    }
+    throw new MeshError("CONFLICT", `task ${prepared.task.taskId} changes too fast to be submitted now`, { retryDelayMs: 100 });
+  }
+
+  /** The answer if the same submission stands already; undefined if none stands. Throws TASK_ALREADY_EXISTS for a different one. */
+  async existing({ draft }: Prepared): Promise<SubmitTaskResponse | undefined> {
+    const record = await this.#parts.log.read(draft.tenant, draft.taskId);
+    if (record === undefined) return undefined;
+    const same = Buffer.compare(record.dispatch.message.requestDigest, draft.body.requestDigest ?? new Uint8Array()) === 0;
+    if (!same) {
+      throw new MeshError("TASK_ALREADY_EXISTS", `task ${draft.taskId} exists already with another content`, {
+        resource: { type: "mycel.v1.Task", name: draft.taskId },
+        metadata: { existing_task_id: draft.taskId },
+      });
+    }
+    return create(SubmitTaskResponseSchema, {
+      taskId: draft.taskId,
+      status: statusOf(record, record.event),
+      existing: true,
+    });
+  }
+
+  /** Prepares and stores within a span whose context travels with the task. */
+  async traced<T>(
+    tenant: string,
+    request: SubmitTaskRequest,
+    redriveOf: string,
+    store: (prepared: Prepared) => Promise<T>,
+  ): Promise<T> {
+    if (!isTracing()) return store(this.prepare(tenant, request, redriveOf));
+    const shape = publishSpan({ template: TEMPLATE, ...(request.taskId === "" ? {} : { taskId: request.taskId }) });
+    const span = mycelTracer().startSpan(shape.name, shape.options);
+    try {
+      return await context.with(trace.setSpan(context.active(), span), async () => {
+        const prepared = this.prepare(tenant, request, redriveOf);
+        span.setAttribute("messaging.message.conversation_id", prepared.task.taskId);
+        return store(prepared);
+      });
+    } finally {
+      span.end();
+    }
+  }
+}
+
+/** The answer for a submission that was just stored. */
+export function accepted(prepared: Prepared, sequence: number): SubmitTaskResponse {
+  const status = statusOf(recordOfDraft(prepared, sequence), undefined);
+  return create(SubmitTaskResponseSchema, { taskId: prepared.task.taskId, status });
+}
+
+function recordOfDraft({ task, draft }: Prepared, sequence: number): TaskRecord {
+  return {
+    tenant: draft.tenant,
+    taskId: draft.taskId,
+    dispatch: {
+      message: {
+        $typeName: "mycel.v1.Dispatch",
+        task,
+        attempt: 1,
+        fence: 0n,
+        beginRequired: draft.body.beginRequired ?? false,
+        requestDigest: draft.body.requestDigest ?? new Uint8Array(),
+      },
+      sequence,
+      queue: draft.queue,
+      priority: draft.priority,
+    },
+    event: undefined,
+    trace: draft.trace,
+  };
+}

@@ -1,0 +1,141 @@
+// Moves tasks: one event by compare-and-set, then what follows from it, in an order that can be repeated after a crash.
+
+import type { NatsConnection } from "@nats-io/nats-core";
+import type { Payload } from "../../../gen/mycel/v1/payload_pb.ts";
+import type { Clock } from "../../../lib/core/clock.ts";
+import type { EventDraft } from "../../../lib/core/event.ts";
+import { timeOutTask } from "../../../lib/core/expire.ts";
+import type { Logger } from "../../../lib/core/logger.ts";
+import { MeshError, taskNotFound } from "../../../lib/core/mesh-error.ts";
+import { decideCancel } from "../../../lib/core/settle.ts";
+import { beginRequiredFor, fenceOf, stateOf } from "../../../lib/core/task.ts";
+import { isTerminal } from "../../../lib/core/task-state.ts";
+import { signalCancel } from "../../../lib/nats/agent-requests.ts";
+import type { Lanes } from "../../../lib/nats/lanes.ts";
+import type { OutputLog } from "../../../lib/nats/output-log.ts";
+import type { TaskLog, WriteOutcome } from "../../../lib/nats/task-log.ts";
+import type { Timers } from "../../../lib/nats/timers.ts";
+import { type TaskRecord, viewOf } from "../../../lib/wire/task-codec.ts";
+
+/** What moving tasks needs. */
+export interface LifecycleParts {
+  readonly connection: NatsConnection;
+  readonly log: TaskLog;
+  readonly outputs: OutputLog;
+  readonly timers: Timers;
+  readonly lanes: Lanes;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/** How often a decision is taken anew because somebody else moved the task in between. */
+const MAX_CONFLICTS = 10;
+
+/** Moves tasks. */
+export class Lifecycle {
+  readonly #parts: LifecycleParts;
+
+  constructor(parts: LifecycleParts) {
+    this.#parts = parts;
+  }
+
+  /** Reads a task. Throws TASK_NOT_FOUND. */
+  async read(tenant: string, taskId: string): Promise<TaskRecord> {
+    const record = await this.#parts.log.read(tenant, taskId);
+    if (record === undefined) throw taskNotFound(taskId);
+    return record;
+  }
+
+  /** Writes the event that a decision asks for, and does what follows. A conflict leaves everything as it was. */
+  async move(record: TaskRecord, event: EventDraft, operationId: string, result?: Payload): Promise<WriteOutcome> {
+    const { log, clock } = this.#parts;
+    const outputSequence = await this.#outputSequence(record, event);
+    const context = { eventMs: clock.now(), operationId, outputSequence, result };
+    const outcome = await log.append(record, event, context, fenceOf(viewOf(record)), record.trace);
+    if (outcome.kind === "stored") await this.follow(record, event);
+    return outcome;
+  }
+
+  /** What follows from a stored event. Safe to repeat: whoever finds the event already stored does it again. */
+  async follow(record: TaskRecord, event: EventDraft): Promise<void> {
+    const { connection, log, timers, logger } = this.#parts;
+    if (event.state === "backing_off" && event.nextAttemptMs !== undefined) {
+      await timers.set(record, "dispatch", event.nextAttemptMs);
+    }
+    if (event.ended !== undefined && event.ended.outputSequence === undefined) {
+      // The agent was not asked: it may be at work still, or a zombie that comes back.
+      const reason = event.failure?.reason ?? "CANCELED";
+      const to = { tenant: record.tenant, agentId: event.ended.agentId };
+      signalCancel(connection, to, { taskId: record.taskId, attempt: event.ended.attempt, reason });
+    }
+    if (isTerminal(event.state) && event.ended === undefined) {
+      await log.withdraw(record).catch((err: unknown) => {
+        logger.warn({ err, task_id: record.taskId }, "work item of an ended task not withdrawn");
+      });
+    }
+  }
+
+  /** Cancels a task. Throws TASK_NOT_FOUND and TASK_NOT_CANCELABLE. */
+  async cancel(tenant: string, taskId: string, reason: string): Promise<TaskRecord> {
+    return this.#decide(tenant, taskId, async (record) => {
+      const decision = decideCancel(viewOf(record), reason);
+      if (decision.kind === "canceled") return true;
+      if (decision.kind === "not_cancelable") {
+        const state = stateOf(viewOf(record));
+        throw new MeshError("TASK_NOT_CANCELABLE", `task ${taskId} has ended already: it is ${state}`, {
+          resource: { type: "mycel.v1.Task", name: taskId },
+          metadata: { state },
+        });
+      }
+      return (await this.move(record, decision.event, crypto.randomUUID())).kind === "stored";
+    });
+  }
+
+  /** Ends a task that is still open when its log is about to expire. */
+  async expire(tenant: string, taskId: string): Promise<void> {
+    await this.#decide(tenant, taskId, async (record) => {
+      const view = viewOf(record);
+      if (isTerminal(stateOf(view))) return true;
+      return (await this.move(record, timeOutTask(view, "retention"), crypto.randomUUID())).kind === "stored";
+    });
+  }
+
+  /** Puts a delayed or backed-off task into its queue. A conflict means that somebody else did. */
+  async dispatch(record: TaskRecord, attempt: number, fence: number): Promise<void> {
+    const { log, lanes } = this.#parts;
+    const { task } = record.dispatch.message;
+    if (task === undefined) throw new Error(`dispatch of ${record.taskId} has no task`);
+    await lanes.lanesOf(record.tenant, task.queue);
+    await log.dispatch(
+      {
+        tenant: record.tenant,
+        taskId: record.taskId,
+        queue: task.queue,
+        priority: record.dispatch.priority,
+        body: {
+          ...record.dispatch.message,
+          attempt,
+          fence: BigInt(fence),
+          beginRequired: beginRequiredFor(viewOf(record).policy, attempt),
+        },
+        trace: record.trace,
+      },
+      record.dispatch.sequence,
+    );
+  }
+
+  /** Reads and decides until the decision stands, and returns the task after it. */
+  async #decide(tenant: string, taskId: string, decide: (record: TaskRecord) => Promise<boolean>): Promise<TaskRecord> {
+    for (let tries = 0; tries < MAX_CONFLICTS; tries += 1) {
+      if (await decide(await this.read(tenant, taskId))) return this.read(tenant, taskId);
+    }
+    throw new MeshError("CONFLICT", `task ${taskId} changes too fast to be moved now`, { retryDelayMs: 100 });
+  }
+
+  /** The last output that counts of the attempt that an event ends; the output log is fenced if the agent was not asked. */
+  async #outputSequence(record: TaskRecord, event: EventDraft): Promise<number> {
+    if (event.ended === undefined) return 0;
+    const { outputSequence, agentId, attempt } = event.ended;
+    return outputSequence ?? (await this.#parts.outputs.fence(record, agentId, attempt));
+  }
+}
