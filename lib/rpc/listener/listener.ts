@@ -94,7 +94,7 @@ export async function openListener(options: ListenerOptions): Promise<Listener> 
     }
   };
 
-  // Half-open, because an HTTP/1 client may end its side after the request and still wait for the response.
+  // Half-open as Node's own HTTP/1 server has it: that side ends the socket itself, after what it still has to write.
   const server = createServer({
     allowHalfOpen: true,
     noDelay: true,

@@ -89,19 +89,27 @@ describe("one port", () => {
     expect(frameTypes(bytes)[0]).toBe(FRAME_SETTINGS);
   });
 
-  test("takes a request that begins like the HTTP/2 preface for HTTP/1", async () => {
+  test.for([
+    ["P", "ROPFIND / HTTP/1.1", 404],
+    ["PRI", " / HTTP/1.1", 400],
+  ] as const)("takes %s%s for HTTP/1, though it begins like the HTTP/2 preface", async ([begin, rest, status]) => {
     await using server = await openRpcServer();
     await using raw = await openRawConnection(server.port);
-    raw.socket.write("P");
-    raw.socket.write("ROPFIND / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
-    expect((await raw.closed).toString()).toMatch(/^HTTP\/1\.1 404 /);
+    raw.socket.setNoDelay(true);
+    await new Promise<void>((resolve) => {
+      raw.socket.write(begin, () => resolve());
+    });
+    raw.socket.write(`${rest}\r\nhost: x\r\nconnection: close\r\n\r\n`);
+    expect((await raw.closed).toString()).toMatch(new RegExp(`^HTTP/1\\.1 ${status} `));
   });
 
   test("answers a client that ends its side after the request", async () => {
     await using server = await openRpcServer();
     await using raw = await openRawConnection(server.port);
-    raw.socket.end("GET / HTTP/1.1\r\nhost: x\r\n\r\n");
-    expect((await raw.closed).toString()).toMatch(/^HTTP\/1\.1 404 /);
+    raw.socket.end(
+      "POST /grpc.health.v1.Health/Check HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}",
+    );
+    expect((await raw.closed).toString()).toMatch(/^HTTP\/1\.1 200 /);
   });
 
   test("listens on IPv6 and shows a URL that works", async () => {
@@ -176,8 +184,11 @@ describe("limits", () => {
     expect((await client.check({})).status).toBe(SERVING);
   });
 
-  test.for(["maxConnections", "maxConnectionsPerPeer"] as const)("%s closes one connection more", async (limit) => {
-    await using server = await openRpcServer({ listener: { limits: { [limit]: 1 } } });
+  test.for([
+    ["in all", { maxConnections: 1, maxConnectionsPerPeer: 100 }],
+    ["per peer", { maxConnections: 100, maxConnectionsPerPeer: 1 }],
+  ] as const)("one connection more than the cap %s is closed", async ([, limits]) => {
+    await using server = await openRpcServer({ listener: { limits } });
     const first = await openRawConnection(server.port);
     await expect.poll(() => server.listener.connections).toBe(1);
     await using second = await openRawConnection(server.port);
