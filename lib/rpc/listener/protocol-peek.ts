@@ -1,6 +1,6 @@
 // Decides which HTTP version a fresh cleartext connection speaks, from its first bytes, and gives the bytes back to the
 // socket. It must not answer: what is not the HTTP/2 preface goes to the HTTP/1 parser, which refuses garbage itself.
-import type { Socket } from "node:net";
+import type { Duplex } from "node:stream";
 
 /** What a peek found; `none` when the peer left, or said too little for too long. */
 export type PeekedProtocol = "http1" | "http2" | "none";
@@ -9,7 +9,7 @@ export type PeekedProtocol = "http1" | "http2" | "none";
 const HTTP2_PREFACE = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
 
 /** Waits until the first bytes tell the protocol, at most `timeoutMs`. Never rejects; the socket is left paused. */
-export function peekProtocol(socket: Socket, timeoutMs: number): Promise<PeekedProtocol> {
+export function peekProtocol(socket: Duplex, timeoutMs: number): Promise<PeekedProtocol> {
   return new Promise((resolve) => {
     let seen: Buffer = Buffer.alloc(0);
     const timer = setTimeout(() => settle("none"), timeoutMs);
