@@ -40,7 +40,7 @@ export async function claimDataDir(dataDir: string): Promise<ClaimedDataDir> {
   };
   const lock = join(dataDir, "starting.lock");
   const recordFile = join(dataDir, "nats-server.json");
-  takeLock(lock, dataDir);
+  await takeLock(lock, dataDir);
   const release = (): void => rmSync(lock, { force: true });
   try {
     await refuseLivingServer(recordFile, files.config, dataDir);
@@ -61,7 +61,7 @@ export async function claimDataDir(dataDir: string): Promise<ClaimedDataDir> {
   };
 }
 
-function takeLock(lock: string, dataDir: string): void {
+async function takeLock(lock: string, dataDir: string): Promise<void> {
   for (let attempt = 1; ; attempt += 1) {
     try {
       writeFileSync(lock, String(process.pid), { flag: "wx" });
@@ -70,7 +70,7 @@ function takeLock(lock: string, dataDir: string): void {
       if (!(error instanceof Error && "code" in error && error.code === "EEXIST")) throw error;
     }
     const holder = existsSync(lock) ? Number(readFileSync(lock, "utf8")) : 0;
-    if (attempt > 1 || (holder > 0 && isAlive(holder))) {
+    if (attempt > 1 || (holder > 0 && (await isAlive(holder)))) {
       throw new Error(`process ${holder} is starting a nats-server in ${dataDir} (if not, delete ${lock})`);
     }
     rmSync(lock, { force: true });
@@ -82,7 +82,7 @@ async function refuseLivingServer(recordFile: string, config: string, dataDir: s
   if (record === undefined) return;
   const deadline = performance.now() + ORPHAN_GRACE_MS;
   while (await isProcessWith(record.serverPid, config)) {
-    const orphan = record.ownerPid !== process.pid && !isAlive(record.ownerPid);
+    const orphan = record.ownerPid !== process.pid && !(await isAlive(record.ownerPid));
     if (!orphan || performance.now() > deadline) {
       throw new Error(`${dataDir} is in use by a running nats-server (process ${record.serverPid})`);
     }

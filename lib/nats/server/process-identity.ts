@@ -8,27 +8,24 @@ const PS_TIMEOUT_MS = 5_000;
 
 /** Tells whether process `pid` lives and has `text` in its command line. */
 export async function isProcessWith(pid: number, text: string): Promise<boolean> {
-  if (!isAlive(pid)) return false;
-  const commandLine = await readCommandLine(pid);
-  return commandLine?.includes(text) === true;
+  return (await readCommandLine(pid))?.includes(text) === true;
 }
 
-/** Tells whether any process has this id, ours or not. */
-export function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return error instanceof Error && "code" in error && error.code === "EPERM";
-  }
+/** Tells whether a process with this id lives, ours or not. One that was killed and only waits to be reaped does not. */
+export async function isAlive(pid: number): Promise<boolean> {
+  return (await readCommandLine(pid)) !== undefined;
 }
 
+/** Undefined when there is no such process, or a zombie, whose command line is empty (Linux) or in brackets (ps). */
 async function readCommandLine(pid: number): Promise<string | undefined> {
+  let line: string;
   try {
-    // Linux; a slim image has no ps. A zombie's command line is empty, which rightly reads as "not running".
-    if (process.platform === "linux") return (await readFile(`/proc/${pid}/cmdline`, "utf8")).replaceAll("\0", " ");
-    return await run("ps", ["-o", "args=", "-p", String(pid)], { timeoutMs: PS_TIMEOUT_MS });
+    // On Linux not by ps, which slim images do not have.
+    if (process.platform === "linux") line = (await readFile(`/proc/${pid}/cmdline`, "utf8")).replaceAll("\0", " ");
+    else line = await run("ps", ["-o", "args=", "-p", String(pid)], { timeoutMs: PS_TIMEOUT_MS });
   } catch {
-    return undefined; // It ended between the two looks.
+    return undefined;
   }
+  const trimmed = line.trim();
+  return trimmed === "" || /^(\(.*\)|<defunct>)$/.test(trimmed) ? undefined : trimmed;
 }
