@@ -1,0 +1,72 @@
+// Owns the spans of an attempt: `process` around the handler, and the one around its settling report. Nothing while tracing is off.
+import { type Context, type Span, trace } from "@opentelemetry/api";
+import type { Task } from "../../gen/mycel/v1/task_pb.ts";
+import {
+  contextFromCarrier,
+  isTracing,
+  markSpanFailed,
+  mycelTracer,
+  processSpan,
+  type SettleName,
+  settleSpan,
+} from "../../lib/wire/trace-context.ts";
+import type { Delivery } from "./delivery.ts";
+import type { ReportAnswer } from "./reporter.ts";
+import type { ReportKind } from "./report-codec.ts";
+
+/** A started process span and the context in which the handler runs. */
+export interface ProcessSpan {
+  readonly span: Span;
+  readonly active: Context;
+}
+
+const TEMPLATE = "task.{tenant}.{task}.q.{queue}.{priority}";
+const SETTLE_NAMES: Readonly<Record<Exclude<ReportKind["kind"], "begin">, SettleName>> = {
+  complete: "ack",
+  fail: "ack",
+  retry_after: "ack",
+  snooze: "ack",
+  hand_back: "nak",
+};
+
+/** Starts the span of an attempt as a child of the submission's trace; undefined while tracing is off. */
+export function startProcessSpan(
+  delivery: Delivery,
+  task: Task,
+  attempt: number,
+  agentId: string,
+): ProcessSpan | undefined {
+  if (!isTracing()) return undefined;
+  const { carrier, consumer } = delivery;
+  const parent = contextFromCarrier(carrier);
+  const facts = {
+    template: TEMPLATE,
+    consumer,
+    taskId: task.taskId,
+    queue: task.queue,
+    attempt,
+    agentId,
+    links: [carrier],
+  };
+  const shape = processSpan(facts);
+  const span = mycelTracer().startSpan(shape.name, shape.options, parent);
+  return { span, active: trace.setSpan(parent, span) };
+}
+
+/** Starts the span of a settling report; returns what ends it with the answer, or undefined while tracing is off. */
+export function startSettleSpan(
+  kind: Exclude<ReportKind["kind"], "begin">,
+  delivery: Delivery,
+  task: Task,
+  parent: Context | undefined,
+): ((answer: ReportAnswer) => void) | undefined {
+  if (parent === undefined) return undefined;
+  const facts = { template: TEMPLATE, consumer: delivery.consumer, taskId: task.taskId };
+  const shape = settleSpan(SETTLE_NAMES[kind], facts);
+  const span = mycelTracer().startSpan(shape.name, shape.options, parent);
+  return (answer) => {
+    if (answer.kind === "refused") markSpanFailed(span, answer.reason, answer.message);
+    else if (answer.kind === "abandoned") markSpanFailed(span, "ABANDONED");
+    span.end();
+  };
+}

@@ -1,0 +1,489 @@
+// Owns one attempt's life: held, asking to begin, running, settling, over. It decides when to report what; how reports travel, when the
+// timer fires and what the handler sees is told elsewhere.
+import { context, type Context, type Span } from "@opentelemetry/api";
+import type { Task } from "../../gen/mycel/v1/task_pb.ts";
+import { DEFAULT_START_TO_CLOSE_MS, MAX_INLINE_PAYLOAD_BYTES } from "../../lib/core/limits.ts";
+import type { Logger } from "../../lib/core/logger.ts";
+import { msFromDuration } from "../../lib/wire/time-codec.ts";
+import { carrierFromContext, markSpanFailed } from "../../lib/wire/trace-context.ts";
+import { AgentError } from "./agent-error.ts";
+import type { AttemptHost, Ending, HostedAttempt } from "./attempt-host.ts";
+import { startProcessSpan, startSettleSpan } from "./attempt-spans.ts";
+import type { ContextHost } from "./context.ts";
+import { beginBefore, type Delivery } from "./delivery.ts";
+import { callHandler } from "./handler-call.ts";
+import type { Watched } from "./lease-keeper.ts";
+import { fail, type Outcome, outcomeOfError, outcomeOfTimeout } from "./outcome.ts";
+import { type LogLevelName, Outputs } from "./outputs.ts";
+import { blobContentOf, encodePayload, type EncodedPayload } from "./payload.ts";
+import type { ReportAnswer } from "./reporter.ts";
+import { encodeReport, type ReportKind } from "./report-codec.ts";
+import { readPayload } from "./task.ts";
+
+type Settlement = Exclude<ReportKind, { kind: "begin" }>;
+type Phase = "held" | "asking" | "running" | "settling" | "over";
+
+const NEVER = Number.POSITIVE_INFINITY;
+const WORK_IN_PROGRESS = "+WPI";
+const ENDINGS: Readonly<Record<Settlement["kind"], Ending>> = {
+  complete: "completed",
+  fail: "failed",
+  retry_after: "retry_after",
+  snooze: "snoozed",
+  hand_back: "handed_back",
+};
+
+/** One attempt at a delivered task. */
+export class Attempt implements Watched, ContextHost, HostedAttempt {
+  dueMs: number;
+  /** The number of the attempt: the dispatch's, until `begin` says otherwise. */
+  attempt: number;
+  /** Whether a handler is at work in a slot. */
+  inSlot = false;
+  /** Whether it ever got a slot. */
+  started = false;
+  readonly #host: AttemptHost;
+  readonly #delivery: Delivery;
+  readonly #task: Task;
+  #phase: Phase = "held";
+  #fence: bigint;
+  #renewedMs: number;
+  #holdUntilMs: number;
+  #startTimeMs = 0;
+  #lazyMs = NEVER;
+  #closeMs = NEVER;
+  #silenceMs = NEVER;
+  #heartbeatMs = 0;
+  #giveUpSlotMs = NEVER;
+  /** The answer to the begin that is on its way, or has come. */
+  #begun: Promise<boolean> | undefined;
+  #outputs: Outputs | undefined;
+  #controller: AbortController | undefined;
+  #abortReason: AgentError | undefined;
+  /** Whether the handler was told to stop and has not returned. */
+  #hung = false;
+  #abandoned = false;
+  #span: Span | undefined;
+  #parent: Context | undefined;
+
+  constructor(host: AttemptHost, delivery: Delivery, task: Task) {
+    this.#host = host;
+    this.#delivery = delivery;
+    this.#task = task;
+    this.attempt = delivery.dispatch.attempt;
+    this.#fence = delivery.dispatch.fence;
+    this.#renewedMs = delivery.receivedMs;
+    this.#holdUntilMs = delivery.receivedMs + host.settings.holdMs;
+    this.dueMs = 0;
+    this.#plan();
+  }
+
+  /** The task. */
+  get taskId(): string {
+    return this.#task.taskId;
+  }
+
+  /** Whether the handler is done and the report is not answered. */
+  get settling(): boolean {
+    return this.#phase === "settling";
+  }
+
+  /** Takes a slot: starts the handler at once, or asks first where that is needed. */
+  start(): void {
+    this.inSlot = true;
+    this.started = true;
+    const ask = beginBefore(this.#delivery, this.#host.freshFromMs());
+    if (ask === "no") this.#run();
+    else void this.#ask(ask === "redelivery");
+  }
+
+  /** Gives the delivery back, started or not. */
+  handBack(): void {
+    if (this.#phase === "held") void this.#settle({ kind: "hand_back", started: false });
+    else if (this.#phase === "asking" || this.#phase === "running") {
+      const wasRunning = this.#phase === "running";
+      this.#abort(new AgentError("DRAINING", "the agent shuts down"));
+      // While asking, the answer decides whether there is something to hand back.
+      if (wasRunning) void this.#settle({ kind: "hand_back", started: true });
+    }
+  }
+
+  /** The task ended elsewhere: stop, report nothing. */
+  cancel(reason: string): void {
+    if (this.#phase === "over" || this.#phase === "settling") return;
+    this.#abort(new AgentError("CANCELED", reason || "the task was canceled"));
+    this.#end("canceled");
+  }
+
+  /** Renews the lease and looks at the time limits. */
+  onDue(nowMs: number): void {
+    const leaseMs = this.#host.leaseMs();
+    if (this.#phase !== "over") {
+      if (nowMs - this.#renewedMs > leaseMs && this.#phase !== "asking" && this.#phase !== "settling") {
+        this.#loseLease(`the lease of ${leaseMs} ms ended ${Math.round(nowMs - this.#renewedMs - leaseMs)} ms ago`);
+      } else if (nowMs >= this.#renewedMs + leaseMs / 3) this.#renew(nowMs);
+    }
+    if (this.#phase === "held" && nowMs >= this.#holdUntilMs) this.#host.onHeldTooLong(this);
+    if (this.#phase === "running") this.#checkLimits(nowMs);
+    if (nowMs >= this.#giveUpSlotMs) this.#giveUpSlot(nowMs);
+    this.#plan(nowMs);
+  }
+
+  /** The connection is back: the broker has not heard of this lease for a while. */
+  reconnected(): void {
+    if (this.#phase === "over") return;
+    const nowMs = this.#host.clock.monotonicMs();
+    const lapsed = nowMs - this.#renewedMs > this.#host.leaseMs();
+    if (lapsed && this.#phase === "running") this.#loseLease("the connection was lost for longer than the lease");
+    else this.#renew(nowMs);
+  }
+
+  // ---- what the handler asks for ----
+
+  get deadlineTimeMs(): number {
+    return this.#startTimeMs + this.#startToCloseMs();
+  }
+
+  signal(): AbortSignal {
+    this.#controller ??= new AbortController();
+    if (this.#abortReason !== undefined && !this.#controller.signal.aborted) this.#controller.abort(this.#abortReason);
+    return this.#controller.signal;
+  }
+
+  logger(): Logger {
+    return this.#host.logger.child({ task_id: this.taskId, attempt: this.attempt, agent_id: this.#host.agentId });
+  }
+
+  output(value: unknown): Promise<void> {
+    this.heartbeat();
+    if (this.#phase !== "running") return this.#rejectOutput();
+    let payload: EncodedPayload;
+    try {
+      payload = encodePayload(value === undefined ? null : value) ?? new Uint8Array();
+    } catch (error) {
+      return contained(Promise.reject(error));
+    }
+    if (payload.length <= MAX_INLINE_PAYLOAD_BYTES) return this.#stream().push({ kind: "chunk", payload });
+    return contained(this.#stream().pushLater(this.#uploaded(value)));
+  }
+
+  progress(fraction: number, message: string): void {
+    this.heartbeat();
+    const share = Number.isFinite(fraction) ? Math.min(1, Math.max(0, fraction)) : 0;
+    if (this.#phase === "running") void this.#stream().push({ kind: "progress", fraction: share, message });
+  }
+
+  log(level: LogLevelName, message: string): void {
+    if (this.#phase === "running") void this.#stream().push({ kind: "log", level, message });
+  }
+
+  heartbeat(): void {
+    if (this.#heartbeatMs > 0) this.#silenceMs = this.#host.clock.monotonicMs() + this.#heartbeatMs;
+  }
+
+  blob(payload: Parameters<ContextHost["blob"]>[0]): Promise<Uint8Array> {
+    return readPayload(payload, this.#host.blobs, this.signal());
+  }
+
+  // ---- starting ----
+
+  async #ask(redelivery: boolean): Promise<void> {
+    this.#phase = "asking";
+    this.#plan();
+    const answer = await this.#report({ kind: "begin", redelivery }, undefined);
+    if (this.#phase !== "asking") {
+      this.#freeSlot();
+      return;
+    }
+    if (answer.kind !== "accepted") {
+      this.#freeSlot();
+      this.#endUnanswered(answer);
+      return;
+    }
+    this.#fence = answer.fence;
+    this.attempt = answer.attempt;
+    this.#begun = Promise.resolve(true);
+    if (this.#abortReason === undefined) {
+      this.#run();
+      return;
+    }
+    this.#freeSlot();
+    void this.#settle({ kind: "hand_back", started: true });
+  }
+
+  #run(): void {
+    const { clock, settings, capabilities } = this.#host;
+    const nowMs = clock.monotonicMs();
+    this.#phase = "running";
+    this.#startTimeMs = clock.now();
+    this.#closeMs = nowMs + this.#startToCloseMs();
+    this.#heartbeatMs = msFromDuration(this.#task.timeouts?.heartbeat) ?? 0;
+    this.heartbeat();
+    if (this.#begun === undefined) this.#lazyMs = nowMs + settings.lazyRunningMs;
+    this.#plan(nowMs);
+    const traced = startProcessSpan(this.#delivery, this.#task, this.attempt, this.#host.agentId);
+    this.#span = traced?.span;
+    this.#parent = traced?.active;
+    const capability = capabilities.get(this.#task.type);
+    if (capability === undefined) {
+      this.#returned(outcomeOfError(new Error(`this agent cannot run tasks of type ${this.#task.type}`)));
+      return;
+    }
+    const call = (): Outcome | Promise<Outcome> => callHandler(capability, this.#task, this, this.#host.blobs);
+    const outcome = traced === undefined ? call() : context.with(traced.active, call);
+    if (outcome instanceof Promise) void outcome.then((ended) => this.#returned(ended));
+    else this.#returned(outcome);
+  }
+
+  // ---- while it runs ----
+
+  #checkLimits(nowMs: number): void {
+    if (nowMs >= this.#closeMs) {
+      const limit = `the attempt ran longer than its limit of ${this.#startToCloseMs()} ms`;
+      this.#timeOut(new AgentError("START_TO_CLOSE_TIMEOUT", limit));
+    } else if (nowMs >= this.#silenceMs) {
+      const limit = `the handler gave no sign of life for ${this.#heartbeatMs} ms`;
+      this.#timeOut(new AgentError("HEARTBEAT_TIMEOUT", limit));
+    } else if (nowMs >= this.#lazyMs) void this.#beginLazily();
+  }
+
+  #timeOut(reason: AgentError): void {
+    this.#abort(reason);
+    void this.#settle(this.#kindOf(outcomeOfTimeout(reason.code, reason.message)));
+  }
+
+  /** Tells the mesh that the attempt runs, once; resolves with whether the lease still holds. */
+  #beginLazily(): Promise<boolean> {
+    this.#lazyMs = NEVER;
+    this.#begun ??= this.#report({ kind: "begin", redelivery: false }, this.#startTimeMs).then((answer) => {
+      if (answer.kind === "accepted") {
+        this.#fence = answer.fence;
+        if (this.#phase === "running" || this.#phase === "settling") this.#outputs?.open();
+        return true;
+      }
+      const why = answer.kind === "abandoned" ? "no coordinator answered" : answer.reason;
+      if (this.#phase !== "over") this.#loseLease(`the mesh did not take note of the start: ${why}`);
+      return false;
+    });
+    return this.#begun;
+  }
+
+  #stream(): Outputs {
+    if (this.#outputs !== undefined) return this.#outputs;
+    const { link, clock, settings, agentId } = this.#host;
+    const { consumerSequence, deliveryCount } = this.#delivery;
+    const outputs = new Outputs({
+      link,
+      clock,
+      subject: this.#host.outputSubject(this.taskId, this.attempt),
+      // The same attempt may run again after a hand-back or a snooze, here or elsewhere: its outputs are not repetitions.
+      runId: `${this.taskId}/${this.attempt}/${agentId}/${consumerSequence}.${deliveryCount}`,
+      coalesceMs: settings.coalesceMs,
+      publishTimeoutMs: settings.requestTimeoutMs,
+      mayPublish: () => this.#mayPublish(),
+    });
+    this.#outputs = outputs;
+    void this.#beginLazily().then((held) => (held ? outputs.open() : undefined));
+    return outputs;
+  }
+
+  #mayPublish(): boolean {
+    if (this.#phase !== "running" && this.#phase !== "settling") return false;
+    const lapsed = this.#host.clock.monotonicMs() - this.#renewedMs > this.#host.leaseMs();
+    if (lapsed && this.#phase === "running") this.#loseLease("the process stood still for longer than the lease");
+    return !lapsed;
+  }
+
+  #rejectOutput(): Promise<void> {
+    const reason = this.#abortReason ?? new AgentError("LEASE_LOST", "the attempt is over");
+    return contained(Promise.reject(reason));
+  }
+
+  // ---- ending ----
+
+  /** The handler returned or threw. */
+  #returned(outcome: Outcome): void {
+    this.#freeSlot();
+    if (this.#hung) this.#host.onHung(-1);
+    this.#hung = false;
+    if (this.#abandoned) this.#host.onLateReturn();
+    if (this.#phase !== "running") return;
+    if (outcome.kind === "fail" && this.#span !== undefined)
+      markSpanFailed(this.#span, outcome.failure.reason, outcome.failure.message);
+    let kind: Settlement;
+    try {
+      kind = this.#kindOf(outcome);
+    } catch (error) {
+      kind = this.#kindOf(outcomeOfError(error));
+    }
+    if (kind.kind === "complete" && kind.result !== undefined && kind.result.length > MAX_INLINE_PAYLOAD_BYTES) {
+      void this.#settleLarge(outcome.kind === "complete" ? outcome.value : undefined);
+    } else void this.#settle(kind);
+  }
+
+  async #settleLarge(value: unknown): Promise<void> {
+    // Still running, as far as limits and signals go: the upload belongs to the attempt.
+    let kind: Settlement;
+    try {
+      kind = { kind: "complete", result: await this.#uploaded(value) };
+    } catch (error) {
+      kind = this.#kindOf(outcomeOfError(error));
+    }
+    if (this.#phase === "running") void this.#settle(kind);
+  }
+
+  async #uploaded(value: unknown): Promise<EncodedPayload> {
+    const content = blobContentOf(value);
+    if (content === undefined)
+      throw new AgentError("BLOB_UNAVAILABLE", "a message over 256 KiB has no blob form: return its bytes");
+    return encodePayload(await this.#host.blobs.upload(content, this.signal())) ?? new Uint8Array();
+  }
+
+  async #settle(kind: Settlement): Promise<void> {
+    const started = this.#phase !== "held";
+    this.#phase = "settling";
+    this.#lazyMs = this.#closeMs = this.#silenceMs = NEVER;
+    this.#span?.end();
+    if (this.#outputs !== undefined || this.#begun !== undefined) {
+      if (this.#begun !== undefined && !(await this.#begun)) return;
+      // What was streamed before a time-out still counts; a hand-back starts the attempt anew.
+      if (this.#outputs !== undefined && !(await this.#outputs.finish())) {
+        this.#loseLease("the outputs could not be stored while the lease was held");
+        return;
+      }
+    }
+    const endSpan = startSettleSpan(kind.kind, this.#delivery, this.#task, this.#parent);
+    const answer = await this.#report(kind, started ? this.#startTimeMs : undefined);
+    endSpan?.(answer);
+    if (answer.kind === "accepted") this.#end(ENDINGS[kind.kind]);
+    else if (answer.kind === "refused" && answer.reason !== "LEASE_LOST" && kind.kind === "complete") {
+      // The mesh will not take this result; without an answer the task would be run again for the same result.
+      void this.#settle(this.#kindOf(fail(`the result was refused: ${answer.message}`, { reason: answer.reason })));
+    } else this.#endUnanswered(answer);
+  }
+
+  #endUnanswered(answer: Exclude<ReportAnswer, { kind: "accepted" }>): void {
+    const facts = { task_id: this.taskId, attempt: this.attempt, agent_id: this.#host.agentId };
+    if (answer.kind === "abandoned") {
+      this.#host.logger.error(facts, "no coordinator took the report");
+      this.#end("abandoned");
+    } else if (answer.kind === "dropped") {
+      this.#host.logger.debug({ ...facts, reason: answer.reason }, "delivery dropped");
+      this.#end("dropped");
+    } else {
+      this.#host.logger.warn({ ...facts, reason: answer.reason, detail: answer.message }, "report refused");
+      this.#end("lease_lost");
+    }
+  }
+
+  #loseLease(why: string): void {
+    const facts = { task_id: this.taskId, attempt: this.attempt, agent_id: this.#host.agentId };
+    this.#host.logger.warn({ ...facts, why }, "lease lost");
+    this.#abort(new AgentError("LEASE_LOST", why));
+    this.#end("lease_lost");
+  }
+
+  #abort(reason: AgentError): void {
+    if (this.#abortReason !== undefined) return;
+    this.#abortReason = reason;
+    if (this.inSlot && this.#phase === "running") {
+      this.#hung = true;
+      this.#host.onHung(1);
+      this.#giveUpSlotMs = this.#host.clock.monotonicMs() + this.#host.settings.hungMs;
+    }
+    if (this.#span !== undefined) markSpanFailed(this.#span, reason.code, reason.message);
+    try {
+      this.#controller?.abort(reason);
+    } catch (error) {
+      // A listener of the handler threw; its own affair, but not a silent one.
+      this.#host.logger.warn({ err: error, task_id: this.taskId }, "abort listener failed");
+    }
+  }
+
+  #end(ending: Ending): void {
+    if (this.#phase === "over") return;
+    this.#phase = "over";
+    this.#span?.end();
+    this.#outputs?.discard();
+    this.#lazyMs = this.#closeMs = this.#silenceMs = NEVER;
+    this.#plan();
+    if (!this.#hung) this.#host.keeper.unwatch(this);
+    this.#host.onOver(this, ending);
+  }
+
+  #freeSlot(): void {
+    if (!this.inSlot) return;
+    this.inSlot = false;
+    this.#giveUpSlotMs = NEVER;
+    if (this.#phase === "over") this.#host.keeper.unwatch(this);
+    this.#host.onSlotFree(this);
+  }
+
+  #giveUpSlot(nowMs: number): void {
+    if (!this.#host.abandonSlot()) {
+      this.#giveUpSlotMs = nowMs + this.#host.settings.hungMs;
+      return;
+    }
+    this.#abandoned = true;
+    const facts = { task_id: this.taskId, attempt: this.attempt, type: this.#task.type, agent_id: this.#host.agentId };
+    this.#host.logger.error(facts, "handler does not stop, its slot is given to others");
+    this.#freeSlot();
+  }
+
+  // ---- small things ----
+
+  #report(kind: ReportKind, startMs: number | undefined): Promise<ReportAnswer> {
+    const facts = {
+      taskId: this.taskId,
+      attempt: this.attempt,
+      fence: this.#fence,
+      delivery: this.#delivery.reply,
+      startMs,
+      outputSequence: kind.kind === "begin" ? 0 : (this.#outputs?.lastSequence ?? 0),
+    };
+    const carrier = this.#parent === undefined ? undefined : carrierFromContext(this.#parent);
+    return this.#host.reporter.send(encodeReport(facts, kind), carrier);
+  }
+
+  #kindOf(outcome: Outcome): Settlement {
+    switch (outcome.kind) {
+      case "complete":
+        return { kind: "complete", result: encodePayload(outcome.value) };
+      case "fail":
+        return { kind: "fail", failure: outcome.failure };
+      case "retry_after":
+        return { kind: "retry_after", delayMs: outcome.delayMs, failure: outcome.failure };
+      case "snooze":
+        return { kind: "snooze", delayMs: outcome.delayMs };
+    }
+  }
+
+  // A renewal that cannot be sent is no renewal: without a connection the lease runs out.
+  #renew(nowMs: number): void {
+    if (!this.#host.link.connected) return;
+    this.#host.link.publish(this.#delivery.reply, WORK_IN_PROGRESS);
+    this.#renewedMs = nowMs;
+  }
+
+  #startToCloseMs(): number {
+    return msFromDuration(this.#task.timeouts?.startToClose) ?? DEFAULT_START_TO_CLOSE_MS;
+  }
+
+  #plan(nowMs: number = Number.NEGATIVE_INFINITY): void {
+    let dueMs = this.#giveUpSlotMs;
+    if (this.#phase !== "over") {
+      // While a renewal cannot be sent, look again soon.
+      dueMs = Math.min(dueMs, Math.max(this.#renewedMs + this.#host.leaseMs() / 3, nowMs + 50));
+    }
+    if (this.#phase === "held") dueMs = Math.min(dueMs, this.#holdUntilMs);
+    if (this.#phase === "running") dueMs = Math.min(dueMs, this.#lazyMs, this.#closeMs, this.#silenceMs);
+    this.dueMs = dueMs;
+    this.#host.keeper.touch(this);
+  }
+}
+
+// A promise that the handler may or may not await: not awaiting it must not end the process.
+function contained<T>(promise: Promise<T>): Promise<T> {
+  promise.catch(() => undefined);
+  return promise;
+}

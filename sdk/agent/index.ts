@@ -1,0 +1,27 @@
+// The public surface of `mycel/agent`: define an agent, run it, and say how an attempt ended.
+export { AgentError, type AgentErrorCode } from "./agent-error.ts";
+export type { Ending } from "./attempt-host.ts";
+export type { TaskContext } from "./context.ts";
+export {
+  type AgentDefinition,
+  type AgentOptions,
+  type Capability,
+  capability,
+  defineAgent,
+  type Handler,
+} from "./define.ts";
+export type { RunAgentOptions } from "./options.ts";
+export {
+  complete,
+  fail,
+  type FailureFacts,
+  type FailureOptions,
+  type Outcome,
+  retryAfter,
+  snooze,
+  TerminalError,
+} from "./outcome.ts";
+export type { LogLevelName } from "./outputs.ts";
+export { type AgentStats, runAgent, type RunningAgent } from "./run.ts";
+export type { AgentTask } from "./task.ts";
+export type { WorkStats } from "./workshop.ts";

@@ -1,0 +1,121 @@
+// Decides, without I/O, what an agent pulls and what it starts next: strict between priorities, in turn within one.
+
+/** What is known of one lane (a queue at a priority). The puller keeps it; this module only reads it. */
+export interface LaneState {
+  readonly priority: number;
+  /** What is asked of the broker: nothing, one message whenever it comes, or what is there now. */
+  phase: "idle" | "standing" | "batch";
+  /** How many messages a batch pull may still bring. */
+  wanted: number;
+  /** How many messages have come and are not started. */
+  held: number;
+  /** Whether the broker said that nothing is there, and no message has come since. */
+  dry: boolean;
+  /** Not pulled before this, after an error. */
+  pausedUntilMs: number;
+}
+
+/** What room there is for more work. */
+export interface Room {
+  /** Slots in which no handler runs. */
+  readonly free: number;
+  /** How many messages may be held beyond the free slots, so that tiny tasks need not wait for a round trip. */
+  readonly ahead: number;
+  readonly nowMs: number;
+  /** Grows by one with each plan: whose turn it is among equals. */
+  readonly turn: number;
+}
+
+/** One pull to send. */
+export type Pull =
+  | { readonly lane: number; readonly kind: "standing" }
+  | { readonly lane: number; readonly kind: "batch"; readonly count: number };
+
+/**
+ * Plans the pulls for the room there is. `lanes` must be ordered by priority, highest first.
+ *
+ * A lane of which it is not known that it is empty is asked for what is there now, and until it has answered the room it may fill is
+ * not offered to lower lanes. A lane known to be empty gets a standing pull for one message, while slots are free. What lower lanes
+ * hold takes no room from higher ones: work that has just become urgent must not wait for what was fetched before.
+ */
+export function planPulls(lanes: readonly LaneState[], room: Room): Pull[] {
+  const pulls: Pull[] = [];
+  let free = room.free;
+  let open = room.free + room.ahead;
+  for (let from = 0; from < lanes.length && open > 0;) {
+    const end = groupEnd(lanes, from);
+    for (let index = from; index < end; index++) {
+      const used = load(lanes[index]);
+      free -= used;
+      open -= used;
+    }
+    const size = end - from;
+    let asking = countAsking(lanes, from, end, room.nowMs);
+    for (let step = 0; step < size; step++) {
+      const index = from + ((room.turn + step) % size);
+      const lane = lanes[index];
+      if (lane === undefined || !isIdle(lane, room.nowMs)) continue;
+      if (lane.dry) {
+        if (free > 0) pulls.push({ lane: index, kind: "standing" });
+        continue;
+      }
+      const count = Math.ceil(open / asking);
+      asking -= 1;
+      if (count <= 0) continue;
+      pulls.push({ lane: index, kind: "batch", count });
+      open -= count;
+      free -= count;
+    }
+    from = end;
+  }
+  return pulls;
+}
+
+/**
+ * Names the lane whose oldest held message goes into the next free slot, or -1 if no slot may be filled now: slots that a pull of a
+ * higher lane may still fill are kept for it. `lastStarted` is the lane that this function named last, -1 at first.
+ */
+export function nextStart(lanes: readonly LaneState[], freeSlots: number, lastStarted: number): number {
+  let free = freeSlots;
+  for (let from = 0; from < lanes.length && free > 0;) {
+    const end = groupEnd(lanes, from);
+    const size = end - from;
+    const first = lastStarted >= from && lastStarted < end ? lastStarted + 1 - from : 0;
+    let wanted = 0;
+    for (let step = 0; step < size; step++) {
+      const index = from + ((first + step) % size);
+      const lane = lanes[index];
+      if (lane === undefined) continue;
+      if (lane.held > 0) return index;
+      if (lane.phase === "batch") wanted += lane.wanted;
+    }
+    free -= wanted;
+    from = end;
+  }
+  return -1;
+}
+
+function groupEnd(lanes: readonly LaneState[], from: number): number {
+  const priority = lanes[from]?.priority;
+  let end = from + 1;
+  while (end < lanes.length && lanes[end]?.priority === priority) end += 1;
+  return end;
+}
+
+function load(lane: LaneState | undefined): number {
+  if (lane === undefined) return 0;
+  return lane.held + (lane.phase === "batch" ? lane.wanted : 0);
+}
+
+function isIdle(lane: LaneState, nowMs: number): boolean {
+  return lane.phase === "idle" && lane.pausedUntilMs <= nowMs;
+}
+
+function countAsking(lanes: readonly LaneState[], from: number, end: number, nowMs: number): number {
+  let asking = 0;
+  for (let index = from; index < end; index++) {
+    const lane = lanes[index];
+    if (lane !== undefined && !lane.dry && isIdle(lane, nowMs)) asking += 1;
+  }
+  return asking;
+}

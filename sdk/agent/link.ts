@@ -1,0 +1,210 @@
+// Owns the agent's NATS connection: one inbox for every answer, requests that fail the moment the connection is lost, and its status.
+// Knows nothing of tasks. JetStream's client machinery is left out on purpose: a pull is one publish and its messages are callbacks.
+import {
+  connect,
+  headers as natsHeaders,
+  type Msg,
+  type NatsConnection,
+  type Subscription,
+} from "@nats-io/transport-node";
+import type { Logger } from "../../lib/core/logger.ts";
+import { AgentError, lineOf } from "./agent-error.ts";
+
+/** How to connect. */
+export interface LinkOptions {
+  readonly urls: readonly string[];
+  /** The prefix of every inbox that the agent may use. */
+  readonly inboxPrefix: string;
+  /** Shown in the broker's connection list. */
+  readonly name: string;
+  /** How long the first connection may take. */
+  readonly connectTimeoutMs: number;
+  readonly logger: Logger;
+  /** A message that JetStream delivered to the inbox. */
+  readonly onDelivery: (msg: Msg) => void;
+  /** The end, or a sign of life, of the pull with this token. */
+  readonly onPullStatus: (token: string, status: PullStatus) => void;
+  /** The connection was lost (false) or is back (true). */
+  readonly onConnection: (connected: boolean) => void;
+}
+
+/** What the broker says about a pull instead of a message. */
+export interface PullStatus {
+  /** 100 heartbeat, 404 nothing there, 408 ended, 409 refused or interrupted, 503 nobody serves it. */
+  readonly code: number;
+  readonly description: string;
+}
+
+/** Why a request got no answer. */
+export class LinkError extends Error {
+  override readonly name: string = "LinkError";
+  readonly code: "TIMEOUT" | "NO_RESPONDERS" | "DISCONNECTED" | "CLOSED";
+
+  constructor(code: LinkError["code"], message: string) {
+    super(message);
+    this.code = code;
+  }
+}
+
+/** What a request may carry. */
+export interface RequestOptions {
+  readonly timeoutMs: number;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+/** The agent's connection. */
+export interface Link {
+  /** Whether the connection stands. */
+  readonly connected: boolean;
+  /** Sends a message; kept until the connection is back if it is lost. */
+  publish(subject: string, data?: Uint8Array | string): void;
+  /** Sends a request and resolves with the answer; rejects with {@link LinkError}. */
+  request(subject: string, data: Uint8Array, options: RequestOptions): Promise<Msg>;
+  /** Sends a pull whose statuses come back under the token. */
+  pull(subject: string, token: string, body: string): void;
+  /** Listens to a subject. */
+  subscribe(subject: string, onMessage: (msg: Msg) => void): Subscription;
+  /** Sends what is left and closes. Safe to repeat. */
+  close(): Promise<void>;
+}
+
+const PING_INTERVAL_MS = 10_000;
+const RECONNECT_WAIT_MS = 250;
+const CONNECT_ATTEMPT_MS = 5_000;
+
+interface Waiter {
+  readonly resolve: (msg: Msg) => void;
+  readonly reject: (error: LinkError) => void;
+  readonly timer: NodeJS.Timeout;
+}
+
+/** Connects. Throws {@link AgentError} NATS_UNREACHABLE when no server answers in time. */
+export async function openLink(options: LinkOptions): Promise<Link> {
+  const nc = await connectWithin(options);
+  const inbox = `${options.inboxPrefix}.${Math.random().toString(36).slice(2, 12)}`;
+  const waiters = new Map<string, Waiter>();
+  let connected = true;
+  let closing = false;
+  let counter = 0;
+
+  nc.subscribe(`${inbox}.*`, {
+    callback: (_error, msg) => {
+      // JetStream delivers under the message's own subject; only answers and statuses come under the inbox.
+      if (!msg.subject.startsWith(inbox)) {
+        options.onDelivery(msg);
+        return;
+      }
+      const token = msg.subject.slice(inbox.length + 1);
+      const waiter = waiters.get(token);
+      if (waiter === undefined) {
+        const code = msg.headers?.code ?? 0;
+        if (code > 0) options.onPullStatus(token, { code, description: msg.headers?.description ?? "" });
+        return;
+      }
+      waiters.delete(token);
+      clearTimeout(waiter.timer);
+      if (msg.data.length === 0 && msg.headers?.code === 503) {
+        waiter.reject(new LinkError("NO_RESPONDERS", "nobody serves the request"));
+      } else {
+        waiter.resolve(msg);
+      }
+    },
+  });
+
+  const setConnected = (value: boolean): void => {
+    if (connected === value) return;
+    connected = value;
+    if (!value) rejectAll(waiters, new LinkError("DISCONNECTED", "the connection to NATS was lost"));
+    if (!closing) options.onConnection(value);
+  };
+  void followStatus(nc, setConnected, options.logger);
+
+  return {
+    get connected() {
+      return connected && !closing;
+    },
+    publish(subject, data) {
+      if (!nc.isClosed()) nc.publish(subject, data);
+    },
+    request(subject, data, { timeoutMs, headers }) {
+      if (nc.isClosed()) return Promise.reject(new LinkError("CLOSED", "the connection to NATS is closed"));
+      const token = `r${(counter += 1)}`;
+      return new Promise((resolve, reject) => {
+        const expire = (): void => {
+          waiters.delete(token);
+          reject(new LinkError("TIMEOUT", `no answer within ${timeoutMs} ms`));
+        };
+        waiters.set(token, { resolve, reject, timer: setTimeout(expire, timeoutMs) });
+        const reply = `${inbox}.${token}`;
+        nc.publish(subject, data, headers === undefined ? { reply } : { reply, headers: headersOf(headers) });
+      });
+    },
+    pull(subject, token, body) {
+      if (!nc.isClosed()) nc.publish(subject, body, { reply: `${inbox}.${token}` });
+    },
+    subscribe(subject, onMessage) {
+      return nc.subscribe(subject, { callback: (error, msg) => (error === null ? onMessage(msg) : undefined) });
+    },
+    async close() {
+      if (closing) return;
+      closing = true;
+      // A drain needs the server; without it there is nothing that could still be sent.
+      if (connected && !nc.isClosed()) await nc.drain().catch(() => nc.close());
+      else await nc.close();
+      rejectAll(waiters, new LinkError("CLOSED", "the connection to NATS is closed"));
+    },
+  };
+}
+
+async function connectWithin(options: LinkOptions): Promise<NatsConnection> {
+  const startedMs = performance.now();
+  for (let waitMs = RECONNECT_WAIT_MS; ; waitMs = Math.min(waitMs * 2, 2_000)) {
+    const leftMs = options.connectTimeoutMs - (performance.now() - startedMs);
+    try {
+      return await connect({
+        servers: [...options.urls],
+        name: options.name,
+        inboxPrefix: options.inboxPrefix,
+        maxReconnectAttempts: -1,
+        reconnectTimeWait: RECONNECT_WAIT_MS,
+        reconnectJitter: RECONNECT_WAIT_MS,
+        pingInterval: PING_INTERVAL_MS,
+        maxPingOut: 2,
+        timeout: Math.max(1, Math.min(CONNECT_ATTEMPT_MS, leftMs)),
+        // Two refused log-ins would otherwise end the reconnecting for good, e.g. while credentials are renewed.
+        ignoreAuthErrorAbort: true,
+        noAsyncTraces: true,
+      });
+    } catch (error) {
+      if (leftMs - waitMs <= 0) {
+        const where = options.urls.join(", ");
+        throw new AgentError("NATS_UNREACHABLE", `cannot reach NATS at ${where}: ${lineOf(error)}`, { cause: error });
+      }
+      options.logger.debug({ err: error, urls: options.urls }, "NATS not reachable yet");
+      await new Promise((resolve) => setTimeout(resolve, waitMs));
+    }
+  }
+}
+
+async function followStatus(nc: NatsConnection, setConnected: (value: boolean) => void, logger: Logger): Promise<void> {
+  for await (const status of nc.status()) {
+    if (status.type === "disconnect") setConnected(false);
+    else if (status.type === "reconnect") setConnected(true);
+    else if (status.type === "error") logger.warn({ err: status.error }, "NATS reported an error");
+  }
+}
+
+function rejectAll(waiters: Map<string, Waiter>, error: LinkError): void {
+  const lost = [...waiters.values()];
+  waiters.clear();
+  for (const waiter of lost) {
+    clearTimeout(waiter.timer);
+    waiter.reject(error);
+  }
+}
+
+function headersOf(fields: Readonly<Record<string, string>>): ReturnType<typeof natsHeaders> {
+  const made = natsHeaders();
+  for (const [name, value] of Object.entries(fields)) made.set(name, value);
+  return made;
+}

@@ -1,0 +1,140 @@
+// Owns registration: asks a coordinator for a session, patiently, and turns the answer into plain values.
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import type { AgentSession } from "../../gen/mycel/v1/agent_pb.ts";
+import type { RegisterAgentRequestSchema, RegisterAgentResponse } from "../../gen/mycel/v1/agent_service_pb.ts";
+import { DEFAULT_LEASE_MS } from "../../lib/core/limits.ts";
+import type { Logger } from "../../lib/core/logger.ts";
+import { msFromDuration, msFromTimestamp } from "../../lib/wire/time-codec.ts";
+import { AgentError } from "./agent-error.ts";
+import { callErrorLine, type Coordinators, isFinal } from "./coordinators.ts";
+import type { AgentDefinition } from "./define.ts";
+import type { LaneFacts } from "./puller.ts";
+
+/** What an agent needs to pull work and to report. */
+export interface Session {
+  readonly agentId: string;
+  readonly tenant: string;
+  readonly natsUrls: readonly string[];
+  readonly lanes: readonly LaneFacts[];
+  readonly inboxPrefix: string;
+  readonly reportSubject: string;
+  readonly heartbeatSubject: string;
+  readonly signalSubject: string;
+  /** With `{task_id}` and `{attempt}`. */
+  readonly outputTemplate: string;
+  readonly leaseMs: number;
+  readonly heartbeatIntervalMs: number;
+  /** When the session began, by the coordinator's clock: messages stored earlier may have been delivered under an earlier count. */
+  readonly freshFromMs: number;
+}
+
+/** How to register. */
+export interface RegisterOptions {
+  /** Empty lets the mesh choose. */
+  readonly agentId: string;
+  /** How long to try; Infinity tries until the signal. */
+  readonly timeoutMs: number;
+  readonly signal: AbortSignal;
+  readonly logger: Logger;
+}
+
+const FIRST_BACKOFF_MS = 200;
+const MAX_BACKOFF_MS = 5_000;
+const CALL_TIMEOUT_MS = 10_000;
+const DEFAULT_HEARTBEAT_MS = 5_000;
+
+/**
+ * Registers the agent. Coordinators that do not answer are tried in turn, with growing pauses. Throws {@link AgentError}
+ * COORDINATOR_UNREACHABLE after `timeoutMs`, REGISTRATION_REFUSED when a coordinator says no for good, ABORTED on the signal.
+ */
+export async function register(
+  coordinators: Coordinators,
+  definition: AgentDefinition,
+  options: RegisterOptions,
+): Promise<Session> {
+  const { timeoutMs, signal, logger } = options;
+  const startedMs = performance.now();
+  const request = requestOf(definition, options.agentId);
+  for (let backoffMs = FIRST_BACKOFF_MS; ; backoffMs = Math.min(backoffMs * 2, MAX_BACKOFF_MS)) {
+    const { url } = coordinators;
+    try {
+      const leftMs = timeoutMs - (performance.now() - startedMs);
+      const callMs = Math.max(1, Math.min(CALL_TIMEOUT_MS, leftMs));
+      return sessionOf(await coordinators.agents().registerAgent(request, { signal, timeoutMs: callMs }));
+    } catch (error) {
+      if (signal.aborted) throw new AgentError("ABORTED", "stopped before the agent was registered", { cause: error });
+      if (error instanceof AgentError) throw error;
+      if (isFinal(error)) {
+        throw new AgentError("REGISTRATION_REFUSED", `${url} refused the agent: ${callErrorLine(error)}`, {
+          cause: error,
+        });
+      }
+      const waitMs = backoffMs * (0.5 + Math.random() / 2);
+      if (performance.now() - startedMs + waitMs >= timeoutMs) {
+        const line = `no coordinator answers at ${url}: ${callErrorLine(error)}`;
+        throw new AgentError("COORDINATOR_UNREACHABLE", line, { cause: error });
+      }
+      logger.warn(
+        { url, reason: callErrorLine(error), wait_ms: Math.round(waitMs) },
+        "coordinator not reachable, trying again",
+      );
+      coordinators.next();
+      await pause(waitMs, signal);
+    }
+  }
+}
+
+function requestOf(definition: AgentDefinition, agentId: string): MessageInitShape<typeof RegisterAgentRequestSchema> {
+  const capabilities = [...definition.capabilities].map(([type, { queue, description }]) => ({
+    type,
+    queue: queue ?? "",
+    description: description ?? "",
+  }));
+  const { name, version, concurrency, labels } = definition;
+  return { agentId, name, version, capabilities, concurrency, labels: { ...labels } };
+}
+
+function sessionOf({ agent, session }: RegisterAgentResponse): Session {
+  if (agent === undefined || session === undefined || session.natsUrls.length === 0 || session.reportSubject === "") {
+    throw new AgentError(
+      "REGISTRATION_REFUSED",
+      "the coordinator's answer carries no session: is it a Mycel coordinator?",
+    );
+  }
+  return {
+    agentId: agent.agentId,
+    tenant: session.tenant,
+    natsUrls: session.natsUrls,
+    lanes: lanesOf(session),
+    inboxPrefix: session.inboxPrefix,
+    reportSubject: session.reportSubject,
+    heartbeatSubject: session.heartbeatSubject,
+    signalSubject: session.signalSubject,
+    outputTemplate: session.outputSubjectTemplate,
+    leaseMs: msFromDuration(session.leaseDuration) ?? DEFAULT_LEASE_MS,
+    heartbeatIntervalMs: msFromDuration(session.heartbeatInterval) ?? DEFAULT_HEARTBEAT_MS,
+    // A renewed registration keeps its first time; the last sign of life is this answer.
+    freshFromMs: Math.max(msFromTimestamp(agent.registerTime) ?? 0, msFromTimestamp(agent.heartbeatTime) ?? 0),
+  };
+}
+
+function lanesOf(session: AgentSession): LaneFacts[] {
+  return session.lanes.map(({ queue, priority, stream, consumer }) => ({ queue, priority, stream, consumer }));
+}
+
+/** Waits; ends early, without an error, when the signal aborts. */
+export function pause(waitMs: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) {
+      resolve();
+      return;
+    }
+    const done = (): void => {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", done);
+      resolve();
+    };
+    const timer = setTimeout(done, waitMs);
+    signal.addEventListener("abort", done);
+  });
+}

@@ -1,0 +1,118 @@
+// Owns what a handler sees of its task: plain values, read-only, made from the dispatch when they are asked for.
+import type { Payload } from "../../gen/mycel/v1/payload_pb.ts";
+import { Priority, type Task } from "../../gen/mycel/v1/task_pb.ts";
+import { msFromTimestamp } from "../../lib/wire/time-codec.ts";
+import { AgentError } from "./agent-error.ts";
+import type { Blobs } from "./blobs.ts";
+import { valueOfPayload } from "./payload.ts";
+
+/** The task that a handler works on. */
+export interface AgentTask<Input = unknown> {
+  /**
+   * The input: a JSON value (also one that came as a blob because of its size), the bytes of a bytes payload, or what `parse` made of
+   * it. Undefined for a task without input, another blob or an Any: see `payload` and `read`.
+   */
+  readonly input: Input;
+  /** Names the task within its tenant. */
+  readonly taskId: string;
+  /** The kind of work. */
+  readonly type: string;
+  /** The queue it came from. */
+  readonly queue: string;
+  /** The number of this attempt, from 1. */
+  readonly attempt: number;
+  /** Who goes first when work is waiting. */
+  readonly priority: Priority;
+  /** The submitter's labels. */
+  readonly labels: Readonly<Record<string, string>>;
+  /** When the submission was accepted. */
+  readonly createTime: Date;
+  /** The input as it travelled. */
+  readonly payload: Payload | undefined;
+  /** The content of the input as bytes; fetched and checked if it is a blob. Throws {@link AgentError} BLOB_UNAVAILABLE. */
+  read(): Promise<Uint8Array>;
+}
+
+/** Makes the view of a task. `signal` is asked for only when a blob is fetched. */
+export function viewTask(
+  task: Task,
+  attempt: number,
+  input: unknown,
+  blobs: Blobs,
+  signal: () => AbortSignal,
+): AgentTask {
+  return new TaskView(task, attempt, input, blobs, signal);
+}
+
+/** Whether the input is JSON that came as a blob because of its size. */
+export function isJsonBlob(payload: Payload | undefined): boolean {
+  return payload?.kind.case === "blob" && /^application\/json\b/i.test(payload.kind.value.contentType);
+}
+
+/** Reads the content of a payload as bytes. */
+export async function readPayload(
+  payload: Payload | undefined,
+  blobs: Blobs,
+  signal: AbortSignal,
+): Promise<Uint8Array> {
+  switch (payload?.kind.case) {
+    case "bytes":
+      return payload.kind.value.data;
+    case "blob":
+      return blobs.download(payload.kind.value, signal);
+    case "json":
+      return Buffer.from(JSON.stringify(valueOfPayload(payload)));
+    case "message":
+      return payload.kind.value.value;
+    default:
+      throw new AgentError("BLOB_UNAVAILABLE", "the payload carries no data");
+  }
+}
+
+class TaskView implements AgentTask {
+  readonly input: unknown;
+  readonly attempt: number;
+  readonly #task: Task;
+  readonly #blobs: Blobs;
+  readonly #signal: () => AbortSignal;
+
+  constructor(task: Task, attempt: number, input: unknown, blobs: Blobs, signal: () => AbortSignal) {
+    this.input = input;
+    this.attempt = attempt;
+    this.#task = task;
+    this.#blobs = blobs;
+    this.#signal = signal;
+  }
+
+  get taskId(): string {
+    return this.#task.taskId;
+  }
+
+  get type(): string {
+    return this.#task.type;
+  }
+
+  get queue(): string {
+    return this.#task.queue;
+  }
+
+  get priority(): Priority {
+    return this.#task.priority;
+  }
+
+  get labels(): Readonly<Record<string, string>> {
+    return this.#task.labels;
+  }
+
+  get createTime(): Date {
+    return new Date(msFromTimestamp(this.#task.createTime) ?? 0);
+  }
+
+  get payload(): Payload | undefined {
+    return this.#task.input;
+  }
+
+  read(): Promise<Uint8Array> {
+    return readPayload(this.#task.input, this.#blobs, this.#signal());
+  }
+}

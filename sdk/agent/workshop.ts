@@ -1,0 +1,283 @@
+// Owns the work of a running agent: its slots and attempts, wired to puller, reporter and keeper. Knows nothing of registration.
+import { fromBinary } from "@bufbuild/protobuf";
+import type { Msg } from "@nats-io/transport-node";
+import { AgentSignalSchema } from "../../gen/mycel/v1/agent_protocol_pb.ts";
+import type { Clock } from "../../lib/core/clock.ts";
+import type { Logger } from "../../lib/core/logger.ts";
+import { Attempt } from "./attempt.ts";
+import type { AttemptHost, Ending } from "./attempt-host.ts";
+import type { Blobs } from "./blobs.ts";
+import type { AgentDefinition } from "./define.ts";
+import { parseDelivery, readDelivery } from "./delivery.ts";
+import { LeaseKeeper } from "./lease-keeper.ts";
+import type { Link, PullStatus } from "./link.ts";
+import type { ResolvedOptions } from "./options.ts";
+import { Puller } from "./puller.ts";
+import { Reporter } from "./reporter.ts";
+import type { Session } from "./session.ts";
+
+/** What the work needs. */
+export interface WorkshopOptions {
+  readonly definition: AgentDefinition;
+  readonly settings: ResolvedOptions;
+  readonly session: Session;
+  readonly link: Link;
+  readonly blobs: Blobs;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** A lane's consumer is not there: the session may be out of date. */
+  readonly onLaneMissing: () => void;
+}
+
+/** What is at work now, and how attempts ended so far. */
+export interface WorkStats {
+  /** Attempts in slots. */
+  readonly running: number;
+  /** Deliveries that wait for a slot. */
+  readonly held: number;
+  /** Attempts whose handler is done and whose report is not answered. */
+  readonly settling: number;
+  /** Handlers that were told to stop and have not. */
+  readonly hung: number;
+  /** How attempts ended. */
+  readonly endings: Readonly<Record<Ending, number>>;
+}
+
+const CHECK_MS = 500;
+// Handlers whose reports are not answered take no slot, but they must not pile up either.
+const MAX_SETTLING_PER_SLOT = 16;
+const MIN_SETTLING = 256;
+
+/** Runs the attempts of an agent. */
+export class Workshop {
+  readonly #options: WorkshopOptions;
+  readonly #keeper: LeaseKeeper;
+  readonly #reporter: Reporter;
+  readonly #puller: Puller<Attempt>;
+  readonly #host: AttemptHost;
+  readonly #attempts = new Set<Attempt>();
+  readonly #endings: Record<Ending, number>;
+  readonly #checking: NodeJS.Timeout;
+  #session: Session;
+  #running = 0;
+  #hung = 0;
+  #abandoned = 0;
+  #waiters: (() => void)[] = [];
+
+  constructor(options: WorkshopOptions) {
+    const { settings, link, clock, logger, session, definition, blobs } = options;
+    this.#options = options;
+    this.#session = session;
+    this.#endings = noEndings();
+    this.#keeper = new LeaseKeeper(clock, session.leaseMs / 2);
+    this.#reporter = new Reporter({
+      link,
+      clock,
+      logger,
+      subject: () => this.#session.reportSubject,
+      requestTimeoutMs: settings.requestTimeoutMs,
+      giveUpMs: settings.reportGiveUpMs,
+    });
+    this.#puller = new Puller({
+      link,
+      clock,
+      concurrency: definition.concurrency,
+      freeSlots: () => this.#freeSlots(),
+      start: (attempt) => this.#start(attempt),
+      onLaneMissing: options.onLaneMissing,
+    });
+    this.#host = {
+      agentId: session.agentId,
+      settings,
+      capabilities: definition.capabilities,
+      link,
+      reporter: this.#reporter,
+      keeper: this.#keeper,
+      blobs,
+      clock,
+      logger,
+      leaseMs: () => this.#session.leaseMs,
+      outputSubject: (taskId, attempt) =>
+        this.#session.outputTemplate.replace("{task_id}", taskId).replace("{attempt}", String(attempt)),
+      freshFromMs: () => this.#session.freshFromMs,
+      onHeldTooLong: (attempt) => {
+        if (attempt instanceof Attempt && this.#puller.remove(attempt)) attempt.handBack();
+      },
+      onSlotFree: () => {
+        this.#running -= 1;
+        this.#puller.finished();
+        this.#wake();
+      },
+      onHung: (change) => {
+        this.#hung += change;
+      },
+      abandonSlot: () => {
+        if (this.#abandoned >= definition.concurrency) return false;
+        this.#abandoned += 1;
+        return true;
+      },
+      onLateReturn: () => {
+        this.#abandoned -= 1;
+      },
+      onOver: (attempt, ending) => this.#over(attempt, ending),
+    };
+    this.#checking = setInterval(() => this.#puller.check(), CHECK_MS);
+    this.#puller.setLanes(session.lanes);
+  }
+
+  /** How many handlers run. */
+  get running(): number {
+    return this.#running;
+  }
+
+  /** What is at work now. */
+  stats(): WorkStats {
+    let settling = 0;
+    for (const attempt of this.#attempts) if (attempt.settling) settling += 1;
+    const held = this.#puller.held;
+    return { running: this.#running, held, settling, hung: this.#hung, endings: { ...this.#endings } };
+  }
+
+  /** The agent was registered again. */
+  renew(session: Session): void {
+    this.#session = session;
+    this.#puller.setLanes(session.lanes);
+  }
+
+  /** Takes in what JetStream delivered. */
+  onDelivery(msg: Msg): void {
+    const nowMs = this.#options.clock.monotonicMs();
+    const facts = parseDelivery(msg.reply ?? "");
+    if (facts === undefined) return;
+    try {
+      const delivery = readDelivery(facts, msg, nowMs, this.#keeper.stalled(nowMs));
+      const { task } = delivery.dispatch;
+      if (task === undefined) return;
+      const attempt = new Attempt(this.#host, delivery, task);
+      // A lane that is gone: the delivery's lease runs out and another agent gets it.
+      if (!this.#puller.arrived(facts.stream, facts.consumer, attempt)) return;
+      this.#attempts.add(attempt);
+      this.#keeper.watch(attempt);
+    } catch (error) {
+      this.#options.logger.error({ err: error, subject: msg.subject }, "cannot read a delivery");
+    }
+  }
+
+  /** Takes in what the broker says about a pull. */
+  onPullStatus(token: string, status: PullStatus): void {
+    this.#puller.onStatus(token, status);
+  }
+
+  /** The connection was lost, or is back. */
+  onConnection(connected: boolean): void {
+    if (!connected) {
+      this.#puller.disconnected();
+      return;
+    }
+    for (const attempt of this.#attempts) attempt.reconnected();
+    this.#reporter.resume();
+    this.#puller.schedule();
+  }
+
+  /** Takes in what a coordinator tells the agent. */
+  onSignal(msg: Msg): void {
+    let signal;
+    try {
+      signal = fromBinary(AgentSignalSchema, msg.data);
+    } catch (error) {
+      this.#options.logger.warn({ err: error }, "cannot read a signal");
+      return;
+    }
+    if (signal.kind.case !== "cancel") return;
+    const { taskId, attempt: number, reason } = signal.kind.value;
+    for (const attempt of this.#attempts) {
+      if (attempt.taskId === taskId && (number === 0 || attempt.attempt === number)) attempt.cancel(reason);
+    }
+  }
+
+  /** Takes no more work and hands back what has not started. */
+  stop(): void {
+    for (const attempt of this.#puller.stop()) attempt.handBack();
+  }
+
+  /** Tells all handlers to stop and hands their attempts back. */
+  handBackRunning(): void {
+    for (const attempt of this.#attempts) attempt.handBack();
+  }
+
+  /** Resolves when no handler runs, or after `withinMs`; with whether none runs. */
+  whenIdle(withinMs: number): Promise<boolean> {
+    return this.#when(() => this.#running === 0, withinMs);
+  }
+
+  /** Resolves when all reports are answered, or after `withinMs`; with whether all are. */
+  whenSettled(withinMs: number): Promise<boolean> {
+    return this.#when(() => this.#attempts.size === 0, withinMs);
+  }
+
+  /** Ends all timers and gives up what is not answered. */
+  close(): void {
+    clearInterval(this.#checking);
+    this.#reporter.close();
+    this.#keeper.close();
+  }
+
+  #freeSlots(): number {
+    const { concurrency } = this.#options.definition;
+    const settlingMax = Math.max(MIN_SETTLING, concurrency * MAX_SETTLING_PER_SLOT);
+    const unsettled = this.#attempts.size - this.#running - this.#puller.held;
+    return Math.min(concurrency - this.#running, settlingMax - unsettled);
+  }
+
+  #start(attempt: Attempt): void {
+    this.#running += 1;
+    attempt.start();
+  }
+
+  #over(attempt: unknown, ending: Ending): void {
+    if (!(attempt instanceof Attempt)) return;
+    this.#endings[ending] += 1;
+    // A delivery that lost its lease while it waited for a slot is still in its lane.
+    if (!attempt.started) this.#puller.remove(attempt);
+    this.#attempts.delete(attempt);
+    this.#puller.schedule();
+    this.#wake();
+  }
+
+  #when(reached: () => boolean, withinMs: number): Promise<boolean> {
+    if (reached()) return Promise.resolve(true);
+    return new Promise((resolve) => {
+      const settle = (): void => {
+        const met = reached();
+        if (!met && performance.now() < endMs) {
+          this.#waiters.push(settle);
+          return;
+        }
+        clearTimeout(timer);
+        resolve(met);
+      };
+      const endMs = performance.now() + withinMs;
+      const timer = setTimeout(() => resolve(reached()), withinMs);
+      this.#waiters.push(settle);
+    });
+  }
+
+  #wake(): void {
+    if (this.#waiters.length === 0) return;
+    for (const waiter of this.#waiters.splice(0)) waiter();
+  }
+}
+
+function noEndings(): Record<Ending, number> {
+  return {
+    completed: 0,
+    failed: 0,
+    retry_after: 0,
+    snoozed: 0,
+    handed_back: 0,
+    canceled: 0,
+    lease_lost: 0,
+    dropped: 0,
+    abandoned: 0,
+  };
+}
