@@ -8,11 +8,11 @@ import { isAlive } from "../../../lib/nats/server/process-identity.ts";
 
 const LAUNCH = new URL("../../../cli/setup/launch.mjs", import.meta.url).href;
 
-/** Starts the launcher with a program that says its process id first, then what each SIGTERM does to it. */
+/** Starts the launcher with a program that says its process id once it is set up. */
 function openLauncher(program: string) {
   const script = `
     import { launch } from ${JSON.stringify(LAUNCH)};
-    await launch(process.execPath, ["--eval", ${JSON.stringify(`console.log(process.pid);${program}`)}], process.env);
+    await launch(process.execPath, ["--eval", ${JSON.stringify(`${program};console.log(process.pid)`)}], process.env);
   `;
   const launcher = spawn(process.execPath, ["--input-type=module", "--eval", script], {
     stdio: ["ignore", "pipe", "pipe"],
