@@ -114,5 +114,5 @@ async function ensureStream(manager: JetStreamManager, config: Partial<StreamCon
 }
 
 function isInUse(error: unknown): boolean {
-  return error instanceof Error && "code" in error && (error.code === 10058 || error.code === 10065);
+  return error instanceof Error && "code" in error && error.code === 10058;
 }

@@ -86,6 +86,11 @@ export function timerFiredSubject(tenant: string, taskId: string, kind: string):
   return `timer.fired.${tenant}.${taskId}.${kind}`;
 }
 
+/** Every delayed submission of every tenant. */
+export const DELAYED_FILTER = "task.*.*.q._delayed.*";
+/** The durable consumer that coordinators share for delayed submissions. */
+export const DELAYED_CONSUMER = "delayed";
+
 /** Every timer that is due. */
 export const TIMERS_FIRED = "timer.fired.>";
 /** The durable consumer that coordinators share for timers that are due. */

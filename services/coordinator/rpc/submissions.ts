@@ -14,7 +14,7 @@ import type { BulkSubmitter } from "../submission/bulk.ts";
 import { submitStream } from "../submission/stream.ts";
 import type { Submitter } from "../submission/submitter.ts";
 import type { Lifecycle } from "../tasks/lifecycle.ts";
-import { tenantOf } from "./caller.ts";
+import { callerOf, tenantOf } from "./caller.ts";
 
 type SubmissionRpcs = Pick<
   ServiceImpl<typeof AgentService>,
@@ -31,9 +31,9 @@ export interface SubmissionRpcParts {
 /** Implements the RPCs that hand in work. */
 export function submissionRpcs({ submitter, bulk, lifecycle }: SubmissionRpcParts): SubmissionRpcs {
   return {
-    submitTask: (request, context) => submitter.submit(tenantOf(context), request),
-    batchSubmitTasks: (request, context) => bulk.submit(tenantOf(context), request),
-    submitTaskStream: (requests, context) => submitStream(submitter, tenantOf(context), requests),
+    submitTask: (request, context) => submitter.submit(callerOf(context), request),
+    batchSubmitTasks: (request, context) => bulk.submit(callerOf(context), request),
+    submitTaskStream: (requests, context) => submitStream(submitter, callerOf(context), requests),
     retryTask: async ({ taskId, requestId }, context) => {
       const v = new Violations();
       v.taskId("task_id", taskId);
@@ -61,7 +61,7 @@ export function submissionRpcs({ submitter, bulk, lifecycle }: SubmissionRpcPart
         ...(task.retryPolicy === undefined ? {} : { retryPolicy: task.retryPolicy }),
         ...(task.resultTtl === undefined ? {} : { resultTtl: task.resultTtl }),
       });
-      const { taskId: newId, existing } = await submitter.submit(tenant, request, taskId);
+      const { taskId: newId, existing } = await submitter.submit(callerOf(context), request, taskId);
       return { task: taskOf(await lifecycle.read(tenant, newId), false), existing };
     },
   };

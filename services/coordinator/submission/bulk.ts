@@ -22,7 +22,7 @@ import { checkSubmission, type SubmissionLimits } from "../../../lib/wire/submis
 import { durationFromMs } from "../../../lib/wire/time-codec.ts";
 import { Violations } from "../../../lib/wire/validation.ts";
 import { codeOf } from "../interceptors/mesh-errors.ts";
-import { accepted, type Prepared, type Submitter } from "./submitter.ts";
+import { accepted, type Caller, isFull, type Prepared, type Submitter } from "./submitter.ts";
 
 /** What accepting many tasks needs. */
 export interface BulkParts {
@@ -55,33 +55,33 @@ export class BulkSubmitter {
   }
 
   /** Answers BatchSubmitTasks. */
-  async submit(tenant: string, request: BatchSubmitTasksRequest): Promise<BatchSubmitTasksResponse> {
+  async submit(caller: Caller, request: BatchSubmitTasksRequest): Promise<BatchSubmitTasksResponse> {
     const { tasks, atomic } = request;
     const checked = new Violations();
     checked.count("tasks", tasks.length, 1, MAX_BATCH_TASKS);
     checked.throwIfAny();
     this.#rejectDuplicates(tasks);
-    const results = atomic ? await this.#allOrNone(tenant, tasks) : await this.#each(tenant, tasks);
+    const results = atomic ? await this.#allOrNone(caller, tasks) : await this.#each(caller, tasks);
     return create(BatchSubmitTasksResponseSchema, { results });
   }
 
-  async #allOrNone(tenant: string, tasks: readonly SubmitTaskRequest[]): Promise<BatchSubmitTasksResult[]> {
+  async #allOrNone(caller: Caller, tasks: readonly SubmitTaskRequest[]): Promise<BatchSubmitTasksResult[]> {
     const checked = new Violations();
     const now = this.#parts.clock.now();
     tasks.forEach((task, i) => {
       checked.addAll(checkSubmission(task, this.#parts.limits, now, `tasks[${i}].`).found);
     });
     checked.throwIfAny();
-    const prepared = tasks.map((task) => this.#parts.submitter.prepare(tenant, task));
+    const prepared = tasks.map((task) => this.#parts.submitter.prepare(caller, task));
     return (await this.#storeAll(prepared)).map(submitted);
   }
 
-  async #each(tenant: string, tasks: readonly SubmitTaskRequest[]): Promise<BatchSubmitTasksResult[]> {
+  async #each(caller: Caller, tasks: readonly SubmitTaskRequest[]): Promise<BatchSubmitTasksResult[]> {
     const { submitter, limits, clock } = this.#parts;
     const now = clock.now();
     const items = tasks.map((task) => {
       const error = checkSubmission(task, limits, now).error();
-      return error ?? submitter.prepare(tenant, task);
+      return error ?? submitter.prepare(caller, task);
     });
     const valid = items.filter((item) => !(item instanceof MeshError));
     if (valid.length >= BATCH_PAYS_FROM) {
@@ -108,27 +108,34 @@ export class BulkSubmitter {
   /** Stores all or throws; tasks that stand already with the same content count as stored. */
   async #storeAll(all: readonly Prepared[]): Promise<SubmitTaskResponse[]> {
     const { submitter, log } = this.#parts;
-    const rooms = await this.#admitAll(all);
+    const answers = new Map<Prepared, SubmitTaskResponse>();
+    const missing = (): Prepared[] => all.filter((prepared) => !answers.has(prepared));
+    const findStanding = async (): Promise<void> => {
+      const sought = missing();
+      const standing = await Promise.all(sought.map((prepared) => submitter.existing(prepared)));
+      sought.forEach((prepared, i) => {
+        const answer = standing[i];
+        if (answer !== undefined) answers.set(prepared, answer);
+      });
+    };
+    const rooms = await this.#admitAll(all).catch(async (error: unknown) => {
+      // A full queue takes nothing new, but what it took already it still knows.
+      if (!isFull(error)) throw error;
+      await findStanding();
+      return this.#admitAll(missing());
+    });
     let stored = false;
     try {
-      await Promise.all(all.map((prepared) => submitter.arm(prepared)));
-      const answers = new Map<Prepared, SubmitTaskResponse>();
-      for (let tries = 0; tries < MAX_TRIES; tries += 1) {
-        const missing = all.filter((prepared) => !answers.has(prepared));
-        if (missing.length === 0) break;
-        const outcome = await this.#inTurn(() => log.dispatchBatch(missing.map(({ draft }) => draft)));
+      await Promise.all(missing().map((prepared) => submitter.arm(prepared)));
+      for (let tries = 0; tries < MAX_TRIES && missing().length > 0; tries += 1) {
+        const batch = missing();
+        const outcome = await this.#inTurn(() => log.dispatchBatch(batch.map(({ draft }) => draft)));
         if (outcome.kind === "stored") {
           stored = true;
-          missing.forEach((prepared, i) => {
-            answers.set(prepared, accepted(prepared, outcome.sequence - missing.length + 1 + i));
+          batch.forEach((prepared, i) => {
+            answers.set(prepared, accepted(prepared, outcome.sequence - batch.length + 1 + i));
           });
-          break;
-        }
-        const standing = await Promise.all(missing.map((prepared) => submitter.existing(prepared)));
-        missing.forEach((prepared, i) => {
-          const answer = standing[i];
-          if (answer !== undefined) answers.set(prepared, answer);
-        });
+        } else await findStanding();
       }
       return all.map((prepared) => {
         const answer = answers.get(prepared);

@@ -8,7 +8,7 @@ import {
 } from "../../../gen/mycel/v1/agent_service_pb.ts";
 import { MeshError } from "../../../lib/core/mesh-error.ts";
 import { itemErrorOf } from "./bulk.ts";
-import type { Submitter } from "./submitter.ts";
+import type { Caller, Submitter } from "./submitter.ts";
 
 /** How many submissions of one stream may be unanswered. Reading stops until one is. */
 export const MAX_UNANSWERED = 1_024;
@@ -16,7 +16,7 @@ export const MAX_UNANSWERED = 1_024;
 /** Answers SubmitTaskStream. */
 export async function* submitStream(
   submitter: Submitter,
-  tenant: string,
+  caller: Caller,
   requests: AsyncIterable<SubmitTaskStreamRequest>,
 ): AsyncGenerator<SubmitTaskStreamResponse> {
   const answers: SubmitTaskStreamResponse[] = [];
@@ -31,7 +31,7 @@ export async function* submitStream(
   };
 
   const submitOne = async (index: bigint, request: SubmitTaskStreamRequest): Promise<void> => {
-    const answer = await answerOne(submitter, tenant, index, request);
+    const answer = await answerOne(submitter, caller, index, request);
     answers.push(answer);
     changed();
   };
@@ -77,7 +77,7 @@ export async function* submitStream(
 
 async function answerOne(
   submitter: Submitter,
-  tenant: string,
+  caller: Caller,
   index: bigint,
   request: SubmitTaskStreamRequest,
 ): Promise<SubmitTaskStreamResponse> {
@@ -87,7 +87,7 @@ async function answerOne(
         violations: [{ field: "task", description: "is required" }],
       });
     }
-    const value = await submitter.submit(tenant, request.task);
+    const value = await submitter.submit(caller, request.task);
     return create(SubmitTaskStreamResponseSchema, { index, result: { case: "submitted", value } });
   } catch (error) {
     if (!(error instanceof MeshError)) throw error;

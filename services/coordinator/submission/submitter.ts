@@ -17,7 +17,7 @@ import type { DispatchDraft, TaskLog } from "../../../lib/nats/task-log.ts";
 import type { Timers } from "../../../lib/nats/timers.ts";
 import { checkSubmission, submissionDigest, type SubmissionLimits, taskFromSubmission } from "../../../lib/wire/submission.ts";
 import { policyOf, statusOf, type TaskRecord, viewOf } from "../../../lib/wire/task-codec.ts";
-import { carrierFromContext, isTracing, mycelTracer, publishSpan } from "../../../lib/wire/trace-context.ts";
+import { carrierFromContext, isTracing, markSpanFailed, mycelTracer, publishSpan, type TraceCarrier } from "../../../lib/wire/trace-context.ts";
 
 /** What accepting tasks needs. */
 export interface SubmitterParts {
@@ -35,6 +35,12 @@ export interface Prepared {
   readonly draft: DispatchDraft;
 }
 
+/** On whose behalf a task is submitted, and in which trace. */
+export interface Caller {
+  readonly tenant: string;
+  readonly trace: TraceCarrier;
+}
+
 /** A submission stands already, and no longer: a purge or withdrawal came in between. */
 const MAX_RACES = 3;
 
@@ -49,16 +55,17 @@ export class Submitter {
   }
 
   /** Accepts a task. Throws MeshError with the reason why not. */
-  async submit(tenant: string, request: SubmitTaskRequest, redriveOf = ""): Promise<SubmitTaskResponse> {
+  async submit(caller: Caller, request: SubmitTaskRequest, redriveOf = ""): Promise<SubmitTaskResponse> {
     checkSubmission(request, this.#parts.limits, this.#parts.clock.now()).throwIfAny();
-    return this.traced(tenant, request, redriveOf, (prepared) => this.store(prepared));
+    return this.#traced(request, async () => this.store(this.prepare(caller, request, redriveOf)));
   }
 
   /** Makes a checked submission ready. */
-  prepare(tenant: string, request: SubmitTaskRequest, redriveOf = ""): Prepared {
+  prepare({ tenant, trace: incoming }: Caller, request: SubmitTaskRequest, redriveOf = ""): Prepared {
     const task = taskFromSubmission(request, tenant, this.#parts.clock.now(), this.#parts.randomId);
     task.redriveOf = redriveOf;
-    const { traceparent = "", tracestate = "" } = carrierFromContext();
+    // A coordinator that does not trace itself must not break the trace of those who do.
+    const { traceparent = "", tracestate = "" } = isTracing() ? carrierFromContext() : incoming;
     const draft: DispatchDraft = {
       tenant,
       taskId: task.taskId,
@@ -89,7 +96,15 @@ export class Submitter {
 
   /** Stores a prepared submission, or finds that it stands already. */
   async store(prepared: Prepared): Promise<SubmitTaskResponse> {
-    const room = await this.admit(prepared, 1);
+    let room: Room;
+    try {
+      room = await this.admit(prepared, 1);
+    } catch (error) {
+      // A full queue takes nothing new, but what it took already it still knows.
+      const existing = isFull(error) ? await this.existing(prepared) : undefined;
+      if (existing !== undefined) return existing;
+      throw error;
+    }
     let stored = 0;
     try {
       await this.arm(prepared);
@@ -127,26 +142,27 @@ export class Submitter {
     });
   }
 
-  /** Prepares and stores within a span whose context travels with the task. */
-  async traced<T>(
-    tenant: string,
-    request: SubmitTaskRequest,
-    redriveOf: string,
-    store: (prepared: Prepared) => Promise<T>,
-  ): Promise<T> {
-    if (!isTracing()) return store(this.prepare(tenant, request, redriveOf));
+  /** Stores within a span whose context travels with the task. */
+  async #traced(request: SubmitTaskRequest, store: () => Promise<SubmitTaskResponse>): Promise<SubmitTaskResponse> {
+    if (!isTracing()) return store();
     const shape = publishSpan({ template: TEMPLATE, ...(request.taskId === "" ? {} : { taskId: request.taskId }) });
     const span = mycelTracer().startSpan(shape.name, shape.options);
     try {
-      return await context.with(trace.setSpan(context.active(), span), async () => {
-        const prepared = this.prepare(tenant, request, redriveOf);
-        span.setAttribute("messaging.message.conversation_id", prepared.task.taskId);
-        return store(prepared);
-      });
+      const response = await context.with(trace.setSpan(context.active(), span), store);
+      span.setAttribute("messaging.message.conversation_id", response.taskId);
+      return response;
+    } catch (error) {
+      markSpanFailed(span, error instanceof MeshError ? error.reason : "INTERNAL");
+      throw error;
     } finally {
       span.end();
     }
   }
+}
+
+/** Whether a queue had no room. */
+export function isFull(error: unknown): boolean {
+  return error instanceof MeshError && error.reason === "QUEUE_FULL";
 }
 
 /** The answer for a submission that was just stored. */

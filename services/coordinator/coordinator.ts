@@ -1,0 +1,31 @@
+// One coordinator, put together: everything that a replica is, from a configuration to an open port, and back in order.
+
+import { nuid } from "@nats-io/nats-core";
+import type { Clock } from "../../lib/core/clock.ts";
+import type { Logger } from "../../lib/core/logger.ts";
+import { AgentRequests } from "../../lib/nats/agent-requests.ts";
+import { BlobStore } from "../../lib/nats/blobs.ts";
+import { openNats } from "../../lib/nats/connection.ts";
+import { DirectReader } from "../../lib/nats/direct-reader.ts";
+import { Lanes } from "../../lib/nats/lanes.ts";
+import { LiveHub } from "../../lib/nats/live-hub.ts";
+import { OutputLog } from "../../lib/nats/output-log.ts";
+import { Registry } from "../../lib/nats/registry.ts";
+import { StreamPublisher } from "../../lib/nats/stream-publisher.ts";
+import { TaskLog } from "../../lib/nats/task-log.ts";
+import { Timers } from "../../lib/nats/timers.ts";
+import { ensureTopology } from "../../lib/nats/topology.ts";
+import type { Readiness } from "../../lib/rpc/interceptors/probes.ts";
+import { Fleet } from "./agents/fleet.ts";
+import { agentTtlMsOf, type CoordinatorConfig, maxWaitMsOf } from "./config.ts";
+import { openDelayedSubmissions } from "./reactors/delayed-submissions.ts";
+import { openDueTimers } from "./reactors/due-timers.ts";
+import { ReportDesk } from "./reports/report-desk.ts";
+import { agentRpcs } from "./rpc/agents.ts";
+import { runRpcs } from "./rpc/run.ts";
+import { submissionRpcs } from "./rpc/submissions.ts";
+import { taskRpcs } from "./rpc/tasks.ts";
+import { openServer } from "./server.ts";
+import { BulkSubmitter } from "./submission/bulk.ts";
+import { Submitter } from "./submission/submitter.ts";
+import { Lifecycle } from "./tasks/lifecycle.ts";

@@ -1,0 +1,50 @@
+// Delayed submissions wait in a system queue; as soon as one stands there, its timer is set. If a coordinator dies in between, the
+// delivery comes back and the step is repeated.
+
+import type { JetStreamManager } from "@nats-io/jetstream";
+import type { NatsConnection } from "@nats-io/nats-core";
+import type { Clock } from "../../../lib/core/clock.ts";
+import type { Logger } from "../../../lib/core/logger.ts";
+import type { Timers } from "../../../lib/nats/timers.ts";
+import { WorkFeed } from "../../../lib/nats/work-feed.ts";
+import { DELAYED_CONSUMER, DELAYED_FILTER, parseTaskSubject, TASKS_STREAM } from "../../../lib/wire/subjects.ts";
+import { decodeDispatch } from "../../../lib/wire/task-codec.ts";
+import { msFromTimestamp } from "../../../lib/wire/time-codec.ts";
+
+/** What the reactor needs. */
+export interface DelayedSubmissionsParts {
+  readonly connection: NatsConnection;
+  readonly manager: JetStreamManager;
+  readonly timers: Timers;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+const MAX_IN_HAND = 128;
+const ACK_WAIT_NANOS = 30_000_000_000;
+
+/** Sets the timers of delayed submissions until it is disposed. */
+export async function openDelayedSubmissions(parts: DelayedSubmissionsParts): Promise<AsyncDisposable> {
+  await parts.manager.consumers.add(TASKS_STREAM, {
+    durable_name: DELAYED_CONSUMER,
+    filter_subject: DELAYED_FILTER,
+    ack_policy: "explicit",
+    ack_wait: ACK_WAIT_NANOS,
+    max_ack_pending: 10_000,
+  });
+  return new WorkFeed({
+    connection: parts.connection,
+    stream: TASKS_STREAM,
+    consumer: DELAYED_CONSUMER,
+    maxInHand: MAX_IN_HAND,
+    handle: async (message) => {
+      const subject = parseTaskSubject(message.subject);
+      if (subject !== undefined) {
+        const startMs = msFromTimestamp(decodeDispatch(message.data).task?.startTime) ?? parts.clock.now();
+        await parts.timers.set(subject, "dispatch", startMs);
+      }
+      return { kind: "ack" };
+    },
+    onError: (err) => parts.logger.warn({ err }, "delayed submission not handled"),
+  });
+}

@@ -1,0 +1,52 @@
+// The RPCs about one task: how far it is, what it holds, and its cancellation.
+
+import type { ServiceImpl } from "@connectrpc/connect";
+import type { AgentService } from "../../../gen/mycel/v1/agent_service_pb.ts";
+import { MAX_STATUS_WAIT_MS } from "../../../lib/core/limits.ts";
+import { statusOf, taskOf } from "../../../lib/wire/task-codec.ts";
+import { msFromDuration } from "../../../lib/wire/time-codec.ts";
+import { Violations } from "../../../lib/wire/validation.ts";
+import type { Lifecycle } from "../tasks/lifecycle.ts";
+import { tenantOf } from "./caller.ts";
+import type { WaitForStatus } from "./results.ts";
+
+type TaskRpcs = Pick<ServiceImpl<typeof AgentService>, "getTaskStatus" | "getTask" | "cancelTask">;
+
+/** What the RPCs need. */
+export interface TaskRpcParts {
+  readonly lifecycle: Lifecycle;
+  readonly waitForStatus: WaitForStatus;
+}
+
+/** Implements the RPCs about one task. */
+export function taskRpcs({ lifecycle, waitForStatus }: TaskRpcParts): TaskRpcs {
+  return {
+    getTaskStatus: async ({ taskId, wait, afterRevision }, context) => {
+      const v = new Violations();
+      v.taskId("task_id", taskId);
+      v.duration("wait", wait, 0, MAX_STATUS_WAIT_MS);
+      v.throwIfAny();
+      const tenant = tenantOf(context);
+      const waitMs = msFromDuration(wait) ?? 0;
+      if (waitMs === 0) {
+        const record = await lifecycle.read(tenant, taskId);
+        return { status: statusOf(record, record.event) };
+      }
+      return { status: await waitForStatus({ tenant, taskId, waitMs, afterRevision, signal: context.signal }) };
+    },
+    getTask: async ({ taskId }, context) => {
+      const v = new Violations();
+      v.taskId("task_id", taskId);
+      v.throwIfAny();
+      return { task: taskOf(await lifecycle.read(tenantOf(context), taskId), true) };
+    },
+    cancelTask: async ({ taskId, reason }, context) => {
+      const v = new Violations();
+      v.taskId("task_id", taskId);
+      v.text("reason", reason, 1_024);
+      v.throwIfAny();
+      const record = await lifecycle.cancel(tenantOf(context), taskId, reason);
+      return { status: statusOf(record, record.event) };
+    },
+  };
+}

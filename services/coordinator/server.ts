@@ -1,0 +1,95 @@
+// The public port: the services, their interceptors, reflection, health and probes, over gRPC, gRPC-Web and Connect.
+
+import { createRegistry } from "@bufbuild/protobuf";
+import type { ServiceImpl } from "@connectrpc/connect";
+import { connectNodeAdapter } from "@connectrpc/connect-node";
+import {
+  BadRequestSchema,
+  ErrorInfoSchema,
+  PreconditionFailureSchema,
+  QuotaFailureSchema,
+  ResourceInfoSchema,
+  RetryInfoSchema,
+} from "../../gen/google/rpc/error_details_pb.ts";
+import { Health as HealthService } from "../../gen/health/v1/health_pb.ts";
+import { AgentService } from "../../gen/mycel/v1/agent_service_pb.ts";
+import { BlobService } from "../../gen/mycel/v1/blob_service_pb.ts";
+import type { Logger } from "../../lib/core/logger.ts";
+import { createHealth, type Health } from "../../lib/rpc/health/health.ts";
+import { withCors } from "../../lib/rpc/interceptors/cors.ts";
+import { withProbes, type Readiness } from "../../lib/rpc/interceptors/probes.ts";
+import { serverTracing } from "../../lib/rpc/interceptors/tracing.ts";
+import { unexpectedErrors } from "../../lib/rpc/interceptors/unexpected-error.ts";
+import { type Listener, openListener } from "../../lib/rpc/listener/listener.ts";
+import { addReflection } from "../../lib/rpc/reflection/reflection.ts";
+import { meshErrors } from "./interceptors/mesh-errors.ts";
+
+/** What is served where. */
+export interface ServerOptions {
+  readonly host: string;
+  readonly port: number;
+  readonly corsOrigins: readonly string[];
+  readonly agentService: ServiceImpl<typeof AgentService>;
+  readonly blobService: ServiceImpl<typeof BlobService>;
+  readonly ready: () => Promise<Readiness>;
+  readonly logger: Logger;
+}
+
+/** The open port and its health. */
+export interface Server {
+  readonly listener: Listener;
+  readonly health: Health;
+}
+
+/** A bulk submission of 1,000 tasks with 16 KiB each fits; single payloads are bounded far below by validation. */
+const READ_MAX_BYTES = 17 * 1024 * 1024;
+/** A task with its input and result, each at most 256 KiB, or a page of a thousand tasks. */
+const WRITE_MAX_BYTES = 16 * 1024 * 1024;
+
+const SERVICES = [AgentService, BlobService] as const;
+
+/** What reflection shows beside the services: the details that errors carry. */
+const DETAILS = createRegistry(
+  BadRequestSchema,
+  ErrorInfoSchema,
+  PreconditionFailureSchema,
+  QuotaFailureSchema,
+  ResourceInfoSchema,
+  RetryInfoSchema,
+);
+
+/** Opens the port. Throws ListenError. */
+export async function openServer(options: ServerOptions): Promise<Server> {
+  const { agentService, blobService, logger } = options;
+  const health = createHealth({ services: [...SERVICES] });
+  const rpc = connectNodeAdapter({
+    routes: (router) => {
+      router.service(AgentService, agentService);
+      router.service(BlobService, blobService);
+      health.register(router);
+      addReflection(router, { services: [...SERVICES, HealthService], registry: DETAILS });
+    },
+    interceptors: [
+      serverTracing(),
+      unexpectedErrors({
+        onUnexpected: (err, { requestId, method }) => {
+          logger.error({ err, request_id: requestId, method }, "call failed");
+        },
+      }),
+      meshErrors(),
+    ],
+    readMaxBytes: READ_MAX_BYTES,
+    writeMaxBytes: WRITE_MAX_BYTES,
+    // Fields of a newer contract are not kept: nothing that this version cannot check is stored.
+    binaryOptions: { readUnknownFields: false },
+    jsonOptions: { registry: DETAILS, ignoreUnknownFields: false },
+  });
+  const handler = withCors(withProbes(rpc, { ready: options.ready }), { origins: options.corsOrigins });
+  const listener = await openListener({
+    host: options.host,
+    port: options.port,
+    handler,
+    onUnexpected: (err) => logger.error({ err }, "connection failed"),
+  });
+  return { listener, health };
+}
