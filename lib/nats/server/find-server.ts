@@ -23,7 +23,7 @@ export interface FoundNatsServer extends InstalledNatsServer {
 export interface FindNatsServerOptions {
   /** The caller's environment: `NATS_SERVER_BIN`, `PATH` and the proxy variables are read from it. */
   readonly environment: Readonly<Record<string, string | undefined>>;
-  /** Folder that keeps a downloaded server. Default {@link DEFAULT_CACHE_DIR}. */
+  /** Folder that keeps a downloaded server. Default `<project>/.cache/nats-server`. */
   readonly cacheDir?: string | undefined;
   /** Gets one line for each step that takes time or that a user should know of; nothing when all is there. */
   readonly report?: ((line: string) => void) | undefined;
@@ -36,10 +36,7 @@ export interface FindNatsServerOptions {
 }
 
 /** The project's cache folder. */
-export const DEFAULT_CACHE_DIR: string = resolve(
-  dirname(fileURLToPath(import.meta.url)),
-  "../../../.cache/nats-server",
-);
+const DEFAULT_CACHE_DIR: string = resolve(dirname(fileURLToPath(import.meta.url)), "../../../.cache/nats-server");
 
 /** No usable nats-server was found; the message names each thing tried, why it failed, and how to get one by hand. */
 export class NatsServerMissing extends Error {

@@ -24,7 +24,7 @@ export interface NatsServerRelease {
  * unrelated public projects recorded them, which agree with each other and with upstream on Linux. Change the version
  * and all digests together, from the new release's SHA256SUMS.
  */
-export const PINNED_RELEASE: NatsServerRelease = {
+const PINNED_RELEASE: NatsServerRelease = {
   version: "2.15.0",
   baseUrl: "https://github.com/nats-io/nats-server/releases/download/v2.15.0",
   sha256: {
@@ -38,7 +38,7 @@ export const PINNED_RELEASE: NatsServerRelease = {
 /** How {@link installRelease} works. */
 export interface ReleaseOptions {
   readonly cacheDir: string;
-  /** Default {@link PINNED_RELEASE}. */
+  /** Default: the pinned one. */
   readonly release?: NatsServerRelease | undefined;
   /** Where proxy variables (`HTTPS_PROXY`, `NO_PROXY`, …) are read from. */
   readonly environment: Readonly<Record<string, string | undefined>>;
