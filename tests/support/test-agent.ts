@@ -1,0 +1,85 @@
+// An agent for tests of faults: its handlers write down every start and end, so that executions can be counted from outside.
+
+import { appendFileSync, existsSync } from "node:fs";
+import { join } from "node:path";
+import process from "node:process";
+import { setTimeout as sleep } from "node:timers/promises";
+import { clientTracing } from "../../lib/rpc/interceptors/tracing.ts";
+import { createLogger } from "../../lib/telemetry/logging.ts";
+import { openTracing } from "../../lib/telemetry/tracing.ts";
+import { type AgentTask, capability, defineAgent, runAgent, type TaskContext } from "../../sdk/agent/index.ts";
+
+const dir = process.env["TEST_DIR"] ?? ".";
+const agentId = process.env["MYCEL_AGENT_ID"] ?? "test-agent";
+
+function record(what: string, task: AgentTask<unknown>, ctx: TaskContext): void {
+  const line = { what, taskId: task.taskId, attempt: ctx.attempt, agentId, pid: process.pid };
+  appendFileSync(join(dir, "executions.jsonl"), `${JSON.stringify(line)}\n`);
+}
+
+interface Steps {
+  /** How long to work, in milliseconds. */
+  readonly workMs?: number;
+  /** How many outputs to stream while working. */
+  readonly outputs?: number;
+  /** A file that ends the work when it exists. */
+  readonly until?: string;
+}
+
+const work = capability({
+  parse: (value) => (value ?? {}) as Steps,
+  run: async (task, ctx) => {
+    record("start", task, ctx);
+    const { workMs = 0, outputs = 0, until } = task.input;
+    for (let i = 1; i <= outputs; i += 1) {
+      await ctx.output({ i, by: agentId });
+      await sleep(workMs / outputs);
+    }
+    if (outputs === 0 && workMs > 0) await sleep(workMs);
+    while (until !== undefined && !existsSync(join(dir, until))) {
+      ctx.signal.throwIfAborted();
+      await sleep(20);
+    }
+    record("end", task, ctx);
+    return { by: agentId, attempt: ctx.attempt };
+  },
+});
+
+const definition = defineAgent({
+  name: "test",
+  concurrency: Number(process.env["MYCEL_CONCURRENCY"] ?? 4),
+  capabilities: {
+    work,
+    // Blocks the event loop, as a handler with a long computation does.
+    block: (task, ctx) => {
+      record("start", task, ctx);
+      const { blockMs } = task.input as { blockMs: number };
+      const end = performance.now() + blockMs;
+      while (performance.now() < end);
+      record("end", task, ctx);
+      return { by: agentId };
+    },
+    // Kills its agent, each time.
+    poison: (task, ctx) => {
+      record("start", task, ctx);
+      if (!existsSync(join(dir, "antidote"))) process.kill(process.pid, "SIGKILL");
+      return "cured";
+    },
+    fail: (task, ctx) => {
+      record("start", task, ctx);
+      throw new Error(`no luck at attempt ${ctx.attempt}`);
+    },
+  },
+});
+
+const logger = createLogger({ name: "test-agent", level: process.env["MYCEL_LOG_LEVEL"] });
+await using _tracing = await openTracing({ serviceName: "test-agent", env: process.env });
+const agent = await runAgent(definition, {
+  urls: (process.env["MYCEL_URL"] ?? "").split(","),
+  agentId,
+  logger,
+  interceptors: [clientTracing()],
+});
+logger.info({ agent_id: agent.agentId }, "ready");
+await agent.done;
+process.exit(0);
