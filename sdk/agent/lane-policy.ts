@@ -34,27 +34,31 @@ export type Pull =
 /**
  * Plans the pulls for the room there is. `lanes` must be ordered by priority, highest first.
  *
- * A lane of which it is not known that it is empty is asked for what is there now, and until it has answered the room it may fill is
- * not offered to lower lanes. A lane known to be empty gets a standing pull for one message, while slots are free. What lower lanes
- * hold takes no room from higher ones: work that has just become urgent must not wait for what was fetched before.
+ * A lane of which it is not known that it is empty is asked for what is there now, and until it has answered nothing is asked of lower
+ * lanes. A lane known to be empty gets a standing pull for one message, while slots are free. What lower lanes hold takes no room from
+ * higher ones: work that has just become urgent must not wait for what was fetched before.
  */
 export function planPulls(lanes: readonly LaneState[], room: Room): Pull[] {
   const pulls: Pull[] = [];
-  let free = room.free;
+  let { free } = room;
   let open = room.free + room.ahead;
   for (let from = 0; from < lanes.length && open > 0;) {
     const end = groupEnd(lanes, from);
-    for (let index = from; index < end; index++) {
-      const used = load(lanes[index]);
+    let asking = 0;
+    let unresolved = false;
+    for (const lane of lanes.slice(from, end)) {
+      const used = lane.held + (lane.phase === "batch" ? lane.wanted : 0);
       free -= used;
       open -= used;
+      if (!mayHaveMore(lane, room.nowMs)) continue;
+      unresolved = true;
+      if (lane.phase === "idle") asking += 1;
     }
     const size = end - from;
-    let asking = countAsking(lanes, from, end, room.nowMs);
     for (let step = 0; step < size; step++) {
       const index = from + ((room.turn + step) % size);
       const lane = lanes[index];
-      if (lane === undefined || !isIdle(lane, room.nowMs)) continue;
+      if (lane === undefined || lane.phase !== "idle" || lane.pausedUntilMs > room.nowMs) continue;
       if (lane.dry) {
         if (free > 0) pulls.push({ lane: index, kind: "standing" });
         continue;
@@ -66,30 +70,30 @@ export function planPulls(lanes: readonly LaneState[], room: Room): Pull[] {
       open -= count;
       free -= count;
     }
+    if (unresolved) break;
     from = end;
   }
   return pulls;
 }
 
 /**
- * Names the lane whose oldest held message goes into the next free slot, or -1 if no slot may be filled now: slots that a pull of a
- * higher lane may still fill are kept for it. `lastStarted` is the lane that this function named last, -1 at first.
+ * Names the lane whose oldest held message goes into the next free slot, or -1 if none may be started now: while a lane may have more,
+ * lower ones wait. `lastStarted` is the lane that this function named last, -1 at first.
  */
-export function nextStart(lanes: readonly LaneState[], freeSlots: number, lastStarted: number): number {
-  let free = freeSlots;
-  for (let from = 0; from < lanes.length && free > 0;) {
+export function nextStart(lanes: readonly LaneState[], lastStarted: number, nowMs: number): number {
+  for (let from = 0; from < lanes.length;) {
     const end = groupEnd(lanes, from);
     const size = end - from;
     const first = lastStarted >= from && lastStarted < end ? lastStarted + 1 - from : 0;
-    let wanted = 0;
+    let unresolved = false;
     for (let step = 0; step < size; step++) {
       const index = from + ((first + step) % size);
       const lane = lanes[index];
       if (lane === undefined) continue;
       if (lane.held > 0) return index;
-      if (lane.phase === "batch") wanted += lane.wanted;
+      unresolved ||= mayHaveMore(lane, nowMs);
     }
-    free -= wanted;
+    if (unresolved) return -1;
     from = end;
   }
   return -1;
@@ -102,20 +106,7 @@ function groupEnd(lanes: readonly LaneState[], from: number): number {
   return end;
 }
 
-function load(lane: LaneState | undefined): number {
-  if (lane === undefined) return 0;
-  return lane.held + (lane.phase === "batch" ? lane.wanted : 0);
-}
-
-function isIdle(lane: LaneState, nowMs: number): boolean {
-  return lane.phase === "idle" && lane.pausedUntilMs <= nowMs;
-}
-
-function countAsking(lanes: readonly LaneState[], from: number, end: number, nowMs: number): number {
-  let asking = 0;
-  for (let index = from; index < end; index++) {
-    const lane = lanes[index];
-    if (lane !== undefined && !lane.dry && isIdle(lane, nowMs)) asking += 1;
-  }
-  return asking;
+// A lane that pauses after an error does not hold up the others.
+function mayHaveMore(lane: LaneState, nowMs: number): boolean {
+  return lane.phase === "batch" || (lane.phase === "idle" && !lane.dry && lane.pausedUntilMs <= nowMs);
 }

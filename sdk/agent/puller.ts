@@ -54,6 +54,7 @@ export class Puller<Item> {
   readonly #byToken = new Map<string, Lane<Item>>();
   #scheduled = false;
   #stopped = false;
+  #full = false;
   #turn = 0;
   #lastStarted = -1;
   #tokens = 0;
@@ -139,8 +140,9 @@ export class Puller<Item> {
     lane.heardMs = nowMs;
     if (status.code === 100) return;
     // A pull for what is there now has got it all, or others get it: a standing pull brings the next one.
-    lane.dry = status.code === 404 || status.code === 408;
-    if (lane.dry) lane.failures = 0;
+    const ended = status.code === 404 || status.code === 408;
+    lane.dry = ended && !(this.#full && lane.phase === "standing");
+    if (ended) lane.failures = 0;
     else this.#pause(lane, nowMs, status);
     this.#end(lane);
     this.schedule();
@@ -159,7 +161,18 @@ export class Puller<Item> {
 
   /** The connection was lost: the broker has forgotten all pulls. */
   disconnected(): void {
-    for (const lane of this.#lanes) this.#forget(lane);
+    for (const lane of this.#lanes) {
+      this.#end(lane);
+      // Nothing can come of it now: what is held may start.
+      lane.dry = true;
+    }
+    this.schedule();
+  }
+
+  /** The connection is back: every lane is asked anew. */
+  reconnected(): void {
+    for (const lane of this.#lanes) lane.dry = false;
+    this.schedule();
   }
 
   /** Sends no more pulls and gives out what waits. */
@@ -185,8 +198,9 @@ export class Puller<Item> {
 
   #pump(): void {
     if (this.#stopped) return;
-    for (let free = this.#options.freeSlots(); free > 0; free = this.#options.freeSlots()) {
-      const index = nextStart(this.#lanes, free, this.#lastStarted);
+    const nowMs = this.#options.clock.monotonicMs();
+    while (this.#options.freeSlots() > 0) {
+      const index = nextStart(this.#lanes, this.#lastStarted, nowMs);
       const lane = this.#lanes[index];
       const item = lane?.items.shift();
       if (lane === undefined || item === undefined) break;
@@ -194,14 +208,14 @@ export class Puller<Item> {
       this.#lastStarted = index;
       this.#options.start(item);
     }
-    if (this.#options.link.connected) this.#pull();
+    if (this.#options.link.connected) this.#pull(nowMs);
   }
 
-  #pull(): void {
-    const nowMs = this.#options.clock.monotonicMs();
+  #pull(nowMs: number): void {
     const free = this.#options.freeSlots();
-    // While all slots are taken no standing pull is sent, so what was known to be empty is not known any more.
-    if (free <= 0) for (const lane of this.#lanes) if (lane.phase === "idle") lane.dry = false;
+    // While all slots are taken no standing pull is sent, so what was known to be empty soon is not known any more.
+    if (free <= 0 && !this.#full) for (const lane of this.#lanes) if (lane.phase === "idle") lane.dry = false;
+    this.#full = free <= 0;
     const pulls = planPulls(this.#lanes, { free, ahead: this.#ahead(nowMs), nowMs, turn: this.#turn });
     if (pulls.length > 0) this.#turn += 1;
     for (const pull of pulls) {

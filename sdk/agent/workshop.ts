@@ -176,7 +176,7 @@ export class Workshop {
     }
     for (const attempt of this.#attempts) attempt.reconnected();
     this.#reporter.resume();
-    this.#puller.schedule();
+    this.#puller.reconnected();
   }
 
   /** Takes in what a coordinator tells the agent. */
