@@ -1,7 +1,7 @@
 // The durable consumers from which agents pull: one for each tenant, queue and priority. They are made before the first dispatch is
 // written, they are what agents are told of, and they know how much is waiting.
 
-import type { ConsumerInfo, JetStreamManager } from "@nats-io/jetstream";
+import { type ConsumerInfo, JetStreamApiError, type JetStreamManager } from "@nats-io/jetstream";
 import { MeshError } from "../core/mesh-error.ts";
 import { PRIORITIES } from "../core/names.ts";
 import { laneConsumer, laneFilter, TASKS_STREAM } from "../wire/subjects.ts";
@@ -38,6 +38,9 @@ interface Queue {
   readMs: number;
   reading: Promise<void> | undefined;
 }
+
+/** JetStream's code for a consumer that exists with other settings. */
+const CONSUMER_EXISTS = 10148;
 
 const NANOS_PER_MS = 1_000_000;
 /** How old a depth may be when it is near the limit, in milliseconds. */
@@ -125,21 +128,33 @@ export class Lanes {
       consumer: info.name,
       createMs: Date.parse(info.created),
     }));
-    return { lanes, depth: depthOf(infos), storedSince: 0, inFlight: 0, readMs: this.#monotonicMs(), reading: undefined };
+    return {
+      lanes,
+      depth: depthOf(infos),
+      storedSince: 0,
+      inFlight: 0,
+      readMs: this.#monotonicMs(),
+      reading: undefined,
+    };
   }
 
   async #ensure(tenant: string, queue: string, priority: number): Promise<ConsumerInfo> {
+    const config = {
+      durable_name: laneConsumer(tenant, queue, priority),
+      filter_subject: laneFilter(tenant, queue, priority),
+      ack_policy: "explicit",
+      deliver_policy: "all",
+      ack_wait: this.#options.leaseMs * NANOS_PER_MS,
+      // Attempts are counted in the log; a delivery limit here would only strand messages.
+      max_deliver: -1,
+      max_ack_pending: 100_000,
+      max_waiting: 20_000,
+    } as const;
     try {
-      return await this.#manager.consumers.add(TASKS_STREAM, {
-        durable_name: laneConsumer(tenant, queue, priority),
-        filter_subject: laneFilter(tenant, queue, priority),
-        ack_policy: "explicit",
-        deliver_policy: "all",
-        ack_wait: this.#options.leaseMs * NANOS_PER_MS,
-        // Attempts are counted in the log; a delivery limit here would only strand messages.
-        max_deliver: -1,
-        max_ack_pending: 100_000,
-        max_waiting: 20_000,
+      return await this.#manager.consumers.add(TASKS_STREAM, config).catch((error: unknown) => {
+        // It exists with another lease: an operator changed the setting.
+        if (!(error instanceof JetStreamApiError) || error.code !== CONSUMER_EXISTS) throw error;
+        return this.#manager.consumers.update(TASKS_STREAM, config.durable_name, config);
       });
     } catch (cause) {
       throw brokerUnavailable(cause);

@@ -38,7 +38,7 @@ export function checkSubmission(
   v.text("request_id", request.requestId, MAX_REQUEST_ID_LENGTH);
   v.name("type", request.type);
   v.queue("queue", request.queue);
-  if (request.queue === "") v.queue("type", request.type);
+  if (request.queue === "") v.notSystemQueue("type", request.type);
   v.oneOf("priority", request.priority, Priority);
   v.labels("labels", request.labels);
   v.payload("input", request.input);

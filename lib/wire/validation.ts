@@ -77,6 +77,11 @@ export class Violations {
   /** A queue that a submission or capability may name. */
   queue(field: string, value: string): void {
     this.optionalName(field, value);
+    this.notSystemQueue(field, value);
+  }
+
+  /** Not the name of a queue that only the mesh itself may use. */
+  notSystemQueue(field: string, value: string): void {
     if (isSystemQueue(value)) this.add(field, `${value} is a system queue`);
   }
 
@@ -174,4 +179,3 @@ function show(text: string): string {
 function seconds(ms: number): string {
   return `${ms / 1000} s`;
 }
-

@@ -77,7 +77,8 @@ export function readConfig(env: Env): CoordinatorConfig {
     corsOrigins: list(env["MYCEL_CORS_ORIGINS"] ?? ""),
     logLevel: env["MYCEL_LOG_LEVEL"] ?? "info",
   };
-  if (![1, 3, 5].includes(config.replicas)) throw new ConfigError(`MYCEL_REPLICAS must be 1, 3 or 5, is ${config.replicas}`);
+  if (![1, 3, 5].includes(config.replicas))
+    throw new ConfigError(`MYCEL_REPLICAS must be 1, 3 or 5, is ${config.replicas}`);
   return config;
 }
 
@@ -126,7 +127,9 @@ function duration(env: Env, name: string, fallback: number, min: number, max: nu
   const match = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)?$/.exec(text);
   const value = match === null ? Number.NaN : Number(match[1]) * (UNITS[match[2] ?? "ms"] ?? 1);
   if (!(value >= min && value <= max)) {
-    throw new ConfigError(`${name} must be a duration from ${min} ms to ${max} ms, e.g. 30s, is ${JSON.stringify(text)}`);
+    throw new ConfigError(
+      `${name} must be a duration from ${min} ms to ${max} ms, e.g. 30s, is ${JSON.stringify(text)}`,
+    );
   }
   return value;
 }

@@ -1,12 +1,13 @@
 // One coordinator, put together: everything that a replica is, from a configuration to an open port, and back in order.
 
+import { Code, ConnectError } from "@connectrpc/connect";
 import { nuid } from "@nats-io/nats-core";
 import type { Clock } from "../../lib/core/clock.ts";
 import type { Logger } from "../../lib/core/logger.ts";
 import { AgentRequests } from "../../lib/nats/agent-requests.ts";
-import { BlobStore } from "../../lib/nats/blobs.ts";
-import { openNats } from "../../lib/nats/connection.ts";
+import { type NatsConnection, openNats } from "../../lib/nats/connection.ts";
 import { DirectReader } from "../../lib/nats/direct-reader.ts";
+import { EventReader } from "../../lib/nats/event-reader.ts";
 import { Lanes } from "../../lib/nats/lanes.ts";
 import { LiveHub } from "../../lib/nats/live-hub.ts";
 import { OutputLog } from "../../lib/nats/output-log.ts";
@@ -21,7 +22,9 @@ import { agentTtlMsOf, type CoordinatorConfig, maxWaitMsOf } from "./config.ts";
 import { openDelayedSubmissions } from "./reactors/delayed-submissions.ts";
 import { openDueTimers } from "./reactors/due-timers.ts";
 import { ReportDesk } from "./reports/report-desk.ts";
+import { openResultStreams } from "./results/stream-results.ts";
 import { agentRpcs } from "./rpc/agents.ts";
+import { resultRpcs } from "./rpc/results.ts";
 import { runRpcs } from "./rpc/run.ts";
 import { submissionRpcs } from "./rpc/submissions.ts";
 import { taskRpcs } from "./rpc/tasks.ts";
@@ -29,3 +32,124 @@ import { openServer } from "./server.ts";
 import { BulkSubmitter } from "./submission/bulk.ts";
 import { Submitter } from "./submission/submitter.ts";
 import { Lifecycle } from "./tasks/lifecycle.ts";
+
+/** What a coordinator needs. */
+export interface CoordinatorOptions {
+  readonly config: CoordinatorConfig;
+  readonly logger: Logger;
+}
+
+/** A running coordinator. Disposing it drains it: calls at hand are finished within the configured time. */
+export interface Coordinator extends AsyncDisposable {
+  /** Where it listens. */
+  readonly url: string;
+}
+
+const SYSTEM_CLOCK: Clock = { now: () => Date.now(), monotonicMs: () => performance.now() };
+
+/** Opens a coordinator. Throws NatsUnavailableError and ListenError; whatever was opened before is closed then. */
+export async function openCoordinator({ config, logger }: CoordinatorOptions): Promise<Coordinator> {
+  const stack = new AsyncDisposableStack();
+  try {
+    return await open(config, logger, stack);
+  } catch (error) {
+    await stack.disposeAsync();
+    throw error;
+  }
+}
+
+async function open(config: CoordinatorConfig, logger: Logger, stack: AsyncDisposableStack): Promise<Coordinator> {
+  const clock = SYSTEM_CLOCK;
+  const connection = stack.adopt(await openNats({ servers: config.natsUrls, name: "mycel coordinator" }), (opened) =>
+    opened.drain().catch(() => undefined),
+  );
+  const manager = await ensureTopology(connection, {
+    replicas: config.replicas,
+    retentionMs: config.retentionMs,
+    maxBytes: config.maxBytes,
+    agentTtlMs: agentTtlMsOf(config),
+  });
+
+  const publisher = new StreamPublisher(connection);
+  const reader = stack.use(new DirectReader(connection));
+  const log = new TaskLog({ connection, manager, publisher, reader });
+  const outputs = new OutputLog({ connection, publisher, reader });
+  const timers = new Timers(publisher);
+  const lanes = new Lanes(
+    manager,
+    { leaseMs: config.leaseMs, depthLimit: config.queueDepthLimit, maxQueues: config.maxQueues },
+    clock.monotonicMs,
+  );
+  const lifecycle = new Lifecycle({ connection, log, outputs, timers, lanes, clock, logger });
+  const limits = { maxStartToCloseMs: config.maxStartToCloseMs, maxWaitMs: maxWaitMsOf(config) };
+  const randomId = (): string => nuid.next();
+  const submitter = new Submitter({ log, lanes, timers, clock, randomId, limits });
+  const bulk = new BulkSubmitter({ submitter, log, clock, limits });
+
+  const registry = stack.use(
+    await Registry.open(connection, (err) => logger.warn({ err }, "watch of the registry broke; watching again")),
+  );
+  const fleet = new Fleet({
+    registry,
+    lanes,
+    clock,
+    randomId: () => nuid.next().slice(-8),
+    natsUrls: config.agentNatsUrls,
+    leaseMs: config.leaseMs,
+    heartbeatMs: config.heartbeatMs,
+  });
+  const desk = new ReportDesk({ connection, log, timers, lifecycle, clock, random: Math.random, logger });
+  stack.use(
+    new AgentRequests(connection, {
+      report: (from, request) => desk.answer(from, request),
+      heartbeat: (from, request) => fleet.heartbeat(from, request),
+      onError: (err) => logger.error({ err }, "request of an agent not answered"),
+    }),
+  );
+  stack.use(openDueTimers({ connection, manager, log, timers, lifecycle, clock, random: Math.random, logger }));
+  stack.use(await openDelayedSubmissions({ connection, manager, timers, clock, logger }));
+
+  const draining = new AbortController();
+  const streams = stack.use(
+    openResultStreams({
+      taskLog: log,
+      eventReader: new EventReader({ connection, reader }),
+      outputLog: outputs,
+      hub: stack.use(new LiveHub(connection)),
+      clock,
+      drain: draining.signal,
+    }),
+  );
+  const { listener, health } = await openServer({
+    host: config.host,
+    port: config.port,
+    corsOrigins: config.corsOrigins,
+    agentService: {
+      ...agentRpcs({ fleet, registry, draining: draining.signal }),
+      ...submissionRpcs({ submitter, bulk, lifecycle }),
+      ...taskRpcs({ lifecycle, waitForStatus: streams.waitForStatus }),
+      ...resultRpcs(streams),
+      ...runRpcs({ submitter, streamResults: streams.streamResults }),
+    },
+    ready: () => readiness(connection, draining.signal),
+    shutdown: draining.signal,
+    logger,
+  });
+  stack.defer(async () => {
+    // Balancers look first, streams move to another replica next, then what is left gets its time.
+    health.drain();
+    draining.abort(new ConnectError("the coordinator is shutting down", Code.Unavailable));
+    await listener.drain(config.drainMs);
+  });
+  return { url: listener.url, [Symbol.asyncDispose]: () => stack.disposeAsync() };
+}
+
+async function readiness(connection: NatsConnection, draining: AbortSignal): Promise<Readiness> {
+  if (draining.aborted) return { ready: false, reason: "draining" };
+  try {
+    await connection.flush();
+    return { ready: true };
+  } catch {
+    return { ready: false, reason: "no connection to NATS" };
+  }
+}

@@ -29,9 +29,11 @@ export interface ServerOptions {
   readonly host: string;
   readonly port: number;
   readonly corsOrigins: readonly string[];
-  readonly agentService: ServiceImpl<typeof AgentService>;
-  readonly blobService: ServiceImpl<typeof BlobService>;
+  readonly agentService: Partial<ServiceImpl<typeof AgentService>>;
+  readonly blobService?: ServiceImpl<typeof BlobService>;
   readonly ready: () => Promise<Readiness>;
+  /** Aborts when streams have to end because the coordinator drains. */
+  readonly shutdown: AbortSignal;
   readonly logger: Logger;
 }
 
@@ -65,7 +67,7 @@ export async function openServer(options: ServerOptions): Promise<Server> {
   const rpc = connectNodeAdapter({
     routes: (router) => {
       router.service(AgentService, agentService);
-      router.service(BlobService, blobService);
+      router.service(BlobService, blobService ?? {});
       health.register(router);
       addReflection(router, { services: [...SERVICES, HealthService], registry: DETAILS });
     },
@@ -76,8 +78,9 @@ export async function openServer(options: ServerOptions): Promise<Server> {
           logger.error({ err, request_id: requestId, method }, "call failed");
         },
       }),
-      meshErrors(),
+      meshErrors((err) => logger.warn({ err, reason: err.reason }, "call could not be served now")),
     ],
+    shutdownSignal: options.shutdown,
     readMaxBytes: READ_MAX_BYTES,
     writeMaxBytes: WRITE_MAX_BYTES,
     // Fields of a newer contract are not kept: nothing that this version cannot check is stored.

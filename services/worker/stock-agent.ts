@@ -58,6 +58,8 @@ export function stockAgent({ name, concurrency, allowedRoots }: StockAgentOption
 
 function accepted<T>(reading: InputReading<T>): T {
   if (reading.kind === "valid") return reading.input;
-  const text = reading.violations.map(({ field, description }) => (field === "" ? description : `${field}: ${description}`));
+  const text = reading.violations.map(({ field, description }) =>
+    field === "" ? description : `${field}: ${description}`,
+  );
   throw new Error(text.join("; "));
 }

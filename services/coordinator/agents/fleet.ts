@@ -16,6 +16,7 @@ import {
   HeartbeatResponseSchema,
 } from "../../../gen/mycel/v1/agent_protocol_pb.ts";
 import type { RegisterAgentRequest } from "../../../gen/mycel/v1/agent_service_pb.ts";
+import type { Priority } from "../../../gen/mycel/v1/task_pb.ts";
 import type { Clock } from "../../../lib/core/clock.ts";
 import { MAX_CAPABILITIES, MAX_CONCURRENCY } from "../../../lib/core/limits.ts";
 import { MeshError } from "../../../lib/core/mesh-error.ts";
@@ -109,9 +110,17 @@ export class Fleet {
     const found = await Promise.all(queues.map((queue) => lanes.renew(tenant, queue)));
     return create(AgentSessionSchema, {
       natsUrls: [...natsUrls],
-      lanes: found.flat().map(({ queue, priority, consumer, createMs }) =>
-        create(LaneSchema, { queue, priority, stream: TASKS_STREAM, consumer, createTime: timestampFromMs(createMs) }),
-      ),
+      lanes: found
+        .flat()
+        .map(({ queue, priority, consumer, createMs }) =>
+          create(LaneSchema, {
+            queue,
+            priority: priority as Priority,
+            stream: TASKS_STREAM,
+            consumer,
+            createTime: timestampFromMs(createMs),
+          }),
+        ),
       inboxPrefix: inboxPrefix(tenant, agent.agentId),
       reportSubject: agentSubject(tenant, agent.agentId, "report"),
       heartbeatSubject: agentSubject(tenant, agent.agentId, "heartbeat"),
@@ -135,7 +144,8 @@ function check(request: RegisterAgentRequest): void {
   const seen = new Set<string>();
   request.capabilities.forEach(({ type, queue, description }, i) => {
     v.name(`capabilities[${i}].type`, type);
-    v.queue(`capabilities[${i}].queue`, queue || type);
+    v.queue(`capabilities[${i}].queue`, queue);
+    if (queue === "") v.notSystemQueue(`capabilities[${i}].type`, type);
     v.text(`capabilities[${i}].description`, description, 1024);
     if (seen.has(type)) v.add(`capabilities[${i}].type`, `${type} is listed twice`);
     seen.add(type);

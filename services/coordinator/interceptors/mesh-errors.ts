@@ -52,26 +52,27 @@ export function rpcErrorOf(error: MeshError): ConnectError {
   return richError(options);
 }
 
-/** Turns mesh errors into RPC errors, in unary answers and in streams. */
-export function meshErrors(): Interceptor {
+/** Turns mesh errors into RPC errors, in unary answers and in streams; `onUnavailable` hears of those that are nobody's mistake. */
+export function meshErrors(onUnavailable: (error: MeshError) => void): Interceptor {
+  const translated = (error: unknown): unknown => {
+    if (!(error instanceof MeshError)) return error;
+    if (CODES[error.reason] === Code.Unavailable && error.reason !== "DRAINING") onUnavailable(error);
+    return rpcErrorOf(error);
+  };
   return (next) => async (request) => {
     try {
       const response = await next(request);
-      return response.stream ? { ...response, message: translating(response.message) } : response;
+      return response.stream ? { ...response, message: translating(response.message, translated) } : response;
     } catch (error) {
       throw translated(error);
     }
   };
 }
 
-async function* translating<T>(messages: AsyncIterable<T>): AsyncIterable<T> {
+async function* translating<T>(messages: AsyncIterable<T>, translated: (error: unknown) => unknown): AsyncIterable<T> {
   try {
     yield* messages;
   } catch (error) {
     throw translated(error);
   }
-}
-
-function translated(error: unknown): unknown {
-  return error instanceof MeshError ? rpcErrorOf(error) : error;
 }

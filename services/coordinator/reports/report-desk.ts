@@ -182,14 +182,16 @@ export class ReportDesk {
     const record = await log.read(from.tenant, report.taskId);
     if (record === undefined) return refused("LEASE_LOST", "the task no longer exists");
     const decision = decideSettle(viewOf(record), command, clock.now(), random());
-    if (decision.kind === "lease_lost") return refused("LEASE_LOST", "another attempt is in force, or the task has ended");
+    if (decision.kind === "lease_lost")
+      return refused("LEASE_LOST", "another attempt is in force, or the task has ended");
     let fence: number;
     if (decision.kind === "written") {
       fence = decision.fence;
       await this.#repeatFollowUp(record);
     } else {
       const written = await lifecycle.move(record, decision.event, command.operationId);
-      if (written.kind === "conflict") return refused("LEASE_LOST", "another attempt is in force, or the task has ended");
+      if (written.kind === "conflict")
+        return refused("LEASE_LOST", "another attempt is in force, or the task has ended");
       fence = written.sequence;
     }
     this.#reply(report, outcome.kind === "hand_back" ? NAK : ACK);

@@ -7,10 +7,11 @@ import {
   type RunTaskResponse,
   RunTaskResponseSchema,
 } from "../../../gen/mycel/v1/agent_service_pb.ts";
-import { MeshError } from "../../../lib/core/mesh-error.ts";
+import { Violations } from "../../../lib/wire/validation.ts";
 import type { StreamResults } from "../results/stream-results.ts";
 import type { Submitter } from "../submission/submitter.ts";
 import { callerOf } from "./caller.ts";
+import { addKindViolations } from "./results.ts";
 
 /** What the RPC needs. */
 export interface RunRpcParts {
@@ -22,15 +23,22 @@ export interface RunRpcParts {
 export function runRpcs({ submitter, streamResults }: RunRpcParts): Pick<ServiceImpl<typeof AgentService>, "runTask"> {
   return {
     runTask: async function* runTask({ task, kinds }, context): AsyncGenerator<RunTaskResponse> {
-      if (task === undefined) {
-        const violations = [{ field: "task", description: "is required" }];
-        throw new MeshError("INVALID_REQUEST", "task: is required", { violations });
-      }
+      const v = new Violations();
+      v.required("task", task);
+      addKindViolations(v, kinds);
+      v.throwIfAny();
+      if (task === undefined) return;
       const caller = callerOf(context);
       const submitted = await submitter.submit(caller, task);
       yield create(RunTaskResponseSchema, { kind: { case: "submitted", value: submitted } });
       const { taskId } = submitted;
-      for await (const value of streamResults({ tenant: caller.tenant, taskId, cursor: "", kinds, signal: context.signal })) {
+      for await (const value of streamResults({
+        tenant: caller.tenant,
+        taskId,
+        cursor: "",
+        kinds,
+        signal: context.signal,
+      })) {
         yield create(RunTaskResponseSchema, { kind: { case: "result", value } });
       }
     },

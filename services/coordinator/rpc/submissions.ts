@@ -44,10 +44,14 @@ export function submissionRpcs({ submitter, bulk, lifecycle }: SubmissionRpcPart
       const state = stateOf(viewOf(dead));
       const { task } = dead.dispatch.message;
       if (!isDeadLetter(state) || task === undefined) {
-        throw new MeshError("TASK_NOT_DEAD", `task ${taskId} is ${state}; only failed and timed_out tasks can be redriven`, {
-          resource: { type: "mycel.v1.Task", name: taskId },
-          metadata: { state },
-        });
+        throw new MeshError(
+          "TASK_NOT_DEAD",
+          `task ${taskId} is ${state}; only failed and timed_out tasks can be redriven`,
+          {
+            resource: { type: "mycel.v1.Task", name: taskId },
+            metadata: { state },
+          },
+        );
       }
       // The start time is over, and the definition as stored is complete: the redrive asks for the same again, now.
       const request = create(SubmitTaskRequestSchema, {

@@ -8,7 +8,7 @@ import { msFromDuration } from "../../../lib/wire/time-codec.ts";
 import { Violations } from "../../../lib/wire/validation.ts";
 import type { Lifecycle } from "../tasks/lifecycle.ts";
 import { tenantOf } from "./caller.ts";
-import type { WaitForStatus } from "./results.ts";
+import type { WaitForStatus } from "../results/stream-results.ts";
 
 type TaskRpcs = Pick<ServiceImpl<typeof AgentService>, "getTaskStatus" | "getTask" | "cancelTask">;
 

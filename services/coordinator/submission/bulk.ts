@@ -83,7 +83,7 @@ export class BulkSubmitter {
       const error = checkSubmission(task, limits, now).error();
       return error ?? submitter.prepare(caller, task);
     });
-    const valid = items.filter((item) => !(item instanceof MeshError));
+    const valid = items.filter((item): item is Prepared => !(item instanceof MeshError));
     if (valid.length >= BATCH_PAYS_FROM) {
       try {
         const stored = (await this.#storeAll(valid)).values();

@@ -15,9 +15,21 @@ import { beginRequiredFor, deadlinesOf } from "../../../lib/core/task.ts";
 import type { Lanes, Room } from "../../../lib/nats/lanes.ts";
 import type { DispatchDraft, TaskLog } from "../../../lib/nats/task-log.ts";
 import type { Timers } from "../../../lib/nats/timers.ts";
-import { checkSubmission, submissionDigest, type SubmissionLimits, taskFromSubmission } from "../../../lib/wire/submission.ts";
+import {
+  checkSubmission,
+  submissionDigest,
+  type SubmissionLimits,
+  taskFromSubmission,
+} from "../../../lib/wire/submission.ts";
 import { policyOf, statusOf, type TaskRecord, viewOf } from "../../../lib/wire/task-codec.ts";
-import { carrierFromContext, isTracing, markSpanFailed, mycelTracer, publishSpan, type TraceCarrier } from "../../../lib/wire/trace-context.ts";
+import {
+  carrierFromContext,
+  isTracing,
+  markSpanFailed,
+  mycelTracer,
+  publishSpan,
+  type TraceCarrier,
+} from "../../../lib/wire/trace-context.ts";
 
 /** What accepting tasks needs. */
 export interface SubmitterParts {
@@ -121,14 +133,17 @@ export class Submitter {
     } finally {
       room.settle(stored);
     }
-    throw new MeshError("CONFLICT", `task ${prepared.task.taskId} changes too fast to be submitted now`, { retryDelayMs: 100 });
+    throw new MeshError("CONFLICT", `task ${prepared.task.taskId} changes too fast to be submitted now`, {
+      retryDelayMs: 100,
+    });
   }
 
   /** The answer if the same submission stands already; undefined if none stands. Throws TASK_ALREADY_EXISTS for a different one. */
   async existing({ draft }: Prepared): Promise<SubmitTaskResponse | undefined> {
     const record = await this.#parts.log.read(draft.tenant, draft.taskId);
     if (record === undefined) return undefined;
-    const same = Buffer.compare(record.dispatch.message.requestDigest, draft.body.requestDigest ?? new Uint8Array()) === 0;
+    const same =
+      Buffer.compare(record.dispatch.message.requestDigest, draft.body.requestDigest ?? new Uint8Array()) === 0;
     if (!same) {
       throw new MeshError("TASK_ALREADY_EXISTS", `task ${draft.taskId} exists already with another content`, {
         resource: { type: "mycel.v1.Task", name: draft.taskId },

@@ -1,0 +1,306 @@
+// Reads the results of one task: a snapshot, then everything after a position, from the logs and live, in the one order of
+// lib/core/result-order.ts. Live messages only save reads: whatever is lost is found again in the logs.
+
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import {
+  ResultKind,
+  type StreamResultsResponse,
+  StreamResultsResponseSchema,
+} from "../../../gen/mycel/v1/agent_service_pb.ts";
+import type { Output } from "../../../gen/mycel/v1/output_pb.ts";
+import type { Clock } from "../../../lib/core/clock.ts";
+import { MeshError, taskNotFound } from "../../../lib/core/mesh-error.ts";
+import {
+  applyEvent,
+  applyOutput,
+  type OrderState,
+  type OutputVerdict,
+  type Position,
+  resumeAt,
+  type Run,
+  START,
+} from "../../../lib/core/result-order.ts";
+import { encodeCursor } from "../../../lib/wire/cursor.ts";
+import { statusOf, type TaskRecord, taskOf } from "../../../lib/wire/task-codec.ts";
+import type { EventMessage, OutputMessage, ResultSource } from "./result-source.ts";
+import type { Waits } from "./sleeper.ts";
+
+/** How a reader reads. */
+export interface ResultReaderOptions {
+  readonly source: ResultSource;
+  readonly waits: Waits;
+  readonly clock: Clock;
+  /** Where to begin: after this position. */
+  readonly position: Position;
+  /** Which kinds to send; all if empty. */
+  readonly kinds: ReadonlySet<ResultKind>;
+  /** The longest silence, in milliseconds. */
+  readonly keepAliveMs: number;
+  /** How long to go on without an answer from the broker, in milliseconds. */
+  readonly patienceMs: number;
+}
+
+/** How soon a reader looks again after it looked: what was stored in between may have passed it by. */
+const RECHECK_MS = 1_000;
+
+type ResponseKind = NonNullable<
+  Exclude<MessageInitShape<typeof StreamResultsResponseSchema>, { $typeName: string }>["kind"]
+>;
+type Messages = AsyncGenerator<StreamResultsResponse, void, void>;
+
+/** Reads results once. */
+export class ResultReader {
+  readonly #source: ResultSource;
+  readonly #waits: Waits;
+  readonly #options: ResultReaderOptions;
+  #state: OrderState;
+  /** What the task is, for the status of its past. */
+  #task: Omit<TaskRecord, "event"> | undefined;
+  /** The last event that was heard of. */
+  #heard = 0;
+  /** Whether an output came before the event that begins its attempt. */
+  #early = false;
+  #recheck = true;
+  #sentMs: number;
+  #silentSinceMs: number | undefined;
+
+  constructor(options: ResultReaderOptions) {
+    this.#options = options;
+    this.#source = options.source;
+    this.#waits = options.waits;
+    this.#state = resumeAt(options.position, undefined, false);
+    this.#sentMs = options.clock.monotonicMs();
+  }
+
+  /** The messages of one call. Ends after the terminal state. */
+  async *read(): Messages {
+    const record = await this.#source.record();
+    if (record === undefined) throw taskNotFound(this.#source.taskId);
+    yield this.#message({ case: "snapshot", value: taskOf(record, false) });
+    this.#task = definitionOf(record);
+    let resumed = false;
+    while (!this.#state.ended) {
+      try {
+        if (!resumed) await this.#resume();
+        resumed = true;
+        yield* this.#follow();
+      } catch (error) {
+        this.#endure(error);
+        if (this.#silenceMs() >= this.#options.keepAliveMs / 3) yield this.#keepAlive();
+        await this.#waits.pause(RECHECK_MS);
+      }
+    }
+  }
+
+  /** Goes on after an error while the broker may come back. */
+  #endure(error: unknown): void {
+    if (!(error instanceof MeshError) || error.reason !== "BROKER_UNAVAILABLE") throw error;
+    const now = this.#options.clock.monotonicMs();
+    this.#silentSinceMs ??= now;
+    if (now - this.#silentSinceMs >= this.#options.patienceMs) throw error;
+  }
+
+  /** Finds out which attempt runs at the position. */
+  async #resume(): Promise<void> {
+    const { position } = this.#state;
+    if (position.event === 0) return;
+    const [first] = await this.#source.events(position.event);
+    if (first?.link.sequence === position.event) {
+      this.#state = resumeAt(position, first.link.begins, first.link.terminal);
+    } else if (first?.link.previous === position.event && first.link.ends !== undefined) {
+      // The event itself has expired. The one after it says which attempt ran.
+      const { agentId, attempt } = first.link.ends;
+      this.#state = resumeAt(position, { agentId, attempt }, false);
+    }
+  }
+
+  /** Reads what the logs have, then what comes live, until the end. */
+  async *#follow(): Messages {
+    yield* this.#catchUp();
+    while (!this.#state.ended) {
+      this.#waits.check();
+      const live = this.#source.take();
+      if (live.kind === "event") yield* this.#onEvent(live);
+      else if (live.kind === "output") yield* this.#onOutput(live);
+      else if (live.kind === "missed") yield* this.#catchUp();
+      else yield* this.#wait();
+      // A reader to whom nothing of what happens is sent still wants a sign of life.
+      if (this.#silenceMs() >= this.#options.keepAliveMs * 0.9) yield this.#keepAlive();
+    }
+  }
+
+  async *#wait(): Messages {
+    const leftMs = this.#options.keepAliveMs - this.#silenceMs();
+    const delayMs = this.#recheck ? Math.min(RECHECK_MS, leftMs) : leftMs;
+    if ((await this.#waits.sleep(delayMs)) === "news") return;
+    if (this.#silenceMs() >= this.#options.keepAliveMs * 0.8) yield this.#keepAlive();
+    yield* this.#catchUp();
+    this.#recheck = false;
+  }
+
+  async *#onEvent(message: EventMessage): Messages {
+    this.#heard = Math.max(this.#heard, message.link.sequence);
+    const { run } = this.#state;
+    const verdict = applyEvent(this.#state, message.link);
+    if (verdict.kind === "old") return;
+    if (verdict.kind === "deliver") yield* this.#deliverEvent(message, verdict.state);
+    else if (verdict.kind === "outputs_first" && run !== undefined) {
+      yield* this.#readOutputs(run, verdict.upTo);
+      yield* this.#applyAfterOutputs(message, verdict.upTo);
+    } else yield* this.#catchUp();
+  }
+
+  async *#onOutput(message: OutputMessage): Messages {
+    const verdict = applyOutput(this.#state, message.link);
+    if (verdict.kind === "skip") this.#early ||= message.link.sequence > this.#state.position.output;
+    else if (verdict.kind === "gap") yield* this.#catchUp();
+    else yield* this.#deliverOutputs(message, verdict);
+  }
+
+  /** Delivers everything that the logs have. */
+  async *#catchUp(): Messages {
+    this.#recheck = true;
+    for (;;) {
+      const events = await this.#source.events(this.#state.position.event);
+      this.#silentSinceMs = undefined;
+      const next = events.filter(({ link }) => link.sequence > this.#state.position.event);
+      if (next.length === 0) {
+        if (events.length === 0 || this.#heard > this.#state.position.event) await this.#verify();
+        break;
+      }
+      for (const message of next) {
+        yield* this.#stored(message);
+        if (this.#state.ended) return;
+      }
+    }
+    if (this.#state.run !== undefined) yield* this.#readOutputs(this.#state.run, undefined);
+  }
+
+  /** Delivers an event that follows in the log, after the outputs before it. */
+  async *#stored(message: EventMessage): Messages {
+    const { run } = this.#state;
+    const verdict = applyEvent(this.#state, message.link);
+    if (verdict.kind === "deliver") yield* this.#deliverEvent(message, verdict.state);
+    else if (verdict.kind === "gap") throw this.#expired(positionBefore(this.#state.position, message));
+    else if (verdict.kind === "outputs_first" && run !== undefined) {
+      yield* this.#readOutputs(run, verdict.upTo);
+      yield* this.#applyAfterOutputs(message, verdict.upTo);
+    }
+  }
+
+  async *#applyAfterOutputs(message: EventMessage, upTo: number): Messages {
+    const verdict = applyEvent(this.#state, message.link, upTo);
+    if (verdict.kind === "deliver") yield* this.#deliverEvent(message, verdict.state);
+  }
+
+  /** Delivers the outputs of the running attempt that the log has, or those up to a sequence. */
+  async *#readOutputs(run: Run, upTo: number | undefined): Messages {
+    for (;;) {
+      const messages = await this.#source.outputs(run, this.#state.position.output);
+      this.#silentSinceMs = undefined;
+      for (const message of messages) {
+        const link = { ...message.link, previous: this.#state.position.output };
+        const verdict = applyOutput(this.#state, link, upTo);
+        if (verdict.kind === "skip") return;
+        yield* this.#deliverOutputs(message, verdict);
+        if (verdict.kind === "held") return;
+      }
+      if (messages.length === 0) break;
+    }
+    if (upTo === undefined || this.#state.position.output >= upTo) return;
+    if (await this.#source.holdsOutput(run, upTo)) throw lagging();
+  }
+
+  /** What the log does not show: is it gone, or does it only come late? */
+  async #verify(): Promise<void> {
+    const { event } = this.#state.position;
+    const last = await this.#source.lastEvent();
+    if (last > event) throw lagging();
+    if (last === event && event > 0) return;
+    const record = await this.#source.record();
+    if (record === undefined) throw taskNotFound(this.#source.taskId);
+    if (event > 0) throw this.#expired(START);
+  }
+
+  async *#deliverEvent({ event, link }: EventMessage, state: OrderState): Messages {
+    this.#state = state;
+    if (this.#task !== undefined && (link.terminal || this.#wants(ResultKind.STATE))) {
+      const status = statusOf(this.#task, { message: event, sequence: link.sequence });
+      const result = event.result === undefined ? {} : { result: event.result };
+      yield this.#message({ case: "stateChange", value: { status, ...result } });
+    }
+    const early = this.#early;
+    this.#early = false;
+    if (early && state.run !== undefined) yield* this.#readOutputs(state.run, undefined);
+  }
+
+  async *#deliverOutputs({ batch, link }: OutputMessage, verdict: OutputVerdict): Messages {
+    if (verdict.kind === "expired") throw this.#expired(verdict.available);
+    if (verdict.kind === "held") this.#state = verdict.state;
+    if (verdict.kind !== "deliver") return;
+    // Each item has a cursor of its own, so that a reader can leave in the middle of a message.
+    for (const { at, position } of verdict.items) {
+      const output = batch.outputs[at];
+      if (output === undefined || !this.#wants(kindOf(output))) continue;
+      this.#state = { ...this.#state, position };
+      const { agentId, attempt } = link.run;
+      yield this.#message({ case: "output", value: { attempt, agentId, output } });
+    }
+    this.#state = verdict.state;
+  }
+
+  #wants(kind: ResultKind): boolean {
+    return this.#options.kinds.size === 0 || this.#options.kinds.has(kind);
+  }
+
+  #silenceMs(): number {
+    return this.#options.clock.monotonicMs() - this.#sentMs;
+  }
+
+  #keepAlive(): StreamResultsResponse {
+    return this.#message({ case: "keepAlive", value: {} });
+  }
+
+  #message(kind: ResponseKind): StreamResultsResponse {
+    this.#sentMs = this.#options.clock.monotonicMs();
+    const { tenant, taskId } = this.#source;
+    const { position } = this.#state;
+    const cursor = encodeCursor(tenant, taskId, position);
+    const fields: MessageInitShape<typeof StreamResultsResponseSchema> = {
+      cursor,
+      sequence: BigInt(position.ordinal),
+      kind,
+    };
+    return create(StreamResultsResponseSchema, fields);
+  }
+
+  #expired(available: Position): MeshError {
+    const { tenant, taskId } = this.#source;
+    return new MeshError("CURSOR_EXPIRED", "what follows the cursor is no longer kept", {
+      metadata: { first_available_cursor: encodeCursor(tenant, taskId, available) },
+    });
+  }
+}
+
+/** Where a reader goes on that can't have what lies before an event: with this event. */
+function positionBefore(position: Position, { link }: EventMessage): Position {
+  const output = Math.max(position.output, link.ends?.outputSequence ?? 0);
+  return { ordinal: position.ordinal, event: link.previous, output, item: 0, index: 0 };
+}
+
+/** What a task is, without what it carries; a reader may hold it for long. Its newest dispatch says nothing of its past. */
+function definitionOf(record: TaskRecord): Omit<TaskRecord, "event"> {
+  const { tenant, taskId, trace, dispatch } = record;
+  delete dispatch.message.task?.input;
+  return { tenant, taskId, trace, dispatch: { ...dispatch, sequence: 0, queue: "" } };
+}
+
+function kindOf(output: Output): ResultKind {
+  if (output.kind.case === "progress") return ResultKind.PROGRESS;
+  return output.kind.case === "log" ? ResultKind.LOG : ResultKind.CHUNK;
+}
+
+/** A replica that answers reads is behind what was heard: it will catch up. */
+function lagging(): MeshError {
+  return new MeshError("BROKER_UNAVAILABLE", "the log is behind", { retryDelayMs: 1_000 });
+}
