@@ -87,7 +87,8 @@ export class Supervisor implements AsyncDisposable {
         running.child = spawnService(spec);
         whenReady(running.child, createWriteStream(logFile, { flags: "a" })).then(
           () => this.#options.report(`${spec.name} is back`),
-          (error: unknown) => this.#options.report(`${spec.name}: ${error instanceof Error ? error.message : String(error)}`),
+          (error: unknown) =>
+            this.#options.report(`${spec.name}: ${error instanceof Error ? error.message : String(error)}`),
         );
         this.#watch(running, logFile);
       }, RESTART_DELAY_MS);
@@ -97,7 +98,11 @@ export class Supervisor implements AsyncDisposable {
 
 function spawnService({ entry, env }: ServiceSpec): ChildProcess {
   // The channel tells a child that we are gone, however we went.
-  return spawn(process.execPath, [entry], { env: { ...env }, stdio: ["ignore", "pipe", "pipe", "ipc"], detached: true });
+  return spawn(process.execPath, [entry], {
+    env: { ...env },
+    stdio: ["ignore", "pipe", "pipe", "ipc"],
+    detached: true,
+  });
 }
 
 function whenReady(child: ChildProcess, log: WriteStream): Promise<Readonly<Record<string, unknown>>> {

@@ -2,7 +2,14 @@
 
 /** A task's state, as the log and the rules name it. */
 export type TaskState =
-  "submitted" | "scheduled" | "working" | "backing_off" | "completed" | "failed" | "canceled" | "timed_out";
+  | "submitted"
+  | "scheduled"
+  | "working"
+  | "backing_off"
+  | "completed"
+  | "failed"
+  | "canceled"
+  | "timed_out";
 
 /** Every state, in the order of a task's life. */
 export const TASK_STATES: readonly TaskState[] = [

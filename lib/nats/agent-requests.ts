@@ -37,7 +37,10 @@ export class AgentRequests implements AsyncDisposable {
 
   constructor(connection: NatsConnection, handlers: AgentRequestHandlers) {
     this.#handlers = handlers;
-    const listen = (verb: "report" | "heartbeat", answer: (from: AgentIdentity, message: Msg) => Promise<Uint8Array>): Subscription =>
+    const listen = (
+      verb: "report" | "heartbeat",
+      answer: (from: AgentIdentity, message: Msg) => Promise<Uint8Array>,
+    ): Subscription =>
       connection.subscribe(agentVerbFilter(verb), {
         queue: COORDINATORS_GROUP,
         callback: (error, message) => {
@@ -50,7 +53,10 @@ export class AgentRequests implements AsyncDisposable {
         return toBinary(ReportResponseSchema, await handlers.report(from, parse(ReportRequestSchema, message)));
       }),
       listen("heartbeat", async (from, message) => {
-        return toBinary(HeartbeatResponseSchema, await handlers.heartbeat(from, parse(HeartbeatRequestSchema, message)));
+        return toBinary(
+          HeartbeatResponseSchema,
+          await handlers.heartbeat(from, parse(HeartbeatRequestSchema, message)),
+        );
       }),
     ];
   }
@@ -79,7 +85,10 @@ export class AgentRequests implements AsyncDisposable {
   }
 }
 
-function parse<T extends typeof ReportRequestSchema | typeof HeartbeatRequestSchema>(schema: T, message: Msg): MessageShape<T> {
+function parse<T extends typeof ReportRequestSchema | typeof HeartbeatRequestSchema>(
+  schema: T,
+  message: Msg,
+): MessageShape<T> {
   return fromBinary(schema, message.data);
 }
 

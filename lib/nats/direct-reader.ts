@@ -3,6 +3,7 @@
 import { createInbox, type Msg, type NatsConnection, type Subscription } from "@nats-io/nats-core";
 import {
   EXPECTED_LAST_SUBJECT_SEQUENCE,
+  LAST_SEQUENCE,
   SEQUENCE,
   SUBJECT,
   TIME_STAMP,
@@ -100,6 +101,12 @@ export class DirectReader implements Disposable {
     if (code === 204 || code === 404) return this.#finish(token, pending);
     if (code !== 0) {
       this.#fail(token, new ReadUnavailableError(`a read was answered ${code} ${message.headers?.description ?? ""}`));
+      return;
+    }
+    // Each of many answers names the one before it: what a reconnect swallowed must not look like a gap in the stream.
+    const previous = pending.found.at(-1)?.sequence ?? 0;
+    if (pending.many && Number(message.headers?.get(LAST_SEQUENCE) ?? 0) !== previous) {
+      this.#fail(token, new ReadUnavailableError("a part of the answer to a read got lost"));
       return;
     }
     pending.found.push(storedMessage(message));

@@ -50,7 +50,7 @@ async function ask(connection: NatsConnection, stream: string, query: LeaderQuer
   try {
     const options = { timeout: READ_TIMEOUT_MS };
     const reply = await connection.request(`$JS.API.STREAM.MSG.GET.${stream}`, JSON.stringify(query), options);
-    return JSON.parse(reply.string()) as Answer;
+    return reply.json<Answer>();
   } catch (cause) {
     throw new ReadUnavailableError(`no answer to a read of ${stream}`, { cause });
   }

@@ -9,7 +9,14 @@ import type { Dispatch, DispatchSchema } from "../../gen/mycel/v1/task_log_pb.ts
 import type { EventDraft } from "../core/event.ts";
 import { MeshError } from "../core/mesh-error.ts";
 import { WITHDRAWN_QUEUE } from "../core/names.ts";
-import { decodeDispatch, decodeEvent, encodeDispatch, encodeEvent, type EventContext, type TaskRecord } from "../wire/task-codec.ts";
+import {
+  decodeDispatch,
+  decodeEvent,
+  encodeDispatch,
+  encodeEvent,
+  type EventContext,
+  type TaskRecord,
+} from "../wire/task-codec.ts";
 import {
   dispatchFilter,
   dispatchSubject,
@@ -206,7 +213,9 @@ function sameDispatch(standing: Dispatch, written: Dispatch): boolean {
   return digests && times && standing.attempt === written.attempt && standing.fence === written.fence;
 }
 
-function settled(outcome: { readonly kind: "stored"; readonly sequence: number } | { readonly kind: "conflict" | "full" }): WriteOutcome {
+function settled(
+  outcome: { readonly kind: "stored"; readonly sequence: number } | { readonly kind: "conflict" | "full" },
+): WriteOutcome {
   if (outcome.kind === "full") throw storageFull();
   return outcome.kind === "stored" ? outcome : { kind: "conflict" };
 }

@@ -36,8 +36,18 @@ export class Timers {
   }
 
   /** Sets a timer, replacing the task's earlier one of the same name. Throws BROKER_UNAVAILABLE. */
-  async set(task: { readonly tenant: string; readonly taskId: string }, name: TimerName, atMs: number, misses = 0): Promise<void> {
-    const timer = create(TimerSchema, { taskId: task.taskId, kind: KINDS[name], dueTime: timestampFromMs(atMs), misses });
+  async set(
+    task: { readonly tenant: string; readonly taskId: string },
+    name: TimerName,
+    atMs: number,
+    misses = 0,
+  ): Promise<void> {
+    const timer = create(TimerSchema, {
+      taskId: task.taskId,
+      kind: KINDS[name],
+      dueTime: timestampFromMs(atMs),
+      misses,
+    });
     const outcome = await this.#publisher.publish({
       subject: timerSubject(task.tenant, task.taskId, name),
       body: toBinary(TimerSchema, timer),

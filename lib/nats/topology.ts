@@ -103,7 +103,10 @@ export async function ensureTopology(connection: NatsConnection, options: Topolo
   return manager;
 }
 
-async function ensureStream(manager: JetStreamManager, config: Partial<StreamConfig> & { name: string }): Promise<void> {
+async function ensureStream(
+  manager: JetStreamManager,
+  config: Partial<StreamConfig> & { name: string },
+): Promise<void> {
   try {
     await manager.streams.add(config);
   } catch (error) {

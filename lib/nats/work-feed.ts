@@ -66,7 +66,12 @@ export class WorkFeed implements AsyncDisposable {
     const consumer = await this.#client.consumers.get(stream, name);
     if (this.#stopping.signal.aborted) return;
     // Short pulls with heartbeats: a pull that got lost with a connection is noticed within seconds.
-    const messages = await consumer.consume({ max_messages: maxInHand, expires: 5_000, idle_heartbeat: 1_000, bind: true });
+    const messages = await consumer.consume({
+      max_messages: maxInHand,
+      expires: 5_000,
+      idle_heartbeat: 1_000,
+      bind: true,
+    });
     this.#messages = messages;
     if (this.#stopping.signal.aborted) await messages.close();
     for await (const message of messages) {
