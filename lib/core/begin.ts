@@ -1,8 +1,8 @@
 // May this agent start this delivery, and as which attempt? The one place where attempts are counted.
 
 import { agentLost, draft, type EndedAttempt, type EventDraft, runningAttempt } from "./event.ts";
-import { timeOutTask } from "./expire.ts";
-import { fenceOf, passedDeadline, stateOf, type TaskView } from "./task.ts";
+import { START_TO_CLOSE_GRACE_MS, timeOutTask } from "./expire.ts";
+import { fenceOf, isUnseen, passedDeadline, stateOf, type TaskView, unseenAttempt } from "./task.ts";
 import { isTerminal } from "./task-state.ts";
 
 /** An agent that wants to start, or has just started. */
@@ -46,15 +46,13 @@ export function decideBegin(view: TaskView, command: BeginCommand, nowMs: number
     return drop("STALE_DISPATCH");
   }
   if (!command.redelivery) {
-    const held = fenceOf(view) === command.fence && command.attempt === dispatch.attempt;
+    const held = isUnseen(view) && fenceOf(view) === command.fence && command.attempt === dispatch.attempt;
     return held ? start(view, command, dispatch.attempt, undefined, nowMs) : { kind: "lease_lost" };
   }
   const expired = passedDeadline(view, nowMs);
   if (expired !== undefined) return drop("TASK_ENDED", timeOutTask(view, expired.kind));
-  if (last === undefined || last.sequence < dispatch.sequence) {
-    // Nobody recorded a start. Unless starting unseen was forbidden, the earlier delivery may have run: it counts as spent. The last
-    // attempt is never allowed to start unseen, so the next number is always within the policy.
-    return start(view, command, dispatch.beginRequired ? dispatch.attempt : dispatch.attempt + 1, undefined, nowMs);
+  if (last === undefined || isUnseen(view)) {
+    return start(view, command, unseenAttempt(dispatch, true), undefined, nowMs);
   }
   if (last.state === "working") {
     const lost = runningAttempt(view);
@@ -82,9 +80,17 @@ function start(
       attempt,
       nextAttempt: attempt + 1,
       agentId: command.agentId,
-      attemptStartMs: command.startMs ?? nowMs,
+      attemptStartMs: startMsOf(command, nowMs),
       failure: ended === undefined ? undefined : agentLost(ended.agentId),
       ended,
     }),
   };
+}
+
+/**
+ * When the attempt started. The limit of the attempt is counted from it, so the agent's clock is believed only as far as the grace
+ * reaches: an agent whose clock is wrong neither loses its attempts early nor keeps them for longer.
+ */
+function startMsOf({ startMs }: BeginCommand, nowMs: number): number {
+  return Math.min(nowMs, Math.max(startMs ?? nowMs, nowMs - START_TO_CLOSE_GRACE_MS));
 }

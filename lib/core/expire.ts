@@ -2,7 +2,7 @@
 
 import { draft, type EventDraft, runningAttempt, timedOut } from "./event.ts";
 import { retryOrFail } from "./settle.ts";
-import { type Deadline, passedDeadline, stateOf, type TaskView } from "./task.ts";
+import { type Deadline, openDeadlines, passedDeadline, stateOf, type TaskView } from "./task.ts";
 import { isTerminal } from "./task-state.ts";
 
 /** How much later than the agent the mesh ends an attempt that ran too long: the agent's own report is the better one. */
@@ -36,7 +36,10 @@ export function timeOutTask(view: TaskView, kind: Deadline["kind"] | "retention"
 export function decideDeadline(view: TaskView, nowMs: number): TimerDecision {
   if (isTerminal(stateOf(view))) return NOTHING;
   const passed = passedDeadline(view, nowMs);
-  return passed === undefined ? NOTHING : { kind: "write", event: timeOutTask(view, passed.kind) };
+  if (passed !== undefined) return { kind: "write", event: timeOutTask(view, passed.kind) };
+  // A timer that came too early is gone: without another, nobody would look again.
+  const open = openDeadlines(view).map(({ atMs }) => atMs);
+  return open.length === 0 ? NOTHING : { kind: "rearm", atMs: Math.min(...open) };
 }
 
 /** Decides what the timer of a delayed start or a backoff does, now. */

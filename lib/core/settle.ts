@@ -2,7 +2,7 @@
 
 import { draft, type EndedAttempt, type EventDraft, runningAttempt } from "./event.ts";
 import { backoffMs, mayRetry } from "./retry-policy.ts";
-import { type Failure, fenceOf, stateOf, type TaskView } from "./task.ts";
+import { type Failure, fenceOf, isUnseen, stateOf, type TaskView, unseenAttempt } from "./task.ts";
 import { isTerminal } from "./task-state.ts";
 
 /** What an agent says of the attempt that it holds. */
@@ -11,6 +11,8 @@ export interface SettleCommand {
   readonly attempt: number;
   /** The fencing token that the agent holds. */
   readonly fence: number;
+  /** Whether the delivery is not a first one: an earlier one may have run unseen. */
+  readonly redelivery: boolean;
   readonly startMs: number | undefined;
   /** The stream sequence of the attempt's last output, 0 for none. */
   readonly outputSequence: number;
@@ -33,7 +35,9 @@ export type SettleDecision =
   | { readonly kind: "lease_lost" };
 
 /** The event of a completed attempt. Whether it counts is decided by the compare-and-set on the agent's fencing token alone. */
-export function completion(command: Omit<SettleCommand, "outcome" | "operationId" | "fence">): EventDraft {
+export function completion(
+  command: Omit<SettleCommand, "outcome" | "operationId" | "fence" | "redelivery">,
+): EventDraft {
   return {
     state: "completed",
     attempt: command.attempt,
@@ -55,16 +59,27 @@ export function decideSettle(view: TaskView, command: SettleCommand, nowMs: numb
   if (fenceOf(view) !== command.fence || !holds(view, command)) return { kind: "lease_lost" };
   const ended = { attempt: command.attempt, agentId: command.agentId, outputSequence: command.outputSequence };
   const ran = { attempt: command.attempt, agentId: command.agentId, attemptStartMs: command.startMs, ended };
+  // A number that was given out and not used is free again; one that somebody may have used unseen is not.
+  const nextAttempt = isUnseen(view) ? unseenAttempt(dispatch, command.redelivery) : command.attempt;
   const { outcome } = command;
   switch (outcome.kind) {
     case "fail":
-      return { kind: "write", event: { ...retryOrFail(view, outcome.failure, ended, undefined, nowMs, random), ...ran } };
-    case "retry_after":
-      return { kind: "write", event: { ...retryOrFail(view, outcome.failure, ended, outcome.delayMs, nowMs, random), ...ran } };
+      return {
+        kind: "write",
+        event: { ...retryOrFail(view, outcome.failure, ended, undefined, nowMs, random), ...ran },
+      };
+    case "retry_after": {
+      // Whoever asks for another attempt means it, whatever the failure says of itself.
+      const failure = { ...outcome.failure, retryable: true };
+      return {
+        kind: "write",
+        event: { ...retryOrFail(view, failure, ended, outcome.delayMs, nowMs, random), ...ran },
+      };
+    }
     case "snooze": {
       const event = draft(view, "backing_off", {
         ...ran,
-        nextAttempt: command.attempt,
+        nextAttempt,
         nextAttemptMs: nowMs + outcome.delayMs,
       });
       return { kind: "write", event };
@@ -72,8 +87,8 @@ export function decideSettle(view: TaskView, command: SettleCommand, nowMs: numb
     case "hand_back": {
       // An attempt that never started leaves no trace of itself but the number that is free again.
       const event = outcome.started
-        ? draft(view, "submitted", { ...ran, nextAttempt: command.attempt })
-        : draft(view, "submitted", { nextAttempt: dispatch.attempt });
+        ? draft(view, "submitted", { ...ran, nextAttempt })
+        : draft(view, "submitted", { nextAttempt });
       return { kind: "write", event };
     }
   }
@@ -82,8 +97,9 @@ export function decideSettle(view: TaskView, command: SettleCommand, nowMs: numb
 /** Whether the token that matches can be this agent's: the running attempt's owner, or the holder of an unseen first delivery. */
 function holds(view: TaskView, command: SettleCommand): boolean {
   const { last, dispatch } = view;
-  if (isTerminal(stateOf(view))) return false;
-  if (last === undefined || last.sequence < dispatch.sequence) return command.attempt === dispatch.attempt;
+  const state = stateOf(view);
+  if (isTerminal(state) || state === "scheduled") return false;
+  if (last === undefined || isUnseen(view)) return command.attempt === dispatch.attempt;
   return last.state === "working" && last.agentId === command.agentId && last.attempt === command.attempt;
 }
 

@@ -77,6 +77,19 @@ export function scheduleMs(view: Pick<TaskView, "createMs" | "startMs">): number
   return Math.max(view.createMs, view.startMs ?? 0);
 }
 
+/** Whether nobody has recorded a start of the newest dispatch: whoever got it first may be at work unseen. */
+export function isUnseen(view: Pick<TaskView, "dispatch" | "last">): boolean {
+  return view.last === undefined || view.last.sequence < view.dispatch.sequence;
+}
+
+/**
+ * The number of the attempt that a delivery of an unseen dispatch is. Unless starting unseen was forbidden, an earlier delivery may have
+ * run: it counts as spent. The last attempt is never allowed to start unseen, so the next number is always within the policy.
+ */
+export function unseenAttempt(dispatch: LastDispatch, redelivery: boolean): number {
+  return redelivery && !dispatch.beginRequired ? dispatch.attempt + 1 : dispatch.attempt;
+}
+
 /** Whether the policy's last attempt must be recorded before it starts, so that no unrecorded run can follow it. */
 export function beginRequiredFor(policy: RetryPolicy, attempt: number): boolean {
   return attempt >= policy.maximumAttempts;
@@ -98,8 +111,13 @@ export function deadlinesOf(view: Pick<TaskView, "createMs" | "startMs" | "timeo
   return found;
 }
 
-/** The deadline of the task that has passed, if any. An attempt that ever ran has met `schedule_to_start`. */
-export function passedDeadline(view: TaskView, nowMs: number): Deadline | undefined {
+/** The deadlines that a task can still miss. An attempt that ever ran has met `schedule_to_start`. */
+export function openDeadlines(view: TaskView): readonly Deadline[] {
   const started = (view.last?.attempt ?? 0) > 0;
-  return deadlinesOf(view).find(({ kind, atMs }) => nowMs >= atMs && !(kind === "schedule_to_start" && started));
+  return deadlinesOf(view).filter(({ kind }) => !(kind === "schedule_to_start" && started));
+}
+
+/** The deadline of the task that has passed, if any. */
+export function passedDeadline(view: TaskView, nowMs: number): Deadline | undefined {
+  return openDeadlines(view).find(({ atMs }) => nowMs >= atMs);
 }

@@ -174,6 +174,7 @@ export class ReportDesk {
       agentId: from.agentId,
       attempt: report.attempt,
       fence: Number(report.fence),
+      redelivery: delivered.delivery.deliveries > 1,
       startMs: msFromTimestamp(report.startTime),
       outputSequence: Number(report.outputSequence),
       operationId: operationId(delivered, outcome.kind),
