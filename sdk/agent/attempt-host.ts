@@ -5,6 +5,7 @@ import type { Blobs } from "./blobs.ts";
 import type { Capability } from "./define.ts";
 import type { LeaseKeeper } from "./lease-keeper.ts";
 import type { Link } from "./link.ts";
+import type { ReportKind } from "./report-codec.ts";
 import type { Reporter } from "./reporter.ts";
 
 /** The settings of an agent that its attempts need. */
@@ -69,3 +70,15 @@ export type Ending =
   | "lease_lost"
   | "dropped"
   | "abandoned";
+
+/** A report that ends an attempt. */
+export type Settlement = Exclude<ReportKind, { kind: "begin" }>;
+
+/** How an attempt has ended when its last report was accepted. */
+export const ENDINGS: Readonly<Record<Settlement["kind"], Ending>> = {
+  complete: "completed",
+  fail: "failed",
+  retry_after: "retry_after",
+  snooze: "snoozed",
+  hand_back: "handed_back",
+};

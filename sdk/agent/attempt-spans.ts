@@ -53,20 +53,27 @@ export function startProcessSpan(
   return { span, active: trace.setSpan(parent, span) };
 }
 
-/** Starts the span of a settling report; returns what ends it with the answer, or undefined while tracing is off. */
+/** A started settle span: the context that the report carries, and what ends the span with the answer. */
+export interface SettleSpan {
+  readonly active: Context;
+  readonly end: (answer: ReportAnswer) => void;
+}
+
+/** Starts the span of a settling report; undefined while tracing is off. */
 export function startSettleSpan(
   kind: Exclude<ReportKind["kind"], "begin">,
   delivery: Delivery,
   task: Task,
   parent: Context | undefined,
-): ((answer: ReportAnswer) => void) | undefined {
+): SettleSpan | undefined {
   if (parent === undefined) return undefined;
   const facts = { template: TEMPLATE, consumer: delivery.consumer, taskId: task.taskId };
   const shape = settleSpan(SETTLE_NAMES[kind], facts);
   const span = mycelTracer().startSpan(shape.name, shape.options, parent);
-  return (answer) => {
+  const end = (answer: ReportAnswer): void => {
     if (answer.kind === "refused") markSpanFailed(span, answer.reason, answer.message);
     else if (answer.kind === "abandoned") markSpanFailed(span, "ABANDONED");
     span.end();
   };
+  return { active: trace.setSpan(parent, span), end };
 }

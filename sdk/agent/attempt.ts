@@ -3,38 +3,26 @@
 import { context, type Context, type Span } from "@opentelemetry/api";
 import type { Task } from "../../gen/mycel/v1/task_pb.ts";
 import { DEFAULT_START_TO_CLOSE_MS, MAX_INLINE_PAYLOAD_BYTES } from "../../lib/core/limits.ts";
-import type { Logger } from "../../lib/core/logger.ts";
 import { msFromDuration } from "../../lib/wire/time-codec.ts";
 import { carrierFromContext, markSpanFailed } from "../../lib/wire/trace-context.ts";
 import { AgentError } from "./agent-error.ts";
-import type { AttemptHost, Ending, HostedAttempt } from "./attempt-host.ts";
+import { type AttemptHost, type Ending, ENDINGS, type HostedAttempt, type Settlement } from "./attempt-host.ts";
 import { startProcessSpan, startSettleSpan } from "./attempt-spans.ts";
-import type { ContextHost } from "./context.ts";
 import { beginBefore, type Delivery } from "./delivery.ts";
 import { callHandler } from "./handler-call.ts";
+import { type DeskOwner, HandlerDesk } from "./handler-desk.ts";
 import type { Watched } from "./lease-keeper.ts";
 import { fail, type Outcome, outcomeOfError, outcomeOfTimeout } from "./outcome.ts";
-import { type LogLevelName, Outputs } from "./outputs.ts";
-import { blobContentOf, encodePayload, type EncodedPayload } from "./payload.ts";
+import { encodePayload } from "./payload.ts";
 import type { ReportAnswer } from "./reporter.ts";
 import { encodeReport, type ReportKind } from "./report-codec.ts";
-import { readPayload } from "./task.ts";
 
-type Settlement = Exclude<ReportKind, { kind: "begin" }>;
 type Phase = "held" | "asking" | "running" | "settling" | "over";
 
 const NEVER = Number.POSITIVE_INFINITY;
 const WORK_IN_PROGRESS = "+WPI";
-const ENDINGS: Readonly<Record<Settlement["kind"], Ending>> = {
-  complete: "completed",
-  fail: "failed",
-  retry_after: "retry_after",
-  snooze: "snoozed",
-  hand_back: "handed_back",
-};
-
 /** One attempt at a delivered task. */
-export class Attempt implements Watched, ContextHost, HostedAttempt {
+export class Attempt implements Watched, DeskOwner, HostedAttempt {
   dueMs: number;
   /** The number of the attempt: the dispatch's, until `begin` says otherwise. */
   attempt: number;
@@ -45,6 +33,7 @@ export class Attempt implements Watched, ContextHost, HostedAttempt {
   readonly #host: AttemptHost;
   readonly #delivery: Delivery;
   readonly #task: Task;
+  readonly #desk: HandlerDesk;
   #phase: Phase = "held";
   #fence: bigint;
   #renewedMs: number;
@@ -57,9 +46,6 @@ export class Attempt implements Watched, ContextHost, HostedAttempt {
   #giveUpSlotMs = NEVER;
   /** The answer to the begin that is on its way, or has come. */
   #begun: Promise<boolean> | undefined;
-  #outputs: Outputs | undefined;
-  #controller: AbortController | undefined;
-  #abortReason: AgentError | undefined;
   /** Whether the handler was told to stop and has not returned. */
   #hung = false;
   #abandoned = false;
@@ -75,6 +61,7 @@ export class Attempt implements Watched, ContextHost, HostedAttempt {
     this.#renewedMs = delivery.receivedMs;
     this.#holdUntilMs = delivery.receivedMs + host.settings.holdMs;
     this.dueMs = 0;
+    this.#desk = new HandlerDesk(host, this);
     this.#plan();
   }
 
@@ -138,54 +125,45 @@ export class Attempt implements Watched, ContextHost, HostedAttempt {
     else this.#renew(nowMs);
   }
 
-  // ---- what the handler asks for ----
-
   get deadlineTimeMs(): number {
     return this.#startTimeMs + this.#startToCloseMs();
   }
 
-  signal(): AbortSignal {
-    this.#controller ??= new AbortController();
-    if (this.#abortReason !== undefined && !this.#controller.signal.aborted) this.#controller.abort(this.#abortReason);
-    return this.#controller.signal;
+  get working(): boolean {
+    return this.#phase === "running";
   }
 
-  logger(): Logger {
-    return this.#host.logger.child({ task_id: this.taskId, attempt: this.attempt, agent_id: this.#host.agentId });
-  }
-
-  output(value: unknown): Promise<void> {
-    this.heartbeat();
-    if (this.#phase !== "running") return this.#rejectOutput();
-    let payload: EncodedPayload;
-    try {
-      payload = encodePayload(value === undefined ? null : value) ?? new Uint8Array();
-    } catch (error) {
-      return contained(Promise.reject(error));
-    }
-    if (payload.length <= MAX_INLINE_PAYLOAD_BYTES) return this.#stream().push({ kind: "chunk", payload });
-    return contained(this.#stream().pushLater(this.#uploaded(value)));
-  }
-
-  progress(fraction: number, message: string): void {
-    this.heartbeat();
-    const share = Number.isFinite(fraction) ? Math.min(1, Math.max(0, fraction)) : 0;
-    if (this.#phase === "running") void this.#stream().push({ kind: "progress", fraction: share, message });
-  }
-
-  log(level: LogLevelName, message: string): void {
-    if (this.#phase === "running") void this.#stream().push({ kind: "log", level, message });
+  /** Names this run: the same attempt may run again after a hand-back or a snooze, here or elsewhere. */
+  get runId(): string {
+    const { consumerSequence, deliveryCount } = this.#delivery;
+    return `${this.taskId}/${this.attempt}/${this.#host.agentId}/${consumerSequence}.${deliveryCount}`;
   }
 
   heartbeat(): void {
     if (this.#heartbeatMs > 0) this.#silenceMs = this.#host.clock.monotonicMs() + this.#heartbeatMs;
   }
 
-  blob(payload: Parameters<ContextHost["blob"]>[0]): Promise<Uint8Array> {
-    return readPayload(payload, this.#host.blobs, this.signal());
+  mayPublish(): boolean {
+    if (this.#phase !== "running" && this.#phase !== "settling") return false;
+    const lapsed = this.#host.clock.monotonicMs() - this.#renewedMs > this.#host.leaseMs();
+    if (lapsed && this.#phase === "running") this.#loseLease("the process stood still for longer than the lease");
+    return !lapsed;
   }
 
-  // ---- starting ----
+  /** Tells the mesh that the attempt runs, once; resolves with whether the lease still holds. */
+  beginLazily(): Promise<boolean> {
+    this.#lazyMs = NEVER;
+    this.#begun ??= this.#report({ kind: "begin", redelivery: false }, this.#startTimeMs).then((answer) => {
+      if (answer.kind === "accepted") {
+        this.#fence = answer.fence;
+        return true;
+      }
+      const why = answer.kind === "abandoned" ? "no coordinator answered" : answer.reason;
+      if (this.#phase !== "over") this.#loseLease(`the mesh did not take note of the start: ${why}`);
+      return false;
+    });
+    return this.#begun;
+  }
 
   async #ask(redelivery: boolean): Promise<void> {
     this.#phase = "asking";
@@ -203,7 +181,7 @@ export class Attempt implements Watched, ContextHost, HostedAttempt {
     this.#fence = answer.fence;
     this.attempt = answer.attempt;
     this.#begun = Promise.resolve(true);
-    if (this.#abortReason === undefined) {
+    if (this.#desk.abortReason === undefined) {
       this.#run();
       return;
     }
@@ -229,13 +207,11 @@ export class Attempt implements Watched, ContextHost, HostedAttempt {
       this.#returned(outcomeOfError(new Error(`this agent cannot run tasks of type ${this.#task.type}`)));
       return;
     }
-    const call = (): Outcome | Promise<Outcome> => callHandler(capability, this.#task, this, this.#host.blobs);
+    const call = (): Outcome | Promise<Outcome> => callHandler(capability, this.#task, this.#desk, this.#host.blobs);
     const outcome = traced === undefined ? call() : context.with(traced.active, call);
     if (outcome instanceof Promise) void outcome.then((ended) => this.#returned(ended));
     else this.#returned(outcome);
   }
-
-  // ---- while it runs ----
 
   #checkLimits(nowMs: number): void {
     if (nowMs >= this.#closeMs) {
@@ -244,62 +220,13 @@ export class Attempt implements Watched, ContextHost, HostedAttempt {
     } else if (nowMs >= this.#silenceMs) {
       const limit = `the handler gave no sign of life for ${this.#heartbeatMs} ms`;
       this.#timeOut(new AgentError("HEARTBEAT_TIMEOUT", limit));
-    } else if (nowMs >= this.#lazyMs) void this.#beginLazily();
+    } else if (nowMs >= this.#lazyMs) void this.beginLazily();
   }
 
   #timeOut(reason: AgentError): void {
     this.#abort(reason);
     void this.#settle(this.#kindOf(outcomeOfTimeout(reason.code, reason.message)));
   }
-
-  /** Tells the mesh that the attempt runs, once; resolves with whether the lease still holds. */
-  #beginLazily(): Promise<boolean> {
-    this.#lazyMs = NEVER;
-    this.#begun ??= this.#report({ kind: "begin", redelivery: false }, this.#startTimeMs).then((answer) => {
-      if (answer.kind === "accepted") {
-        this.#fence = answer.fence;
-        if (this.#phase === "running" || this.#phase === "settling") this.#outputs?.open();
-        return true;
-      }
-      const why = answer.kind === "abandoned" ? "no coordinator answered" : answer.reason;
-      if (this.#phase !== "over") this.#loseLease(`the mesh did not take note of the start: ${why}`);
-      return false;
-    });
-    return this.#begun;
-  }
-
-  #stream(): Outputs {
-    if (this.#outputs !== undefined) return this.#outputs;
-    const { link, clock, settings, agentId } = this.#host;
-    const { consumerSequence, deliveryCount } = this.#delivery;
-    const outputs = new Outputs({
-      link,
-      clock,
-      subject: this.#host.outputSubject(this.taskId, this.attempt),
-      // The same attempt may run again after a hand-back or a snooze, here or elsewhere: its outputs are not repetitions.
-      runId: `${this.taskId}/${this.attempt}/${agentId}/${consumerSequence}.${deliveryCount}`,
-      coalesceMs: settings.coalesceMs,
-      publishTimeoutMs: settings.requestTimeoutMs,
-      mayPublish: () => this.#mayPublish(),
-    });
-    this.#outputs = outputs;
-    void this.#beginLazily().then((held) => (held ? outputs.open() : undefined));
-    return outputs;
-  }
-
-  #mayPublish(): boolean {
-    if (this.#phase !== "running" && this.#phase !== "settling") return false;
-    const lapsed = this.#host.clock.monotonicMs() - this.#renewedMs > this.#host.leaseMs();
-    if (lapsed && this.#phase === "running") this.#loseLease("the process stood still for longer than the lease");
-    return !lapsed;
-  }
-
-  #rejectOutput(): Promise<void> {
-    const reason = this.#abortReason ?? new AgentError("LEASE_LOST", "the attempt is over");
-    return contained(Promise.reject(reason));
-  }
-
-  // ---- ending ----
 
   /** The handler returned or threw. */
   #returned(outcome: Outcome): void {
@@ -325,36 +252,29 @@ export class Attempt implements Watched, ContextHost, HostedAttempt {
     // Still running, as far as limits and signals go: the upload belongs to the attempt.
     let kind: Settlement;
     try {
-      kind = { kind: "complete", result: await this.#uploaded(value) };
+      kind = { kind: "complete", result: await this.#desk.upload(value) };
     } catch (error) {
       kind = this.#kindOf(outcomeOfError(error));
     }
     if (this.#phase === "running") void this.#settle(kind);
   }
 
-  async #uploaded(value: unknown): Promise<EncodedPayload> {
-    const content = blobContentOf(value);
-    if (content === undefined)
-      throw new AgentError("BLOB_UNAVAILABLE", "a message over 256 KiB has no blob form: return its bytes");
-    return encodePayload(await this.#host.blobs.upload(content, this.signal())) ?? new Uint8Array();
-  }
-
   async #settle(kind: Settlement): Promise<void> {
-    const started = this.#phase !== "held";
     this.#phase = "settling";
     this.#lazyMs = this.#closeMs = this.#silenceMs = NEVER;
     this.#span?.end();
-    if (this.#outputs !== undefined || this.#begun !== undefined) {
+    const { outputs } = this.#desk;
+    if (outputs !== undefined || this.#begun !== undefined) {
       if (this.#begun !== undefined && !(await this.#begun)) return;
       // What was streamed before a time-out still counts; a hand-back starts the attempt anew.
-      if (this.#outputs !== undefined && !(await this.#outputs.finish())) {
+      if (outputs !== undefined && !(await outputs.finish())) {
         this.#loseLease("the outputs could not be stored while the lease was held");
         return;
       }
     }
-    const endSpan = startSettleSpan(kind.kind, this.#delivery, this.#task, this.#parent);
-    const answer = await this.#report(kind, started ? this.#startTimeMs : undefined);
-    endSpan?.(answer);
+    const traced = startSettleSpan(kind.kind, this.#delivery, this.#task, this.#parent);
+    const answer = await this.#report(kind, this.#startTimeMs === 0 ? undefined : this.#startTimeMs, traced?.active);
+    traced?.end(answer);
     if (answer.kind === "accepted") this.#end(ENDINGS[kind.kind]);
     else if (answer.kind === "refused" && answer.reason !== "LEASE_LOST" && kind.kind === "complete") {
       // The mesh will not take this result; without an answer the task would be run again for the same result.
@@ -384,27 +304,21 @@ export class Attempt implements Watched, ContextHost, HostedAttempt {
   }
 
   #abort(reason: AgentError): void {
-    if (this.#abortReason !== undefined) return;
-    this.#abortReason = reason;
+    if (this.#desk.abortReason !== undefined) return;
     if (this.inSlot && this.#phase === "running") {
       this.#hung = true;
       this.#host.onHung(1);
       this.#giveUpSlotMs = this.#host.clock.monotonicMs() + this.#host.settings.hungMs;
     }
     if (this.#span !== undefined) markSpanFailed(this.#span, reason.code, reason.message);
-    try {
-      this.#controller?.abort(reason);
-    } catch (error) {
-      // A listener of the handler threw; its own affair, but not a silent one.
-      this.#host.logger.warn({ err: error, task_id: this.taskId }, "abort listener failed");
-    }
+    this.#desk.abort(reason);
   }
 
   #end(ending: Ending): void {
     if (this.#phase === "over") return;
     this.#phase = "over";
     this.#span?.end();
-    this.#outputs?.discard();
+    this.#desk.outputs?.discard();
     this.#lazyMs = this.#closeMs = this.#silenceMs = NEVER;
     this.#plan();
     if (!this.#hung) this.#host.keeper.unwatch(this);
@@ -430,18 +344,20 @@ export class Attempt implements Watched, ContextHost, HostedAttempt {
     this.#freeSlot();
   }
 
-  // ---- small things ----
-
-  #report(kind: ReportKind, startMs: number | undefined): Promise<ReportAnswer> {
+  #report(
+    kind: ReportKind,
+    startMs: number | undefined,
+    parent: Context | undefined = this.#parent,
+  ): Promise<ReportAnswer> {
     const facts = {
       taskId: this.taskId,
       attempt: this.attempt,
       fence: this.#fence,
       delivery: this.#delivery.reply,
       startMs,
-      outputSequence: kind.kind === "begin" ? 0 : (this.#outputs?.lastSequence ?? 0),
+      outputSequence: kind.kind === "begin" ? 0 : (this.#desk.outputs?.lastSequence ?? 0),
     };
-    const carrier = this.#parent === undefined ? undefined : carrierFromContext(this.#parent);
+    const carrier = parent === undefined ? undefined : carrierFromContext(parent);
     return this.#host.reporter.send(encodeReport(facts, kind), carrier);
   }
 
@@ -480,10 +396,4 @@ export class Attempt implements Watched, ContextHost, HostedAttempt {
     this.dueMs = dueMs;
     this.#host.keeper.touch(this);
   }
-}
-
-// A promise that the handler may or may not await: not awaiting it must not end the process.
-function contained<T>(promise: Promise<T>): Promise<T> {
-  promise.catch(() => undefined);
-  return promise;
 }

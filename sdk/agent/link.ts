@@ -9,6 +9,7 @@ import {
 } from "@nats-io/transport-node";
 import type { Logger } from "../../lib/core/logger.ts";
 import { AgentError, lineOf } from "./agent-error.ts";
+import { pause } from "./pause.ts";
 
 /** How to connect. */
 export interface LinkOptions {
@@ -19,6 +20,8 @@ export interface LinkOptions {
   readonly name: string;
   /** How long the first connection may take. */
   readonly connectTimeoutMs: number;
+  /** Ends the attempts to connect. */
+  readonly signal: AbortSignal;
   readonly logger: Logger;
   /** A message that JetStream delivered to the inbox. */
   readonly onDelivery: (msg: Msg) => void;
@@ -78,7 +81,7 @@ interface Waiter {
   readonly timer: NodeJS.Timeout;
 }
 
-/** Connects. Throws {@link AgentError} NATS_UNREACHABLE when no server answers in time. */
+/** Connects. Throws {@link AgentError} NATS_UNREACHABLE when no server answers in time, ABORTED on the signal. */
 export async function openLink(options: LinkOptions): Promise<Link> {
   const nc = await connectWithin(options);
   const inbox = `${options.inboxPrefix}.${Math.random().toString(36).slice(2, 12)}`;
@@ -176,12 +179,13 @@ async function connectWithin(options: LinkOptions): Promise<NatsConnection> {
         noAsyncTraces: true,
       });
     } catch (error) {
+      if (options.signal.aborted) throw new AgentError("ABORTED", "stopped before NATS was reached", { cause: error });
       if (leftMs - waitMs <= 0) {
         const where = options.urls.join(", ");
         throw new AgentError("NATS_UNREACHABLE", `cannot reach NATS at ${where}: ${lineOf(error)}`, { cause: error });
       }
       options.logger.debug({ err: error, urls: options.urls }, "NATS not reachable yet");
-      await new Promise((resolve) => setTimeout(resolve, waitMs));
+      await pause(waitMs, options.signal);
     }
   }
 }

@@ -86,6 +86,8 @@ export class Puller<Item> {
     });
     this.#lanes = lanes.toSorted((a, b) => b.priority - a.priority);
     this.#lastStarted = -1;
+    // What a lane held that is gone is handed back when it has waited too long.
+    this.#held = this.#lanes.reduce((sum, lane) => sum + lane.items.length, 0);
     this.schedule();
   }
 

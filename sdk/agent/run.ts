@@ -10,7 +10,8 @@ import type { AgentDefinition } from "./define.ts";
 import { type Link, openLink } from "./link.ts";
 import { type ResolvedOptions, resolveOptions, type RunAgentOptions } from "./options.ts";
 import { containRejections, onStopSignal } from "./process-hooks.ts";
-import { pause, register, type Session } from "./session.ts";
+import { pause } from "./pause.ts";
+import { register, type Session } from "./session.ts";
 import { Workshop, type WorkStats } from "./workshop.ts";
 
 /** What an agent does, and has done since its start. */
@@ -58,6 +59,7 @@ export async function runAgent(definition: AgentDefinition, options: RunAgentOpt
       inboxPrefix: session.inboxPrefix,
       name: `mycel agent ${session.agentId}`,
       connectTimeoutMs: timeoutMs,
+      signal,
       logger,
       onDelivery: (msg) => runner?.work.onDelivery(msg),
       onPullStatus: (token, status) => runner?.work.onPullStatus(token, status),

@@ -8,6 +8,7 @@ import { msFromDuration, msFromTimestamp } from "../../lib/wire/time-codec.ts";
 import { AgentError } from "./agent-error.ts";
 import { callErrorLine, type Coordinators, isFinal } from "./coordinators.ts";
 import type { AgentDefinition } from "./define.ts";
+import { pause } from "./pause.ts";
 import type { LaneFacts } from "./puller.ts";
 
 /** What an agent needs to pull work and to report. */
@@ -120,21 +121,4 @@ function sessionOf({ agent, session }: RegisterAgentResponse): Session {
 
 function lanesOf(session: AgentSession): LaneFacts[] {
   return session.lanes.map(({ queue, priority, stream, consumer }) => ({ queue, priority, stream, consumer }));
-}
-
-/** Waits; ends early, without an error, when the signal aborts. */
-export function pause(waitMs: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) {
-      resolve();
-      return;
-    }
-    const done = (): void => {
-      clearTimeout(timer);
-      signal.removeEventListener("abort", done);
-      resolve();
-    };
-    const timer = setTimeout(done, waitMs);
-    signal.addEventListener("abort", done);
-  });
 }

@@ -59,6 +59,7 @@ export class Workshop {
   readonly #endings: Record<Ending, number>;
   readonly #checking: NodeJS.Timeout;
   #session: Session;
+  #stopped = false;
   #running = 0;
   #hung = 0;
   #abandoned = 0;
@@ -101,7 +102,9 @@ export class Workshop {
         this.#session.outputTemplate.replace("{task_id}", taskId).replace("{attempt}", String(attempt)),
       freshFromMs: () => this.#session.freshFromMs,
       onHeldTooLong: (attempt) => {
-        if (attempt instanceof Attempt && this.#puller.remove(attempt)) attempt.handBack();
+        if (!(attempt instanceof Attempt)) return;
+        this.#puller.remove(attempt);
+        attempt.handBack();
       },
       onSlotFree: () => {
         this.#running -= 1;
@@ -154,10 +157,10 @@ export class Workshop {
       const { task } = delivery.dispatch;
       if (task === undefined) return;
       const attempt = new Attempt(this.#host, delivery, task);
-      // A lane that is gone: the delivery's lease runs out and another agent gets it.
-      if (!this.#puller.arrived(facts.stream, facts.consumer, attempt)) return;
       this.#attempts.add(attempt);
       this.#keeper.watch(attempt);
+      // Nobody will start what comes after the stop, or over a lane that is gone.
+      if (this.#stopped || !this.#puller.arrived(facts.stream, facts.consumer, attempt)) attempt.handBack();
     } catch (error) {
       this.#options.logger.error({ err: error, subject: msg.subject }, "cannot read a delivery");
     }
@@ -197,6 +200,7 @@ export class Workshop {
 
   /** Takes no more work and hands back what has not started. */
   stop(): void {
+    this.#stopped = true;
     for (const attempt of this.#puller.stop()) attempt.handBack();
   }
 

@@ -11,6 +11,7 @@ import {
   TerminalError,
   type TaskContext,
 } from "../../../sdk/agent/index.ts";
+import { silentLogger } from "../../../lib/core/logger.ts";
 import { msFromDuration } from "../../../lib/wire/time-codec.ts";
 import { valueOfPayload } from "../../../sdk/agent/payload.ts";
 import { openFakeMesh } from "./fake-mesh.ts";
@@ -318,7 +319,9 @@ test("a wrong checksum of a blob fails the attempt instead of feeding the handle
 
 test("mistakes are coded errors with one clear line", async () => {
   const agent = defineAgent({ name: "a", capabilities: { echo: () => 1 } });
-  await expect(runAgent(agent, { url: "http://127.0.0.1:1", connectTimeoutMs: 300 })).rejects.toMatchObject({
+  await expect(
+    runAgent(agent, { url: "http://127.0.0.1:1", connectTimeoutMs: 300, logger: silentLogger }),
+  ).rejects.toMatchObject({
     code: "COORDINATOR_UNREACHABLE",
     message: expect.stringMatching(/^no coordinator answers at http:\/\/127\.0\.0\.1:1: .+$/),
   });

@@ -3,7 +3,6 @@
 import { createHash } from "node:crypto";
 import { once } from "node:events";
 import http2 from "node:http2";
-import type { AddressInfo } from "node:net";
 import { create, fromBinary, fromJson, type JsonValue, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import { ValueSchema } from "@bufbuild/protobuf/wkt";
 import type { ConnectRouter } from "@connectrpc/connect";
@@ -122,7 +121,9 @@ export class FakeMesh implements AsyncDisposable {
   async listen(): Promise<void> {
     this.#server.listen(0, "127.0.0.1");
     await once(this.#server, "listening");
-    this.url = `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+    const address = this.#server.address();
+    if (address === null || typeof address === "string") throw new Error("the server listens on no port");
+    this.url = `http://127.0.0.1:${address.port}`;
     this.serveReports();
     this.nc.subscribe("mycel.agent.*.*.heartbeat", {
       callback: (_error, msg) => {
@@ -131,7 +132,7 @@ export class FakeMesh implements AsyncDisposable {
         msg.respond(
           toBinary(HeartbeatResponseSchema, create(HeartbeatResponseSchema, { registered: this.registered })),
         );
-        this.#changed();
+        this.notify();
       },
     });
     await this.nc.flush();
@@ -159,7 +160,7 @@ export class FakeMesh implements AsyncDisposable {
             create(ReportResponseSchema, { results: results.map((result) => create(ReportResultSchema, result)) }),
           ),
         );
-        this.#changed();
+        this.notify();
       },
     });
   }
@@ -276,7 +277,8 @@ export class FakeMesh implements AsyncDisposable {
     await this.nats[Symbol.asyncDispose]();
   }
 
-  #changed(): void {
+  /** Checks what tests wait for. */
+  notify(): void {
     for (const waiter of this.#waiters) waiter();
   }
 
@@ -317,7 +319,7 @@ export class FakeMesh implements AsyncDisposable {
         const agentId = request.agentId === "" ? `agent-${(this.#counter += 1)}` : request.agentId;
         const lanes = await this.#lanes(request.capabilities.map((one) => one.queue || one.type));
         const now = timestampFromMs(Date.now() - 60_000);
-        this.#changed();
+        this.notify();
         return {
           agent: {
             agentId,
@@ -342,7 +344,7 @@ export class FakeMesh implements AsyncDisposable {
       },
       deregisterAgent: ({ agentId }) => {
         this.deregistered.push(agentId);
-        this.#changed();
+        this.notify();
         return {};
       },
     });

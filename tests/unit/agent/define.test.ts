@@ -22,7 +22,7 @@ test.for([
     { name: "a", capabilities: { a: { run: () => 1, queue: "x y" } } },
     /queue of capability "a" is "x y"/,
   ],
-  ["no handler", { name: "a", capabilities: { a: {} as never } }, /capability "a" has no handler/],
+  ["no handler", { name: "a", capabilities: JSON.parse('{"a":{}}') }, /capability "a" has no handler/],
   ["no name", { name: "", capabilities: RUN }, /name is "", must be 1 to 64 characters/],
   ["a concurrency of 0", { name: "a", capabilities: RUN, concurrency: 0 }, /concurrency is 0, must be from 1 to 1000/],
 ] as [string, AgentOptions, RegExp][])("%s is refused with option, value and range", ([, options, message]) => {
@@ -38,7 +38,7 @@ test("defaults are filled in and a handler alone is a capability", () => {
 
 test("a capability is typed by its parse", () => {
   const typed = capability({
-    parse: (input): { readonly n: number } => input as { n: number },
+    parse: (input): { readonly n: number } => ({ n: Number(input) }),
     run: (task) => task.input.n + 1,
   });
   expect(defineAgent({ name: "a", capabilities: { typed } }).capabilities.get("typed")).toBe(typed);

@@ -1,6 +1,6 @@
-import { create, fromBinary, fromJson, toBinary } from "@bufbuild/protobuf";
+import { create, fromBinary, fromJson, type JsonValue, toBinary } from "@bufbuild/protobuf";
 import { ValueSchema } from "@bufbuild/protobuf/wkt";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { PayloadSchema } from "../../../gen/mycel/v1/payload_pb.ts";
 import { encodePayload, valueOfPayload } from "../../../sdk/agent/payload.ts";
@@ -13,7 +13,7 @@ function roundTrip(value: unknown): unknown {
 test("JSON values come back as they went, with the bytes of the generated codec's reading", () => {
   fc.assert(
     fc.property(fc.jsonValue({ maxDepth: 6 }), (value) => {
-      const json = JSON.parse(JSON.stringify(value)) as never;
+      const json: JsonValue = JSON.parse(JSON.stringify(value));
       const bytes = encodePayload(value)!;
       const expected = create(PayloadSchema, { kind: { case: "json", value: fromJson(ValueSchema, json) } });
       expect(fromBinary(PayloadSchema, bytes)).toEqual(fromBinary(PayloadSchema, toBinary(PayloadSchema, expected)));
