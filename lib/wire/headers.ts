@@ -28,3 +28,7 @@ export const TIME_STAMP = "Nats-Time-Stamp";
 export const TRACEPARENT = "traceparent";
 /** W3C trace context: the vendors' part. */
 export const TRACESTATE = "tracestate";
+/** Mycel: the tenant on whose behalf one coordinator asks another. */
+export const TENANT = "Mycel-Tenant";
+/** Mycel: the error with which one coordinator answers another. */
+export const ERROR = "Mycel-Error";

@@ -128,6 +128,11 @@ export function indexSubject(verb: string): string {
   return `mycel.index.${verb}`;
 }
 
+/** Where the holder of a role says that it has laid it down. */
+export function roleSubject(role: string): string {
+  return `mycel.role.${role}`;
+}
+
 /** The queue group in which coordinators share requests. */
 export const COORDINATORS_GROUP = "coordinators";
 

@@ -30,7 +30,7 @@ const SCHEMA = `
     dead INTEGER NOT NULL,
     lane TEXT NOT NULL, start_ms INTEGER, result_ttl_ms INTEGER NOT NULL,
     dispatch_sequence INTEGER NOT NULL, floor_sequence INTEGER NOT NULL,
-    event_sequence INTEGER NOT NULL, event_state TEXT NOT NULL, event_ms INTEGER NOT NULL,
+    event_sequence INTEGER NOT NULL, event_state INTEGER NOT NULL, event_ms INTEGER NOT NULL,
     traceparent TEXT NOT NULL, dispatch BLOB, event BLOB,
     UNIQUE (tenant, task_id)
   ) STRICT;

@@ -38,7 +38,8 @@ export interface TaskRow {
   /** Events before this belong to an earlier task of the same id. */
   readonly floorSequence: number;
   readonly eventSequence: number;
-  readonly eventState: string;
+  /** The contract's number of the last event's state; 0 for no event. */
+  readonly eventState: number;
   readonly eventMs: number;
   readonly traceparent: string;
   /** The newest dispatch without the task's input. */
@@ -87,7 +88,7 @@ export function emptyRow(tenant: string, taskId: string): TaskRow {
     dispatchSequence: 0,
     floorSequence: 0,
     eventSequence: 0,
-    eventState: "",
+    eventState: 0,
     eventMs: 0,
     traceparent: "",
     dispatch: null,
@@ -109,8 +110,7 @@ function afterEvent(row: TaskRow, message: StoredMessage): Projected | undefined
     row: derived({
       ...row,
       eventSequence: message.sequence,
-      // As in viewOf: a state that this version doesn't know.
-      eventState: stateFromWire(event.state) ?? "failed",
+      eventState: event.state,
       eventMs: msFromTimestamp(event.eventTime) ?? message.storeMs,
       agentId: event.agentId,
       event: whole ? message.body : toBinary(TaskEventSchema, event),
@@ -186,7 +186,8 @@ function stateIn(row: TaskRow): TaskState {
       ? undefined
       : {
           sequence: row.eventSequence,
-          state: row.eventState as TaskState,
+          // As in viewOf: a state that this version doesn't know.
+          state: stateFromWire(row.eventState) ?? "failed",
           attempt: 0,
           nextAttempt: 0,
           agentId: row.agentId,

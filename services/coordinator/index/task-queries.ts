@@ -15,6 +15,8 @@ import {
   type TaskFilter,
 } from "../../../gen/mycel/v1/agent_service_pb.ts";
 import type { Task } from "../../../gen/mycel/v1/task_pb.ts";
+import { TASK_STATES } from "../../../lib/core/task-state.ts";
+import { stateToWire } from "../../../lib/wire/state-codec.ts";
 import { decodeDispatch, decodeEvent, taskOf } from "../../../lib/wire/task-codec.ts";
 import { timestampFromMs } from "../../../lib/wire/time-codec.ts";
 import { deadLetterRange, type FilterRange, taskRanges } from "./filter-sql.ts";
@@ -77,10 +79,13 @@ export function countTasks(
 ): CountTasksResponse {
   checkCountTasks(request);
   const counts = countByState(database, tenant, request.filter);
-  const found = [...counts].filter(([, tasks]) => tasks > 0).toSorted(([a], [b]) => a - b);
+  const found = TASK_STATES.map((word) => {
+    const state = stateToWire(word);
+    return { state, tasks: counts.get(state) ?? 0 };
+  }).filter(({ tasks }) => tasks > 0);
   return create(CountTasksResponseSchema, {
-    counts: found.map(([state, tasks]) => ({ state, taskCount: BigInt(tasks) })),
-    totalCount: BigInt(found.reduce((sum, [, tasks]) => sum + tasks, 0)),
+    counts: found.map(({ state, tasks }) => ({ state, taskCount: BigInt(tasks) })),
+    totalCount: BigInt(found.reduce((sum, { tasks }) => sum + tasks, 0)),
     asOfTime: timestampFromMs(asOfMs),
   });
 }

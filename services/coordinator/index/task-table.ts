@@ -1,6 +1,6 @@
 // The rows of the index: applying batches of the log in one transaction each, and taking rows out again.
 
-import type { DatabaseSync, SQLOutputValue, StatementSync } from "node:sqlite";
+import type { DatabaseSync, SQLInputValue, SQLOutputValue, StatementSync } from "node:sqlite";
 import type { LogBatch } from "../../../lib/nats/log-tail.ts";
 import { parseTaskSubject } from "../../../lib/wire/subjects.ts";
 import { type Definition, definitionOf, emptyRow, project, type TaskRow } from "./projection.ts";
@@ -17,46 +17,109 @@ export interface TaskName {
   readonly taskId: string;
 }
 
-const COLUMNS: Readonly<Record<keyof TaskRow, string>> = {
-  tenant: "tenant",
-  taskId: "task_id",
-  type: "type",
-  queue: "queue",
-  priority: "priority",
-  state: "state",
-  agentId: "agent_id",
-  createMs: "create_ms",
-  endMs: "end_ms",
-  expireMs: "expire_ms",
-  openMs: "open_ms",
-  dead: "dead",
-  lane: "lane",
-  startMs: "start_ms",
-  resultTtlMs: "result_ttl_ms",
-  dispatchSequence: "dispatch_sequence",
-  floorSequence: "floor_sequence",
-  eventSequence: "event_sequence",
-  eventState: "event_state",
-  eventMs: "event_ms",
-  traceparent: "traceparent",
-  dispatch: "dispatch",
-  event: "event",
+/** How a column is called, and how its value is read. */
+type Column<T> = readonly [name: string, read: (value: SQLOutputValue | undefined) => T];
+
+const text = (name: string): Column<string> => [name, (value) => (typeof value === "string" ? value : "")];
+const number = (name: string): Column<number> => [name, (value) => (typeof value === "number" ? value : 0)];
+const time = (name: string): Column<number | null> => [name, (value) => (typeof value === "number" ? value : null)];
+const bytes = (name: string): Column<Uint8Array | null> => [
+  name,
+  (value) => (value instanceof Uint8Array ? value : null),
+];
+
+const COLUMNS: { readonly [K in keyof TaskRow]: Column<TaskRow[K]> } = {
+  tenant: text("tenant"),
+  taskId: text("task_id"),
+  type: text("type"),
+  queue: text("queue"),
+  priority: number("priority"),
+  state: number("state"),
+  agentId: text("agent_id"),
+  createMs: number("create_ms"),
+  endMs: time("end_ms"),
+  expireMs: time("expire_ms"),
+  openMs: time("open_ms"),
+  dead: number("dead"),
+  lane: text("lane"),
+  startMs: time("start_ms"),
+  resultTtlMs: number("result_ttl_ms"),
+  dispatchSequence: number("dispatch_sequence"),
+  floorSequence: number("floor_sequence"),
+  eventSequence: number("event_sequence"),
+  eventState: number("event_state"),
+  eventMs: number("event_ms"),
+  traceparent: text("traceparent"),
+  dispatch: bytes("dispatch"),
+  event: bytes("event"),
 };
 
-const KEYS = Object.keys(COLUMNS) as readonly (keyof TaskRow)[];
+const NAMES: readonly string[] = Object.values(COLUMNS).map(([name]) => name);
 
-/** The columns of a row, as `TaskRow` names them. */
-export const SELECT_ROW: string = KEYS.map((key) => `t.${COLUMNS[key]} AS ${key}`).join(", ");
+/** The columns of a row, for `rowOf`. */
+export const SELECT_ROW: string = NAMES.map((name) => `t.${name}`).join(", ");
 
-const UPSERT = `INSERT INTO tasks (${KEYS.map((key) => COLUMNS[key]).join(", ")}) VALUES (${KEYS.map(() => "?").join(", ")})
-  ON CONFLICT (tenant, task_id) DO UPDATE SET ${KEYS.slice(2)
-    .map((key) => `${COLUMNS[key]} = excluded.${COLUMNS[key]}`)
+const UPSERT = `INSERT INTO tasks (${NAMES.join(", ")}) VALUES (${NAMES.map(() => "?").join(", ")})
+  ON CONFLICT (tenant, task_id) DO UPDATE SET ${NAMES.slice(2)
+    .map((name) => `${name} = excluded.${name}`)
     .join(", ")}`;
 
 /** Reads a row that was selected by SELECT_ROW. */
-export function rowOf(values: Record<string, SQLOutputValue>): TaskRow {
-  // The table is STRICT and the names are SELECT_ROW's own.
-  return values as unknown as TaskRow;
+export function rowOf(values: Readonly<Record<string, SQLOutputValue>>): TaskRow {
+  const read = <K extends keyof TaskRow>(key: K): TaskRow[K] => COLUMNS[key][1](values[COLUMNS[key][0]]);
+  return {
+    tenant: read("tenant"),
+    taskId: read("taskId"),
+    type: read("type"),
+    queue: read("queue"),
+    priority: read("priority"),
+    state: read("state"),
+    agentId: read("agentId"),
+    createMs: read("createMs"),
+    endMs: read("endMs"),
+    expireMs: read("expireMs"),
+    openMs: read("openMs"),
+    dead: read("dead"),
+    lane: read("lane"),
+    startMs: read("startMs"),
+    resultTtlMs: read("resultTtlMs"),
+    dispatchSequence: read("dispatchSequence"),
+    floorSequence: read("floorSequence"),
+    eventSequence: read("eventSequence"),
+    eventState: read("eventState"),
+    eventMs: read("eventMs"),
+    traceparent: read("traceparent"),
+    dispatch: read("dispatch"),
+    event: read("event"),
+  };
+}
+
+function valuesOf(row: TaskRow): SQLInputValue[] {
+  return [
+    row.tenant,
+    row.taskId,
+    row.type,
+    row.queue,
+    row.priority,
+    row.state,
+    row.agentId,
+    row.createMs,
+    row.endMs,
+    row.expireMs,
+    row.openMs,
+    row.dead,
+    row.lane,
+    row.startMs,
+    row.resultTtlMs,
+    row.dispatchSequence,
+    row.floorSequence,
+    row.eventSequence,
+    row.eventState,
+    row.eventMs,
+    row.traceparent,
+    row.dispatch,
+    row.event,
+  ];
 }
 
 interface Touched {
@@ -171,7 +234,7 @@ export class TaskTable {
   }
 
   #write({ before, row, definition }: Touched, counts: Map<string, CountChange>): void {
-    this.#put.run(...KEYS.map((key) => row[key]));
+    this.#put.run(...valuesOf(row));
     if (before !== undefined) count(counts, before, -1);
     count(counts, row, 1);
     if (definition === undefined) return;

@@ -1,0 +1,98 @@
+// How coordinators ask the one that holds the index, and how it answers: the contract's own messages, with the tenant beside them.
+
+import { type Msg, type NatsConnection, headers, type Subscription } from "@nats-io/nats-core";
+import { MeshError, type MeshErrorReason, type Violation } from "../core/mesh-error.ts";
+import { ERROR, TENANT } from "../wire/headers.ts";
+import { indexSubject } from "../wire/subjects.ts";
+
+/** What can be asked of the index. */
+export type IndexVerb = "list_tasks" | "count_tasks" | "list_dead_letters";
+
+const VERBS: readonly IndexVerb[] = ["list_tasks", "count_tasks", "list_dead_letters"];
+
+/** How long to wait for an answer, in milliseconds. */
+const ASK_TIMEOUT_MS = 5_000;
+
+/** When a holder that vanished is likely to have been replaced, in milliseconds. */
+const RETRY_MS = 2_000;
+
+/** Two holders may overlap for a moment; one of them answers. */
+const GROUP = "index";
+
+/** Asks the index. Throws what it throws, and INDEX_UNAVAILABLE if nobody answers. */
+export async function askIndex(
+  connection: NatsConnection,
+  verb: IndexVerb,
+  tenant: string,
+  request: Uint8Array,
+): Promise<Uint8Array> {
+  const header = headers();
+  header.set(TENANT, tenant);
+  let reply: Msg;
+  try {
+    reply = await connection.request(indexSubject(verb), request, { timeout: ASK_TIMEOUT_MS, headers: header });
+  } catch (cause) {
+    throw indexUnavailable("no coordinator serves the index now", cause);
+  }
+  const error = reply.headers?.get(ERROR) ?? "";
+  if (error !== "") throw errorFromHeader(error);
+  return reply.data;
+}
+
+/** Answers requests until it is disposed. */
+export function answerIndexRequests(
+  connection: NatsConnection,
+  answer: (verb: IndexVerb, tenant: string, request: Uint8Array) => Uint8Array,
+  onError: (error: unknown) => void,
+): AsyncDisposable {
+  const subscriptions = VERBS.map((verb): Subscription =>
+    connection.subscribe(indexSubject(verb), {
+      queue: GROUP,
+      callback: (failed, message) => {
+        if (failed === null) respond(message, (tenant) => answer(verb, tenant, message.data), onError);
+      },
+    }),
+  );
+  return {
+    async [Symbol.asyncDispose]() {
+      await Promise.all(subscriptions.map((subscription) => subscription.drain().catch(() => undefined)));
+    },
+  };
+}
+
+/** The error for an index that can't answer now. */
+export function indexUnavailable(message: string, cause?: unknown): MeshError {
+  return new MeshError("INDEX_UNAVAILABLE", message, { retryDelayMs: RETRY_MS, cause });
+}
+
+function respond(message: Msg, answer: (tenant: string) => Uint8Array, onError: (error: unknown) => void): void {
+  try {
+    message.respond(answer(message.headers?.get(TENANT) ?? ""));
+  } catch (error) {
+    if (!(error instanceof MeshError)) onError(error);
+    const told = error instanceof MeshError ? error : indexUnavailable("the index could not answer");
+    const header = headers();
+    header.set(ERROR, errorToHeader(told));
+    message.respond(new Uint8Array(), { headers: header });
+  }
+}
+
+interface WireError {
+  readonly reason: MeshErrorReason;
+  readonly message: string;
+  readonly violations: readonly Violation[];
+  readonly retryDelayMs?: number;
+}
+
+/** A header is one line of ASCII at best: percent-encoding keeps it so whatever a violation quotes. */
+function errorToHeader({ reason, message, violations, retryDelayMs }: MeshError): string {
+  const wire: WireError = { reason, message, violations, ...(retryDelayMs === undefined ? {} : { retryDelayMs }) };
+  return encodeURIComponent(JSON.stringify(wire));
+}
+
+function errorFromHeader(text: string): MeshError {
+  // Coordinators write it, nobody else may.
+  const wire: WireError = JSON.parse(decodeURIComponent(text));
+  const { reason, message, violations, retryDelayMs } = wire;
+  return new MeshError(reason, message, { violations, ...(retryDelayMs === undefined ? {} : { retryDelayMs }) });
+}

@@ -1,0 +1,222 @@
+// The index of tasks as a coordinator sees it: its own while it holds the role, another coordinator's otherwise.
+
+import { fromBinary, toBinary } from "@bufbuild/protobuf";
+import type { NatsConnection } from "@nats-io/nats-core";
+import {
+  type CountTasksRequest,
+  CountTasksRequestSchema,
+  type CountTasksResponse,
+  CountTasksResponseSchema,
+  type ListDeadLettersRequest,
+  ListDeadLettersRequestSchema,
+  type ListDeadLettersResponse,
+  ListDeadLettersResponseSchema,
+  type ListTasksRequest,
+  ListTasksRequestSchema,
+  type ListTasksResponse,
+  ListTasksResponseSchema,
+} from "../../../gen/mycel/v1/agent_service_pb.ts";
+import type { Clock } from "../../../lib/core/clock.ts";
+import type { Logger } from "../../../lib/core/logger.ts";
+import type { DirectReader } from "../../../lib/nats/direct-reader.ts";
+import { answerIndexRequests, askIndex, type IndexVerb, indexUnavailable } from "../../../lib/nats/index-requests.ts";
+import { openRole, type Role } from "../../../lib/nats/role.ts";
+import type { TaskLog } from "../../../lib/nats/task-log.ts";
+import { openRetention } from "../reactors/retention.ts";
+import { Indexer } from "./indexer.ts";
+import { countTasks, listDeadLetters, listTasks } from "./task-queries.ts";
+
+/** What the index needs. */
+export interface TaskIndexOptions {
+  readonly connection: NatsConnection;
+  readonly reader: DirectReader;
+  readonly log: TaskLog;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** The folder of the index's file; in memory if empty. */
+  readonly dataDir: string;
+  /** How this coordinator is called, for people. */
+  readonly holderId: string;
+  /** How long the log is kept, in milliseconds. */
+  readonly retentionMs: number;
+  /** Ends an open task whose log is about to expire. */
+  readonly expireTask: (tenant: string, taskId: string) => Promise<void>;
+  /** How often to look for tasks to purge or end, in milliseconds. Default 5,000. */
+  readonly retentionIntervalMs?: number;
+}
+
+/** Answers lists and counts. Every method throws INVALID_REQUEST and INDEX_UNAVAILABLE. */
+export interface TaskIndex extends AsyncDisposable {
+  /** Whether this coordinator serves the index now. */
+  readonly held: boolean;
+  /** Lists tasks, newest first. */
+  listTasks(tenant: string, request: ListTasksRequest): Promise<ListTasksResponse>;
+  /** Counts tasks by state. */
+  countTasks(tenant: string, request: CountTasksRequest): Promise<CountTasksResponse>;
+  /** Lists dead letters, newest failure first. */
+  listDeadLetters(tenant: string, request: ListDeadLettersRequest): Promise<ListDeadLettersResponse>;
+}
+
+/** Opens the index: applies for its role, and serves all coordinators while it holds it. */
+export async function openTaskIndex(options: TaskIndexOptions): Promise<TaskIndex> {
+  const index = new RoleIndex(options);
+  await index.open();
+  return index;
+}
+
+class RoleIndex implements TaskIndex {
+  readonly #options: TaskIndexOptions;
+  #role: Role | undefined;
+  #term: Term | undefined;
+  /** Terms follow one another: the file is one term's at a time. */
+  #terms: Promise<void> = Promise.resolve();
+
+  constructor(options: TaskIndexOptions) {
+    this.#options = options;
+  }
+
+  get held(): boolean {
+    return this.#role?.held ?? false;
+  }
+
+  async open(): Promise<void> {
+    const { connection, holderId, clock, logger } = this.#options;
+    this.#role = await openRole({
+      connection,
+      name: "index",
+      holderId,
+      clock,
+      onAcquired: () => this.#follow(() => this.#begin()),
+      onLost: () => this.#follow(() => this.#end()),
+      onTrouble: (err) => logger.debug({ err, role: "index" }, "role not renewed or applied for"),
+    });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#role?.[Symbol.asyncDispose]();
+    await this.#terms;
+  }
+
+  async listTasks(tenant: string, request: ListTasksRequest): Promise<ListTasksResponse> {
+    if (this.#term !== undefined) return this.#term.listTasks(tenant, request);
+    const answer = await this.#ask("list_tasks", tenant, toBinary(ListTasksRequestSchema, request));
+    return fromBinary(ListTasksResponseSchema, answer);
+  }
+
+  async countTasks(tenant: string, request: CountTasksRequest): Promise<CountTasksResponse> {
+    if (this.#term !== undefined) return this.#term.countTasks(tenant, request);
+    const answer = await this.#ask("count_tasks", tenant, toBinary(CountTasksRequestSchema, request));
+    return fromBinary(CountTasksResponseSchema, answer);
+  }
+
+  async listDeadLetters(tenant: string, request: ListDeadLettersRequest): Promise<ListDeadLettersResponse> {
+    if (this.#term !== undefined) return this.#term.listDeadLetters(tenant, request);
+    const answer = await this.#ask("list_dead_letters", tenant, toBinary(ListDeadLettersRequestSchema, request));
+    return fromBinary(ListDeadLettersResponseSchema, answer);
+  }
+
+  #ask(verb: IndexVerb, tenant: string, request: Uint8Array): Promise<Uint8Array> {
+    return askIndex(this.#options.connection, verb, tenant, request);
+  }
+
+  #follow(step: () => void | Promise<void>): void {
+    const before = this.#terms;
+    this.#terms = (async () => {
+      await before;
+      try {
+        await step();
+      } catch (err) {
+        this.#options.logger.error({ err }, "index not served");
+      }
+    })();
+  }
+
+  #begin(): void {
+    this.#options.logger.info({ role: "index" }, "role acquired");
+    this.#term = new Term(this.#options);
+  }
+
+  async #end(): Promise<void> {
+    const term = this.#term;
+    this.#term = undefined;
+    await term?.[Symbol.asyncDispose]();
+    this.#options.logger.info({ role: "index" }, "role laid down");
+  }
+}
+
+/** One term of office: from the role's acquisition to its loss. */
+class Term implements AsyncDisposable {
+  readonly #options: TaskIndexOptions;
+  readonly #indexer: Indexer;
+  readonly #duties: Promise<AsyncDisposable[]>;
+
+  constructor(options: TaskIndexOptions) {
+    this.#options = options;
+    this.#indexer = new Indexer(options);
+    this.#duties = this.#takeUp();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    // The duties may still wait for the indexer; they use its rows, so they end before the file is closed.
+    const indexerStopped = this.#indexer.stop();
+    for (const duty of await this.#duties) await duty[Symbol.asyncDispose]();
+    await indexerStopped;
+    await this.#indexer[Symbol.asyncDispose]();
+  }
+
+  listTasks(tenant: string, request: ListTasksRequest): ListTasksResponse {
+    return listTasks(this.#indexer.database, tenant, request, this.#asOfMs());
+  }
+
+  countTasks(tenant: string, request: CountTasksRequest): CountTasksResponse {
+    return countTasks(this.#indexer.database, tenant, request, this.#asOfMs());
+  }
+
+  listDeadLetters(tenant: string, request: ListDeadLettersRequest): ListDeadLettersResponse {
+    return listDeadLetters(this.#indexer.database, tenant, request, this.#asOfMs());
+  }
+
+  /** Serves others, and keeps the log's retention, once the rows are worth it. */
+  async #takeUp(): Promise<AsyncDisposable[]> {
+    if (!(await this.#indexer.caughtUp)) return [];
+    const { connection, logger, log, expireTask, clock, retentionMs, retentionIntervalMs } = this.#options;
+    logger.info({ position: this.#indexer.table.position().position }, "index caught up");
+    const answers = answerIndexRequests(
+      connection,
+      (verb, tenant, request) => this.#answer(verb, tenant, request),
+      (err) => logger.error({ err }, "index could not answer"),
+    );
+    const retention = openRetention({
+      rows: this.#indexer,
+      log,
+      expireTask,
+      clock,
+      logger,
+      retentionMs,
+      ...(retentionIntervalMs === undefined ? {} : { intervalMs: retentionIntervalMs }),
+    });
+    return [answers, retention];
+  }
+
+  #answer(verb: IndexVerb, tenant: string, request: Uint8Array): Uint8Array {
+    switch (verb) {
+      case "list_tasks":
+        return toBinary(ListTasksResponseSchema, this.listTasks(tenant, fromBinary(ListTasksRequestSchema, request)));
+      case "count_tasks":
+        return toBinary(
+          CountTasksResponseSchema,
+          this.countTasks(tenant, fromBinary(CountTasksRequestSchema, request)),
+        );
+      case "list_dead_letters": {
+        const response = this.listDeadLetters(tenant, fromBinary(ListDeadLettersRequestSchema, request));
+        return toBinary(ListDeadLettersResponseSchema, response);
+      }
+    }
+  }
+
+  #asOfMs(): number {
+    const { asOfMs } = this.#indexer;
+    if (asOfMs === undefined) throw indexUnavailable("the index is being built");
+    return asOfMs;
+  }
+}

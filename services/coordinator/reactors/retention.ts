@@ -1,0 +1,190 @@
+// Purges tasks whose time is over, and ends those that are still open when their log is about to expire. Run by the index's holder.
+//
+// The index only says where to look: whatever is done to a task is decided by what the log says of it at that moment.
+
+import type { Clock } from "../../../lib/core/clock.ts";
+import type { Logger } from "../../../lib/core/logger.ts";
+import { MeshError } from "../../../lib/core/mesh-error.ts";
+import { pause } from "../../../lib/nats/pause.ts";
+import type { TaskLog } from "../../../lib/nats/task-log.ts";
+import { statusOf } from "../../../lib/wire/task-codec.ts";
+import { msFromTimestamp } from "../../../lib/wire/time-codec.ts";
+import { type DueRow, expiredTasks, FIRST_DUE, openTasks } from "../index/due-rows.ts";
+import type { Indexer } from "../index/indexer.ts";
+import type { TaskName } from "../index/task-table.ts";
+
+/** What retention needs. */
+export interface RetentionOptions {
+  readonly rows: Pick<Indexer, "database" | "table" | "inherited">;
+  readonly log: Pick<TaskLog, "read" | "purge">;
+  /** Ends an open task whose log is about to expire. */
+  readonly expireTask: (tenant: string, taskId: string) => Promise<void>;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** How long the log is kept, in milliseconds. */
+  readonly retentionMs: number;
+  /** How often to look, in milliseconds. Default 5,000. */
+  readonly intervalMs?: number;
+}
+
+/** What one round has done. */
+export interface RetentionRound {
+  /** Tasks purged from the log. */
+  readonly purged: number;
+  /** Open tasks that were ended. */
+  readonly expired: number;
+  /** Rows of tasks that the log no longer had. */
+  readonly forgotten: number;
+}
+
+/** Keeps the log's retention until it is disposed. */
+export interface Retention extends AsyncDisposable {
+  /** Looks once, now; after a round that is under way. */
+  round(): Promise<RetentionRound>;
+}
+
+/** How many rows are taken at a time, and how many of them are worked on at once. */
+const BATCH = 200;
+const PARALLEL = 8;
+
+/** The pause after each batch, in milliseconds: with the batch it bounds the rate, so that purging never crowds out tasks. */
+const BATCH_PAUSE_MS = 100;
+
+const HOUR_MS = 3_600_000;
+
+/** How long before its log expires an open task is ended. */
+export function retentionMarginMs(retentionMs: number): number {
+  return Math.min(HOUR_MS, retentionMs / 10);
+}
+
+/** Starts to keep the log's retention. */
+export function openRetention(options: RetentionOptions): Retention {
+  return new Keeper(options);
+}
+
+type Found = "purged" | "expired" | "forgotten" | "kept";
+
+class Keeper implements Retention {
+  readonly #options: RetentionOptions;
+  readonly #stopping = new AbortController();
+  readonly #loop: Promise<void>;
+  #rounds: Promise<unknown> = Promise.resolve();
+  #verified = false;
+
+  constructor(options: RetentionOptions) {
+    this.#options = options;
+    this.#loop = this.#run();
+  }
+
+  round(): Promise<RetentionRound> {
+    const round = this.#rounds.then(() => this.#round());
+    this.#rounds = round.catch(() => undefined);
+    return round;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stopping.abort();
+    await this.#loop;
+    await this.#rounds;
+  }
+
+  async #run(): Promise<void> {
+    const { signal } = this.#stopping;
+    const { intervalMs = 5_000, logger } = this.#options;
+    while (!signal.aborted) {
+      try {
+        const done = await this.round();
+        if (done.purged + done.expired + done.forgotten > 0) logger.debug({ ...done }, "retention kept");
+      } catch (err) {
+        logger.warn({ err }, "retention not kept");
+      }
+      await pause(intervalMs, signal);
+    }
+  }
+
+  async #round(): Promise<RetentionRound> {
+    const { rows, clock, retentionMs } = this.#options;
+    const counts = { purged: 0, expired: 0, forgotten: 0 };
+    const nowMs = clock.now();
+    await this.#each(
+      counts,
+      (after) => expiredTasks(rows.database, nowMs, after, BATCH),
+      (task) => this.#purge(task, nowMs),
+    );
+    const overdue = {
+      untilMs: nowMs - retentionMs + retentionMarginMs(retentionMs),
+      heardUntil: Number.MAX_SAFE_INTEGER,
+    };
+    await this.#each(
+      counts,
+      (after) => openTasks(rows.database, overdue, after, BATCH),
+      (task) => this.#expire(task),
+    );
+    if (!this.#verified && rows.inherited > 0) {
+      // Tasks that ended and were purged while another coordinator held the index would stay open in this one's rows.
+      const silent = { untilMs: Number.MAX_SAFE_INTEGER, heardUntil: rows.inherited };
+      await this.#each(
+        counts,
+        (after) => openTasks(rows.database, silent, after, BATCH),
+        (task) => this.#verify(task),
+      );
+    }
+    this.#verified = !this.#stopping.signal.aborted;
+    return counts;
+  }
+
+  async #each(
+    counts: { purged: number; expired: number; forgotten: number },
+    next: (after: Pick<DueRow, "ms" | "row">) => readonly DueRow[],
+    work: (task: TaskName) => Promise<Found>,
+  ): Promise<void> {
+    const { signal } = this.#stopping;
+    let after: Pick<DueRow, "ms" | "row"> = FIRST_DUE;
+    while (!signal.aborted) {
+      const batch = next(after);
+      const last = batch.at(-1);
+      if (last === undefined) return;
+      after = last;
+      const gone: TaskName[] = [];
+      const waiting = [...batch];
+      const take = async (): Promise<void> => {
+        for (let task = waiting.shift(); task !== undefined && !signal.aborted; task = waiting.shift()) {
+          const found = await work(task);
+          if (found === "kept") continue;
+          counts[found] += 1;
+          if (found !== "expired") gone.push(task);
+        }
+      };
+      const outcomes = await Promise.allSettled(Array.from({ length: PARALLEL }, take));
+      // What was purged is gone, whatever went wrong beside it.
+      this.#options.rows.table.remove(gone);
+      for (const outcome of outcomes) if (outcome.status === "rejected") throw outcome.reason;
+      if (batch.length < BATCH) return;
+      await pause(BATCH_PAUSE_MS, signal);
+    }
+  }
+
+  async #purge({ tenant, taskId }: TaskName, nowMs: number): Promise<Found> {
+    const { log } = this.#options;
+    const record = await log.read(tenant, taskId);
+    if (record === undefined) return "forgotten";
+    const expireMs = msFromTimestamp(statusOf(record, record.event).expireTime);
+    if (expireMs === undefined || expireMs > nowMs) return "kept";
+    await log.purge(tenant, taskId);
+    return "purged";
+  }
+
+  async #expire({ tenant, taskId }: TaskName): Promise<Found> {
+    try {
+      await this.#options.expireTask(tenant, taskId);
+      return "expired";
+    } catch (error) {
+      if (error instanceof MeshError && error.reason === "TASK_NOT_FOUND") return "forgotten";
+      throw error;
+    }
+  }
+
+  async #verify({ tenant, taskId }: TaskName): Promise<Found> {
+    return (await this.#options.log.read(tenant, taskId)) === undefined ? "forgotten" : "kept";
+  }
+}
