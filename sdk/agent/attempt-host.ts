@@ -43,8 +43,11 @@ export interface AttemptHost {
   readonly leaseMs: () => number;
   /** Where the outputs of an attempt go. */
   readonly outputSubject: (taskId: string, attempt: number) => string;
-  /** Deliveries stored before this may have been delivered under an earlier count. Milliseconds since 1970. */
-  readonly freshFromMs: () => number;
+  /**
+   * When a consumer was made, by the broker's clock, in milliseconds since 1970: it counts deliveries from one, so what was stored
+   * earlier may have been delivered under an earlier count.
+   */
+  readonly freshFromMs: (consumer: string) => number;
   /** The delivery was held too long. */
   readonly onHeldTooLong: (attempt: HostedAttempt) => void;
   /** The handler returned, or its slot was given up: another attempt may start. */

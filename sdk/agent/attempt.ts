@@ -79,7 +79,7 @@ export class Attempt implements Watched, DeskOwner, HostedAttempt {
   start(): void {
     this.inSlot = true;
     this.started = true;
-    const ask = beginBefore(this.#delivery, this.#host.freshFromMs());
+    const ask = beginBefore(this.#delivery, this.#host.freshFromMs(this.#delivery.consumer));
     if (ask === "no") this.#run();
     else void this.#ask(ask === "redelivery");
   }

@@ -54,8 +54,8 @@ export function readDelivery(facts: DeliveryFacts, msg: Msg, receivedMs: number,
 }
 
 /**
- * Whether the agent must ask before it starts: the message was delivered before, or may have been (it is older than the session, and
- * a recreated consumer counts from one), or the dispatch says so.
+ * Whether the agent must ask before it starts: the message was delivered before, or may have been (it is older than its consumer,
+ * which counts from one), or the dispatch says so.
  */
 export function beginBefore(delivery: Delivery, freshFromMs: number): "no" | "first" | "redelivery" {
   if (delivery.deliveryCount !== 1 || delivery.suspect || delivery.storedMs < freshFromMs) return "redelivery";

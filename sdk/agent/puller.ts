@@ -10,6 +10,8 @@ export interface LaneFacts {
   readonly priority: number;
   readonly stream: string;
   readonly consumer: string;
+  /** When the consumer was made, by the broker's clock, in milliseconds since 1970. */
+  readonly createMs: number;
 }
 
 /** What the puller needs. `Item` is whatever the agent makes of a delivery. */

@@ -25,8 +25,6 @@ export interface Session {
   readonly outputTemplate: string;
   readonly leaseMs: number;
   readonly heartbeatIntervalMs: number;
-  /** When the session began, by the coordinator's clock: messages stored earlier may have been delivered under an earlier count. */
-  readonly freshFromMs: number;
 }
 
 /** How to register. */
@@ -114,11 +112,16 @@ function sessionOf({ agent, session }: RegisterAgentResponse): Session {
     outputTemplate: session.outputSubjectTemplate,
     leaseMs: msFromDuration(session.leaseDuration) ?? DEFAULT_LEASE_MS,
     heartbeatIntervalMs: msFromDuration(session.heartbeatInterval) ?? DEFAULT_HEARTBEAT_MS,
-    // A renewed registration keeps its first time; the last sign of life is this answer.
-    freshFromMs: Math.max(msFromTimestamp(agent.registerTime) ?? 0, msFromTimestamp(agent.heartbeatTime) ?? 0),
   };
 }
 
 function lanesOf(session: AgentSession): LaneFacts[] {
-  return session.lanes.map(({ queue, priority, stream, consumer }) => ({ queue, priority, stream, consumer }));
+  return session.lanes.map(({ queue, priority, stream, consumer, createTime }) => ({
+    queue,
+    priority,
+    stream,
+    consumer,
+    // Without a time, nothing is known to be fresh.
+    createMs: msFromTimestamp(createTime) ?? Number.POSITIVE_INFINITY,
+  }));
 }

@@ -100,7 +100,8 @@ export class Workshop {
       leaseMs: () => this.#session.leaseMs,
       outputSubject: (taskId, attempt) =>
         this.#session.outputTemplate.replace("{task_id}", taskId).replace("{attempt}", String(attempt)),
-      freshFromMs: () => this.#session.freshFromMs,
+      freshFromMs: (consumer) =>
+        this.#session.lanes.find((lane) => lane.consumer === consumer)?.createMs ?? Number.POSITIVE_INFINITY,
       onHeldTooLong: (attempt) => {
         if (!(attempt instanceof Attempt)) return;
         this.#puller.remove(attempt);

@@ -24,6 +24,7 @@ import { type Output, OutputBatchSchema } from "../../../gen/mycel/v1/output_pb.
 import { type BlobRef, BlobRefSchema, type Payload, PayloadSchema } from "../../../gen/mycel/v1/payload_pb.ts";
 import { DispatchSchema } from "../../../gen/mycel/v1/task_log_pb.ts";
 import { type Priority, TaskSchema } from "../../../gen/mycel/v1/task_pb.ts";
+import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { durationFromMs, timestampFromMs } from "../../../lib/wire/time-codec.ts";
 import type { RunAgentOptions } from "../../../sdk/agent/index.ts";
 import { silentLogger } from "../../../lib/core/logger.ts";
@@ -378,20 +379,20 @@ export class FakeMesh implements AsyncDisposable {
 
   async #lanes(
     queues: readonly string[],
-  ): Promise<{ queue: string; priority: Priority; stream: string; consumer: string }[]> {
+  ): Promise<{ queue: string; priority: Priority; stream: string; consumer: string; createTime: Timestamp }[]> {
     const jsm = await jetstreamManager(this.nc);
     const lanes = [];
     for (const queue of new Set(queues)) {
       for (const priority of PRIORITIES) {
         const consumer = `${TENANT}_${queue}_${priority}`;
-        await jsm.consumers.add("MYCEL_TASKS", {
+        const { created } = await jsm.consumers.add("MYCEL_TASKS", {
           durable_name: consumer,
           filter_subject: `task.${TENANT}.*.q.${queue}.${priority}`,
           ack_policy: AckPolicy.Explicit,
           ack_wait: this.#leaseMs * 1_000_000,
           max_ack_pending: 10_000,
         });
-        lanes.push({ queue, priority, stream: "MYCEL_TASKS", consumer });
+        lanes.push({ queue, priority, stream: "MYCEL_TASKS", consumer, createTime: timestampFromMs(Date.parse(created)) });
       }
     }
     return lanes;

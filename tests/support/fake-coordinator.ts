@@ -1,0 +1,520 @@
+// A coordinator for tests of clients: the real protocol on a real HTTP/2 port, tasks in memory, and failures on cue.
+import { createHash } from "node:crypto";
+import { once } from "node:events";
+import { type Http2Server, createServer } from "node:http2";
+import type { AddressInfo, Socket } from "node:net";
+import { type MessageInitShape, create, equals } from "@bufbuild/protobuf";
+import { timestampFromDate } from "@bufbuild/protobuf/wkt";
+import { Code, ConnectError, type HandlerContext } from "@connectrpc/connect";
+import { connectNodeAdapter } from "@connectrpc/connect-node";
+import { type Agent, AgentSchema, AgentState } from "../../gen/mycel/v1/agent_pb.ts";
+import {
+  AgentChange,
+  AgentService,
+  ResultKind,
+  type StreamResultsResponse,
+  StreamResultsResponseSchema,
+  type SubmitTaskRequest,
+  SubmitTaskRequestSchema,
+  type TaskFilter,
+  type WatchAgentsResponse,
+  WatchAgentsResponseSchema,
+} from "../../gen/mycel/v1/agent_service_pb.ts";
+import { BlobService } from "../../gen/mycel/v1/blob_service_pb.ts";
+import { LogLevel } from "../../gen/mycel/v1/output_pb.ts";
+import { type BlobRef, BlobRefSchema, PayloadSchema } from "../../gen/mycel/v1/payload_pb.ts";
+import {
+  FailureSource,
+  Priority,
+  type Task,
+  TaskSchema,
+  TaskState,
+  type TaskStatus,
+} from "../../gen/mycel/v1/task_pb.ts";
+import { createHealth } from "../../lib/rpc/health/health.ts";
+import { addReflection } from "../../lib/rpc/reflection/reflection.ts";
+import { richError } from "../../lib/rpc/rich-error.ts";
+
+/** One call that arrived. */
+export interface RecordedCall {
+  readonly method: string;
+  readonly request: unknown;
+  readonly headers: Headers;
+}
+
+/** A task of the fake. */
+export interface FakeTask {
+  readonly task: Task;
+  /** Everything that StreamResults sends after the snapshot. */
+  readonly events: StreamResultsResponse[];
+}
+
+/** A running fake. Types: `echo` completes, `fail` fails, `time-out` times out, `idle` waits until it is canceled, `story` streams. */
+export interface FakeCoordinator extends AsyncDisposable {
+  readonly url: string;
+  readonly port: number;
+  readonly calls: RecordedCall[];
+  readonly tasks: Map<string, FakeTask>;
+  readonly agents: Map<string, Agent>;
+  readonly blobs: Map<string, { readonly ref: BlobRef; readonly data: Uint8Array }>;
+  /** How many calls of a method arrived. */
+  count(method: string): number;
+  /** The next calls of a method fail with these errors, one each; `"cut"` cuts every connection instead. */
+  failNext(method: string, ...failures: (ConnectError | "cut")[]): void;
+  /** A stream of results that reaches this sequence sends nothing more, not even a keep-alive, until its connection is gone. Once. */
+  stallAfter(sequence: number): void;
+  /** Cuts every open connection. */
+  cut(): void;
+  /** Leaves out one message of the next streams. */
+  dropSequence(sequence: number | undefined): void;
+  /** Ends a task of type `idle`. */
+  complete(taskId: string, result: string): void;
+  /** Tells the watchers of agents. */
+  tellAgents(change: AgentChange, agent: Agent): void;
+  /** Stops listening and cuts everything. */
+  stop(): Promise<void>;
+}
+
+const TERMINAL: ReadonlySet<number> = new Set([
+  TaskState.COMPLETED,
+  TaskState.FAILED,
+  TaskState.CANCELED,
+  TaskState.TIMED_OUT,
+]);
+
+/** Starts a fake; with the tasks of another one, it is a second replica of the same mesh. */
+export async function openFakeCoordinator(
+  options: { readonly replicaOf?: FakeCoordinator; readonly port?: number } = {},
+): Promise<FakeCoordinator> {
+  const calls: RecordedCall[] = [];
+  const tasks = options.replicaOf?.tasks ?? new Map<string, FakeTask>();
+  const agents = options.replicaOf?.agents ?? new Map<string, Agent>();
+  const blobs = options.replicaOf?.blobs ?? new Map<string, { ref: BlobRef; data: Uint8Array }>();
+  const submissions = new Map<string, SubmitTaskRequest>();
+  const cues = new Map<string, (ConnectError | "cut")[]>();
+  const sockets = new Set<Socket>();
+  const watchers = new Set<(event: WatchAgentsResponse) => void>();
+  let wake = Promise.withResolvers<void>();
+  let stall: number | undefined;
+  let dropped: number | undefined;
+  const changed = (): void => {
+    wake.resolve();
+    wake = Promise.withResolvers<void>();
+  };
+  const cut = (): void => {
+    for (const socket of sockets) socket.destroy();
+  };
+
+  const arrived = async (method: string, request: unknown, context: HandlerContext): Promise<void> => {
+    calls.push({ method, request, headers: context.requestHeader });
+    const cue = cues.get(method)?.shift();
+    if (cue === "cut") {
+      cut();
+      await gone(context.signal);
+    }
+    if (cue instanceof ConnectError) throw cue;
+  };
+
+  const find = (taskId: string): FakeTask => {
+    const found = tasks.get(taskId);
+    if (found !== undefined) return found;
+    throw richError({
+      code: Code.NotFound,
+      reason: "TASK_NOT_FOUND",
+      message: `no task ${JSON.stringify(taskId)}`,
+      resource: { type: "mycel.v1.Task", name: taskId },
+    });
+  };
+
+  const submit = (request: SubmitTaskRequest): { taskId: string; status: TaskStatus; existing: boolean } => {
+    const taskId = request.taskId || `t-${createHash("sha256").update(request.requestId).digest("hex").slice(0, 12)}`;
+    if (!/^[A-Za-z0-9_-]{1,64}$/.test(request.type)) {
+      const description = "must be 1 to 64 characters of A-Z a-z 0-9 _ -";
+      throw richError({
+        code: Code.InvalidArgument,
+        reason: "INVALID_REQUEST",
+        message: `type: ${description}`,
+        violations: [{ field: "type", description }],
+      });
+    }
+    const before = submissions.get(taskId);
+    if (before !== undefined && !equals(SubmitTaskRequestSchema, before, request)) {
+      throw richError({
+        code: Code.AlreadyExists,
+        reason: "TASK_ALREADY_EXISTS",
+        message: `task ${taskId} exists with another content`,
+      });
+    }
+    submissions.set(taskId, request);
+    const existing = tasks.get(taskId);
+    if (existing !== undefined) return { taskId, status: existing.task.status!, existing: true };
+    const made = makeTask(taskId, request);
+    tasks.set(taskId, made);
+    return { taskId, status: made.task.status!, existing: false };
+  };
+
+  async function* results(taskId: string, cursor: string, kinds: readonly ResultKind[], signal: AbortSignal) {
+    const { task, events } = find(taskId);
+    let sent = cursor === "" ? 0 : Number(cursor.slice(1));
+    yield message(sent, { case: "snapshot", value: task });
+    for (;;) {
+      const next = events[sent];
+      if (next === undefined) {
+        if (TERMINAL.has(task.status!.state)) return;
+        await Promise.race([wake.promise, gone(signal)]);
+        if (signal.aborted) return;
+        continue;
+      }
+      sent += 1;
+      if (sent !== dropped && wanted(next, kinds)) yield next;
+      if (stall === sent) {
+        stall = undefined;
+        await gone(signal);
+        return;
+      }
+    }
+  }
+
+  const health = createHealth({ services: [AgentService, BlobService] });
+  const server: Http2Server = createServer(
+    connectNodeAdapter({
+      routes(router) {
+        health.register(router);
+        addReflection(router, { services: [AgentService, BlobService] });
+        router.service(AgentService, {
+          async submitTask(request, context) {
+            await arrived("SubmitTask", request, context);
+            return submit(request);
+          },
+          async batchSubmitTasks(request, context) {
+            await arrived("BatchSubmitTasks", request, context);
+            return { results: request.tasks.map((task) => ({ result: itemOf(() => submit(task)) })) };
+          },
+          async *submitTaskStream(requests, context) {
+            await arrived("SubmitTaskStream", undefined, context);
+            let index = 0n;
+            for await (const { task } of requests) {
+              const cue = cues.get("SubmitTaskStream.item")?.shift();
+              if (cue === "cut") {
+                cut();
+                await gone(context.signal);
+                return;
+              }
+              yield { index, result: itemOf(() => submit(task!)) };
+              index += 1n;
+            }
+          },
+          async getTaskStatus(request, context) {
+            await arrived("GetTaskStatus", request, context);
+            const { task } = find(request.taskId);
+            const waitMs = Number(request.wait?.seconds ?? 0n) * 1000 + (request.wait?.nanos ?? 0) / 1e6;
+            const late = new AbortController();
+            const timer = setTimeout(() => late.abort(), waitMs);
+            if (waitMs === 0) late.abort();
+            const over = AbortSignal.any([late.signal, context.signal]);
+            while (!over.aborted && !TERMINAL.has(task.status!.state)) await Promise.race([wake.promise, gone(over)]);
+            clearTimeout(timer);
+            return { status: task.status! };
+          },
+          async getTask(request, context) {
+            await arrived("GetTask", request, context);
+            return { task: find(request.taskId).task };
+          },
+          async listTasks(request, context) {
+            await arrived("ListTasks", request, context);
+            const all = [...tasks.values()].map(({ task }) => task).filter((task) => matches(task, request.filter));
+            const from = Number(request.pageToken || 0);
+            const to = from + (request.pageSize || 2);
+            return { tasks: all.slice(from, to), nextPageToken: to < all.length ? String(to) : "" };
+          },
+          async countTasks(request, context) {
+            await arrived("CountTasks", request, context);
+            const counts = new Map<TaskState, bigint>();
+            for (const { task } of tasks.values()) {
+              if (matches(task, request.filter))
+                counts.set(task.status!.state, (counts.get(task.status!.state) ?? 0n) + 1n);
+            }
+            return {
+              counts: [...counts].map(([state, taskCount]) => ({ state, taskCount })),
+              totalCount: [...counts.values()].reduce((sum, count) => sum + count, 0n),
+              asOfTime: timestampFromDate(new Date()),
+            };
+          },
+          async *streamResults(request, context) {
+            await arrived("StreamResults", request, context);
+            yield* results(request.taskId, request.cursor, request.kinds, context.signal);
+          },
+          async *runTask(request, context) {
+            await arrived("RunTask", request, context);
+            const submitted = submit(request.task!);
+            yield { kind: { case: "submitted" as const, value: submitted } };
+            for await (const result of results(submitted.taskId, "", request.kinds, context.signal)) {
+              yield { kind: { case: "result" as const, value: result } };
+            }
+          },
+          async cancelTask(request, context) {
+            await arrived("CancelTask", request, context);
+            const { task, events } = find(request.taskId);
+            if (TERMINAL.has(task.status!.state) && task.status!.state !== TaskState.CANCELED) {
+              throw richError({
+                code: Code.FailedPrecondition,
+                reason: "TASK_NOT_CANCELABLE",
+                message: `task ${request.taskId} has already ended`,
+              });
+            }
+            task.status!.cancelReason = request.reason;
+            end(task, events, TaskState.CANCELED);
+            changed();
+            return { status: task.status! };
+          },
+          async retryTask(request, context) {
+            await arrived("RetryTask", request, context);
+            const dead = find(request.taskId).task;
+            const taskId = `${request.taskId}-again`;
+            const existing = tasks.has(taskId);
+            if (!existing) tasks.set(taskId, makeTask(taskId, create(SubmitTaskRequestSchema, { type: "echo" })));
+            const { task } = find(taskId);
+            task.redriveOf = dead.taskId;
+            return { task, existing };
+          },
+          async listDeadLetters(request, context) {
+            await arrived("ListDeadLetters", request, context);
+            const dead = [...tasks.values()].filter(({ task }) => task.status!.deadLetter);
+            return { deadLetters: dead.map(({ task }) => ({ task, redrivenBy: "" })) };
+          },
+          async listAgents(request, context) {
+            await arrived("ListAgents", request, context);
+            return { agents: [...agents.values()] };
+          },
+          async *watchAgents(request, context) {
+            await arrived("WatchAgents", request, context);
+            const queue: WatchAgentsResponse[] = [...agents.values()].map((agent) =>
+              create(WatchAgentsResponseSchema, { change: AgentChange.ADDED, agent }),
+            );
+            queue.push(create(WatchAgentsResponseSchema, { change: AgentChange.SYNCED }));
+            let news = Promise.withResolvers<void>();
+            const tell = (event: WatchAgentsResponse): void => {
+              queue.push(event);
+              news.resolve();
+            };
+            watchers.add(tell);
+            try {
+              while (!context.signal.aborted) {
+                yield* queue.splice(0);
+                await Promise.race([news.promise, gone(context.signal)]);
+                news = Promise.withResolvers<void>();
+              }
+            } finally {
+              watchers.delete(tell);
+            }
+          },
+        });
+        router.service(BlobService, {
+          async uploadBlob(requests, context) {
+            await arrived("UploadBlob", undefined, context);
+            const pieces: Uint8Array[] = [];
+            let contentType = "";
+            for await (const { part } of requests) {
+              if (part.case === "open") contentType = part.value.contentType;
+              if (part.case === "chunk") pieces.push(part.value);
+            }
+            const data = Buffer.concat(pieces);
+            const sha256 = new Uint8Array(createHash("sha256").update(data).digest());
+            const blobId = `blob-${blobs.size + 1}`;
+            const ref = create(BlobRefSchema, { blobId, sha256, sizeBytes: BigInt(data.length), contentType });
+            blobs.set(blobId, { ref, data });
+            return { blob: ref };
+          },
+          async *downloadBlob(request, context) {
+            await arrived("DownloadBlob", request, context);
+            const blob = blobs.get(request.blobId);
+            if (blob === undefined) {
+              throw richError({
+                code: Code.NotFound,
+                reason: "BLOB_NOT_FOUND",
+                message: `no blob ${JSON.stringify(request.blobId)}`,
+              });
+            }
+            yield { part: { case: "blob" as const, value: blob.ref } };
+            for (let at = 0; at < blob.data.length; at += 65_536) {
+              yield { part: { case: "chunk" as const, value: new Uint8Array(blob.data.subarray(at, at + 65_536)) } };
+            }
+          },
+        });
+      },
+    }),
+  );
+  server.on("connection", (socket: Socket) => {
+    sockets.add(socket);
+    socket.on("close", () => sockets.delete(socket)).on("error", () => undefined);
+  });
+  server.on("sessionError", () => undefined);
+  server.listen(options.port ?? 0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  const stop = async (): Promise<void> => {
+    if (!server.listening) return;
+    const closed = once(server, "close");
+    server.close();
+    cut();
+    await closed;
+  };
+  return {
+    url: `http://127.0.0.1:${port}`,
+    port,
+    calls,
+    tasks,
+    agents,
+    blobs,
+    count: (method) => calls.filter((call) => call.method === method).length,
+    failNext: (method, ...failures) => cues.set(method, [...(cues.get(method) ?? []), ...failures]),
+    stallAfter: (sequence) => (stall = sequence),
+    cut,
+    dropSequence: (sequence) => (dropped = sequence),
+    complete(taskId, result) {
+      const { task, events } = find(taskId);
+      task.result = create(PayloadSchema, {
+        kind: { case: "json", value: { kind: { case: "stringValue", value: result } } },
+      });
+      end(task, events, TaskState.COMPLETED);
+      changed();
+    },
+    tellAgents(change, agent) {
+      if (change === AgentChange.LOST || change === AgentChange.REMOVED) agents.delete(agent.agentId);
+      else agents.set(agent.agentId, agent);
+      for (const tell of watchers) tell(create(WatchAgentsResponseSchema, { change, agent }));
+    },
+    stop,
+    [Symbol.asyncDispose]: stop,
+  };
+}
+
+/** An agent as ListAgents shows it. */
+export function fakeAgent(agentId: string, types: readonly string[] = ["echo"], running = 0): Agent {
+  return create(AgentSchema, {
+    agentId,
+    name: "worker",
+    version: "1.2.3",
+    capabilities: types.map((type) => ({ type, queue: type })),
+    concurrency: 4,
+    running,
+    state: AgentState.ACTIVE,
+    registerTime: { seconds: 1_700_000_000n },
+    heartbeatTime: timestampFromDate(new Date()),
+  });
+}
+
+/** The error of a server that cannot answer for the moment. */
+export function unavailable(reason = "BROKER_UNAVAILABLE", retryDelayMs?: number): ConnectError {
+  const delay = retryDelayMs === undefined ? {} : { retryDelayMs };
+  return richError({ code: Code.Unavailable, reason, message: "the broker does not answer", ...delay });
+}
+
+function makeTask(taskId: string, request: SubmitTaskRequest): FakeTask {
+  const now = timestampFromDate(new Date());
+  const task = create(TaskSchema, {
+    taskId,
+    type: request.type,
+    queue: request.queue || request.type,
+    priority: request.priority === Priority.UNSPECIFIED ? Priority.NORMAL : request.priority,
+    labels: request.labels,
+    createTime: now,
+    status: { taskId, state: TaskState.SUBMITTED, maximumAttempts: 3, createTime: now, updateTime: now, revision: 1n },
+    ...(request.input === undefined ? {} : { input: request.input }),
+  });
+  const events: StreamResultsResponse[] = [];
+  if (request.type === "idle") return { task, events };
+  work(task, events);
+  if (request.type === "story") {
+    output(events, { case: "log", value: { level: LogLevel.INFO, message: "reading" } });
+    output(events, { case: "progress", value: { fraction: 0.5, message: "half way" } });
+    for (const text of ["one", "two", "three"]) {
+      const value = { kind: { case: "json" as const, value: { kind: { case: "stringValue" as const, value: text } } } };
+      output(events, { case: "chunk", value: create(PayloadSchema, value) });
+    }
+  }
+  if (request.type === "fail" || request.type === "time-out") {
+    const timedOut = request.type === "time-out";
+    task.status!.failure = create(TaskSchema, {
+      status: {
+        failure: {
+          message: timedOut ? "the task took longer than 1 s" : "division by zero",
+          reason: timedOut ? "SCHEDULE_TO_CLOSE_TIMEOUT" : "HANDLER_ERROR",
+          source: timedOut ? FailureSource.TIMEOUT : FailureSource.AGENT,
+          attempt: 1,
+          details: "",
+        },
+      },
+    }).status!.failure!;
+    task.status!.deadLetter = true;
+    end(task, events, timedOut ? TaskState.TIMED_OUT : TaskState.FAILED);
+  } else {
+    if (task.input !== undefined) task.result = task.input;
+    end(task, events, TaskState.COMPLETED);
+  }
+  return { task, events };
+}
+
+function work(task: Task, events: StreamResultsResponse[]): void {
+  const status = task.status!;
+  Object.assign(status, { state: TaskState.WORKING, attempt: 1, agentId: "agent-1", revision: 2n });
+  events.push(message(events.length + 1, { case: "stateChange", value: { status: copy(status) } }));
+}
+
+function end(task: Task, events: StreamResultsResponse[], state: TaskState): void {
+  const status = task.status!;
+  const endTime = timestampFromDate(new Date());
+  Object.assign(status, { state, endTime, updateTime: endTime, revision: status.revision + 1n });
+  const value = { status: copy(status), ...(task.result === undefined ? {} : { result: task.result }) };
+  events.push(message(events.length + 1, { case: "stateChange", value }));
+}
+
+function copy(status: TaskStatus): TaskStatus {
+  return { ...status };
+}
+
+type Kind = NonNullable<MessageInitShape<typeof StreamResultsResponseSchema>["kind"]>;
+
+function message(sequence: number, kind: Kind): StreamResultsResponse {
+  return create(StreamResultsResponseSchema, { cursor: `c${sequence}`, sequence: BigInt(sequence), kind });
+}
+
+function output(events: StreamResultsResponse[], kind: object): void {
+  const index = BigInt(events.length);
+  const time = timestampFromDate(new Date());
+  const value = { attempt: 1, agentId: "agent-1", output: { index, time, kind } };
+  events.push(message(events.length + 1, { case: "output", value } as never));
+}
+
+function wanted(message: StreamResultsResponse, kinds: readonly ResultKind[]): boolean {
+  if (kinds.length === 0) return true;
+  if (message.kind.case === "stateChange") {
+    return kinds.includes(ResultKind.STATE) || TERMINAL.has(message.kind.value.status!.state);
+  }
+  if (message.kind.case !== "output") return true;
+  const kind = { chunk: ResultKind.CHUNK, progress: ResultKind.PROGRESS, log: ResultKind.LOG };
+  return kinds.includes(kind[message.kind.value.output!.kind.case!]);
+}
+
+function matches(task: Task, filter: TaskFilter | undefined): boolean {
+  if (filter === undefined) return true;
+  if (filter.states.length > 0 && !filter.states.includes(task.status!.state)) return false;
+  if (filter.types.length > 0 && !filter.types.includes(task.type)) return false;
+  return Object.entries(filter.labels).every(([key, value]) => task.labels[key] === value);
+}
+
+function itemOf(submit: () => { taskId: string; status: TaskStatus; existing: boolean }) {
+  try {
+    return { case: "submitted" as const, value: submit() };
+  } catch (error) {
+    const failure = ConnectError.from(error);
+    return {
+      case: "error" as const,
+      value: { code: failure.code, reason: "INVALID_REQUEST", message: failure.rawMessage },
+    };
+  }
+}
+
+async function gone(signal: AbortSignal): Promise<void> {
+  if (!signal.aborted) await once(signal, "abort");
+}
