@@ -136,9 +136,22 @@ export function roleSubject(role: string): string {
 /** The queue group in which coordinators share requests. */
 export const COORDINATORS_GROUP = "coordinators";
 
+// Numbers have one spelling: a second one for the same number would be a subject of its own with rights of its own.
+const NUMBER = /^(?:0|[1-9][0-9]{0,15})$/;
+
+function numberOf(token: string | undefined): number | undefined {
+  return token !== undefined && NUMBER.test(token) ? Number(token) : undefined;
+}
+
 /** What the subject of a stored message in the tasks stream says. */
 export type TaskSubject =
-  | { readonly kind: "dispatch"; readonly tenant: string; readonly taskId: string; readonly queue: string; readonly priority: number }
+  | {
+      readonly kind: "dispatch";
+      readonly tenant: string;
+      readonly taskId: string;
+      readonly queue: string;
+      readonly priority: number;
+    }
   | { readonly kind: "event"; readonly tenant: string; readonly taskId: string };
 
 /** Reads a subject of the tasks stream; undefined if it is none. */
@@ -146,19 +159,28 @@ export function parseTaskSubject(subject: string): TaskSubject | undefined {
   const [root, tenant, taskId, mark, queue, priority, ...rest] = subject.split(".");
   if (root !== "task" || tenant === undefined || taskId === undefined) return undefined;
   if (mark === "e" && queue === undefined) return { kind: "event", tenant, taskId };
-  if (mark !== "q" || queue === undefined || priority === undefined || rest.length > 0) return undefined;
-  return { kind: "dispatch", tenant, taskId, queue, priority: Number(priority) };
+  const parsed = numberOf(priority);
+  if (mark !== "q" || queue === undefined || parsed === undefined || rest.length > 0) return undefined;
+  return { kind: "dispatch", tenant, taskId, queue, priority: parsed };
 }
 
 /** Reads a subject of the output stream, or its republished form; undefined if it is none. */
 export function parseOutputSubject(
   subject: string,
-): { readonly tenant: string; readonly taskId: string; readonly agentId: string; readonly attempt: number } | undefined {
+):
+  | { readonly tenant: string; readonly taskId: string; readonly agentId: string; readonly attempt: number }
+  | undefined {
   const tokens = subject.split(".");
-  const at = tokens[0] === "out" && tokens.length === 5 ? 3 : tokens[0] === "live" && tokens[3] === "o" && tokens.length === 6 ? 4 : 0;
-  const [tenant, taskId, agentId, attempt] = [tokens[1], tokens[2], tokens[at], tokens[at + 1]];
-  if (at === 0 || tenant === undefined || taskId === undefined || agentId === undefined || attempt === undefined) return undefined;
-  return { tenant, taskId, agentId, attempt: Number(attempt) };
+  const at =
+    tokens[0] === "out" && tokens.length === 5
+      ? 3
+      : tokens[0] === "live" && tokens[3] === "o" && tokens.length === 6
+        ? 4
+        : 0;
+  const [tenant, taskId, agentId, attempt] = [tokens[1], tokens[2], tokens[at], numberOf(tokens[at + 1])];
+  if (at === 0 || tenant === undefined || taskId === undefined || agentId === undefined || attempt === undefined)
+    return undefined;
+  return { tenant, taskId, agentId, attempt };
 }
 
 /** Reads the subject of an agent's request; undefined if it is none. */
@@ -166,7 +188,8 @@ export function parseAgentSubject(
   subject: string,
 ): { readonly tenant: string; readonly agentId: string; readonly verb: string } | undefined {
   const [mycel, agent, tenant, agentId, verb, ...rest] = subject.split(".");
-  if (mycel !== "mycel" || agent !== "agent" || tenant === undefined || agentId === undefined || verb === undefined) return undefined;
+  if (mycel !== "mycel" || agent !== "agent" || tenant === undefined || agentId === undefined || verb === undefined)
+    return undefined;
   return rest.length > 0 ? undefined : { tenant, agentId, verb };
 }
 
@@ -182,13 +205,16 @@ export interface DeliverySubject {
 
 /** Reads the reply subject of a delivery, in its short and its long form (ADR-15); undefined if it is none. */
 export function parseDeliverySubject(subject: string): DeliverySubject | undefined {
+  // It comes from an agent, and the coordinator publishes to it: nothing may stand in it that could mean another subject.
+  if (/[\s*>]/.test(subject)) return undefined;
   const tokens = subject.split(".");
-  if (tokens[0] !== "$JS" || tokens[1] !== "ACK") return undefined;
+  if (tokens[0] !== "$JS" || tokens[1] !== "ACK" || tokens.includes("")) return undefined;
   const at = tokens.length === 9 ? 2 : tokens.length >= 11 ? 4 : 0;
-  const [stream, consumer, deliveries, sequence] = tokens.slice(at, at + 4);
+  const [stream, consumer] = tokens.slice(at, at + 2);
+  const [deliveries, sequence] = tokens.slice(at + 2, at + 4).map(numberOf);
   if (at === 0 || stream === undefined || consumer === undefined) return undefined;
-  const parsed = { stream, consumer, deliveries: Number(deliveries), sequence: Number(sequence) };
-  return Number.isSafeInteger(parsed.deliveries) && Number.isSafeInteger(parsed.sequence) ? parsed : undefined;
+  if (deliveries === undefined || deliveries < 1 || sequence === undefined || sequence < 1) return undefined;
+  return { stream, consumer, deliveries, sequence };
 }
 
 /** Reads the subject of a timer that has fired; undefined if it is none. */
@@ -196,6 +222,7 @@ export function parseTimerSubject(
   subject: string,
 ): { readonly tenant: string; readonly taskId: string; readonly name: string } | undefined {
   const [timer, fired, tenant, taskId, name, ...rest] = subject.split(".");
-  if (timer !== "timer" || fired !== "fired" || tenant === undefined || taskId === undefined || name === undefined) return undefined;
+  if (timer !== "timer" || fired !== "fired" || tenant === undefined || taskId === undefined || name === undefined)
+    return undefined;
   return rest.length > 0 ? undefined : { tenant, taskId, name };
 }

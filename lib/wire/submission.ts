@@ -2,6 +2,7 @@
 
 import { createHash } from "node:crypto";
 import { create, toBinary } from "@bufbuild/protobuf";
+import type { Value } from "@bufbuild/protobuf/wkt";
 import { type SubmitTaskRequest, SubmitTaskRequestSchema } from "../../gen/mycel/v1/agent_service_pb.ts";
 import { RetryPolicySchema } from "../../gen/mycel/v1/retry_policy_pb.ts";
 import { Priority, type Task, TaskSchema, TimeoutsSchema } from "../../gen/mycel/v1/task_pb.ts";
@@ -90,7 +91,7 @@ export function taskFromSubmission(
     }),
     retryPolicy: create(RetryPolicySchema, {
       maximumAttempts: request.retryPolicy?.maximumAttempts || DEFAULT_RETRY_POLICY.maximumAttempts,
-      initialInterval: request.retryPolicy?.initialInterval ?? durationFromMs(DEFAULT_RETRY_POLICY.initialIntervalMs),
+      initialInterval: request.retryPolicy?.initialInterval ?? initialIntervalFor(request),
       backoffCoefficient: request.retryPolicy?.backoffCoefficient || DEFAULT_RETRY_POLICY.backoffCoefficient,
       maximumInterval: request.retryPolicy?.maximumInterval ?? maximumIntervalFor(request),
       nonRetryableReasons: request.retryPolicy?.nonRetryableReasons ?? [],
@@ -102,6 +103,12 @@ export function taskFromSubmission(
   const startMs = startMsOf(request, nowMs);
   if (startMs !== undefined && startMs > nowMs) task.startTime = timestampFromMs(startMs);
   return task;
+}
+
+/** The default wait must not lie above a cap that the caller chose: the policy in force must be one that can be submitted again. */
+function initialIntervalFor(request: SubmitTaskRequest): ReturnType<typeof durationFromMs> {
+  const maximumMs = msFromDuration(request.retryPolicy?.maximumInterval) ?? DEFAULT_RETRY_POLICY.maximumIntervalMs;
+  return durationFromMs(Math.min(maximumMs, DEFAULT_RETRY_POLICY.initialIntervalMs));
 }
 
 /** The default cap must not lie below an initial interval that the caller chose. */
@@ -129,8 +136,31 @@ export function idFromRequest(tenant: string, requestId: string): string {
 
 /** Tells a repeated submission from a different one under the same id. */
 export function submissionDigest(request: SubmitTaskRequest): Uint8Array<ArrayBuffer> {
-  // Protobuf bytes are stable within one codec for equal messages, but for maps, whose order is the caller's.
-  const labels = Object.fromEntries(Object.entries(request.labels).sort(([a], [b]) => (a < b ? -1 : 1)));
-  const canonical = { ...request, labels, taskId: "", requestId: "" };
+  // Protobuf bytes are stable within one codec for equal messages, but for maps, whose order is the caller's; Go's even changes it from
+  // one repetition to the next.
+  const canonical = { ...request, labels: inOneOrder(request.labels), taskId: "", requestId: "" };
+  const input = request.input;
+  if (input?.kind.case === "json") {
+    canonical.input = { ...input, kind: { case: "json", value: canonicalJson(input.kind.value) } };
+  }
   return new Uint8Array(createHash("sha256").update(toBinary(SubmitTaskRequestSchema, canonical)).digest());
+}
+
+/** A JSON value whose objects have their keys in one order. */
+function canonicalJson(value: Value): Value {
+  const { kind } = value;
+  if (kind.case === "structValue") {
+    const fields = inOneOrder(kind.value.fields, canonicalJson);
+    return { ...value, kind: { case: "structValue", value: { ...kind.value, fields } } };
+  }
+  if (kind.case === "listValue") {
+    const values = kind.value.values.map(canonicalJson);
+    return { ...value, kind: { case: "listValue", value: { ...kind.value, values } } };
+  }
+  return value;
+}
+
+function inOneOrder<T>(map: Readonly<Record<string, T>>, each: (value: T) => T = (value) => value): Record<string, T> {
+  const entries = Object.entries(map).sort(([a], [b]) => (a < b ? -1 : 1));
+  return Object.fromEntries(entries.map(([key, value]) => [key, each(value)]));
 }

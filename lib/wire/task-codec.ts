@@ -1,12 +1,7 @@
 // What stands in the log about a task, to and from what the rules and the contract speak of.
 
 import { clone, create, fromBinary, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
-import {
-  type Dispatch,
-  DispatchSchema,
-  type TaskEvent,
-  TaskEventSchema,
-} from "../../gen/mycel/v1/task_log_pb.ts";
+import { type Dispatch, DispatchSchema, type TaskEvent, TaskEventSchema } from "../../gen/mycel/v1/task_log_pb.ts";
 import type { Payload } from "../../gen/mycel/v1/payload_pb.ts";
 import {
   type Task,
@@ -199,4 +194,3 @@ export function taskOf(record: TaskRecord, content: boolean): Task {
   else if (record.event?.message.result !== undefined) task.result = record.event.message.result;
   return task;
 }
-

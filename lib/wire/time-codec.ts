@@ -1,17 +1,14 @@
 // Milliseconds to and from Protobuf's Timestamp and Duration.
 
 import { create } from "@bufbuild/protobuf";
-import {
-  type Duration,
-  DurationSchema,
-  type Timestamp,
-  TimestampSchema,
-} from "@bufbuild/protobuf/wkt";
+import { type Duration, DurationSchema, type Timestamp, TimestampSchema } from "@bufbuild/protobuf/wkt";
 
-/** A timestamp of whole milliseconds since 1970. */
+/** A timestamp of milliseconds since 1970, rounded to whole ones. */
 export function timestampFromMs(ms: number): Timestamp {
-  const seconds = Math.floor(ms / 1000);
-  return create(TimestampSchema, { seconds: BigInt(seconds), nanos: Math.round(ms - seconds * 1000) * 1_000_000 });
+  // Rounded first: rounding the remainder could make a full second of it, which is no valid timestamp.
+  const wholeMs = Math.round(ms);
+  const seconds = Math.floor(wholeMs / 1000);
+  return create(TimestampSchema, { seconds: BigInt(seconds), nanos: (wholeMs - seconds * 1000) * 1_000_000 });
 }
 
 /** Milliseconds since 1970; undefined stays undefined. */
@@ -21,10 +18,11 @@ export function msFromTimestamp(time: Timestamp | undefined): number | undefined
   return time === undefined ? undefined : Number(time.seconds) * 1000 + Math.trunc(time.nanos / 1_000_000);
 }
 
-/** A duration of whole milliseconds. */
+/** A duration of milliseconds, rounded to whole ones. */
 export function durationFromMs(ms: number): Duration {
-  const seconds = Math.trunc(ms / 1000);
-  return create(DurationSchema, { seconds: BigInt(seconds), nanos: Math.round(ms - seconds * 1000) * 1_000_000 });
+  const wholeMs = Math.round(ms);
+  const seconds = Math.trunc(wholeMs / 1000);
+  return create(DurationSchema, { seconds: BigInt(seconds), nanos: (wholeMs - seconds * 1000) * 1_000_000 });
 }
 
 /** Milliseconds; undefined stays undefined. */

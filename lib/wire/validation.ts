@@ -108,7 +108,8 @@ export class Violations {
     if (value === undefined) return;
     const ms = msFromDuration(value);
     const wellFormed = Math.abs(value.nanos) < 1e9 && (value.nanos === 0 || ms >= 0 === value.nanos >= 0);
-    if (!wellFormed || !(ms >= minMs && ms <= maxMs)) {
+    if (!wellFormed) this.add(field, "must have seconds and nanos of the same sign, and less than a second of nanos");
+    else if (!(ms >= minMs && ms <= maxMs)) {
       this.add(field, `must be from ${seconds(minMs)} to ${seconds(maxMs)}, is ${seconds(ms)}`);
     }
   }
@@ -168,7 +169,9 @@ export class Violations {
 function encodedSize(payload: Payload): number {
   // Bytes are counted without being copied; other forms have no size but by encoding them.
   if (payload.kind.case === "bytes") return payload.kind.value.data.length;
-  if (payload.kind.case === "message") return payload.kind.value.value.length;
+  if (payload.kind.case === "message") {
+    return payload.kind.value.value.length + Buffer.byteLength(payload.kind.value.typeUrl);
+  }
   return toBinary(PayloadSchema, payload).length;
 }
 

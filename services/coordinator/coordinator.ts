@@ -1,5 +1,7 @@
 // One coordinator, put together: everything that a replica is, from a configuration to an open port, and back in order.
 
+import { hostname } from "node:os";
+import process from "node:process";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { nuid } from "@nats-io/nats-core";
 import type { Clock } from "../../lib/core/clock.ts";
@@ -19,11 +21,13 @@ import { ensureTopology } from "../../lib/nats/topology.ts";
 import type { Readiness } from "../../lib/rpc/interceptors/probes.ts";
 import { Fleet } from "./agents/fleet.ts";
 import { agentTtlMsOf, type CoordinatorConfig, maxWaitMsOf } from "./config.ts";
+import { openTaskIndex } from "./index/task-index.ts";
 import { openDelayedSubmissions } from "./reactors/delayed-submissions.ts";
 import { openDueTimers } from "./reactors/due-timers.ts";
 import { ReportDesk } from "./reports/report-desk.ts";
 import { openResultStreams } from "./results/stream-results.ts";
 import { agentRpcs } from "./rpc/agents.ts";
+import { listRpcs } from "./rpc/lists.ts";
 import { resultRpcs } from "./rpc/results.ts";
 import { runRpcs } from "./rpc/run.ts";
 import { submissionRpcs } from "./rpc/submissions.ts";
@@ -78,7 +82,7 @@ async function open(config: CoordinatorConfig, logger: Logger, stack: AsyncDispo
   const lanes = new Lanes(
     manager,
     { leaseMs: config.leaseMs, depthLimit: config.queueDepthLimit, maxQueues: config.maxQueues },
-    clock.monotonicMs,
+    () => clock.monotonicMs(),
   );
   const lifecycle = new Lifecycle({ connection, log, outputs, timers, lanes, clock, logger });
   const limits = { maxStartToCloseMs: config.maxStartToCloseMs, maxWaitMs: maxWaitMsOf(config) };
@@ -120,6 +124,19 @@ async function open(config: CoordinatorConfig, logger: Logger, stack: AsyncDispo
       drain: draining.signal,
     }),
   );
+  const index = stack.use(
+    await openTaskIndex({
+      connection,
+      reader,
+      log,
+      clock,
+      logger,
+      dataDir: config.dataDir,
+      holderId: `${hostname()}-${process.pid}`,
+      retentionMs: config.retentionMs,
+      expireTask: (tenant, taskId) => lifecycle.expire(tenant, taskId),
+    }),
+  );
   const { listener, health } = await openServer({
     host: config.host,
     port: config.port,
@@ -128,6 +145,7 @@ async function open(config: CoordinatorConfig, logger: Logger, stack: AsyncDispo
       ...agentRpcs({ fleet, registry, draining: draining.signal }),
       ...submissionRpcs({ submitter, bulk, lifecycle }),
       ...taskRpcs({ lifecycle, waitForStatus: streams.waitForStatus }),
+      ...listRpcs({ index }),
       ...resultRpcs(streams),
       ...runRpcs({ submitter, streamResults: streams.streamResults }),
     },
