@@ -1,0 +1,106 @@
+// The options of a client: what they mean, their defaults, and their check.
+import type { Interceptor } from "@connectrpc/connect";
+import { type Logger, silentLogger } from "../../lib/core/logger.ts";
+import { invalidOption } from "./mycel-error.ts";
+
+/** The protocol that a client speaks. All three are served on the same port. */
+export type TransportKind = "grpc" | "connect" | "grpc-web";
+
+/** Options of `createClient`. */
+export interface ClientOptions {
+  /** Where a coordinator is, e.g. `http://127.0.0.1:8080`. Either this or `urls`. */
+  readonly url?: string;
+  /** Where coordinators are, in order of preference: when one is lost, the next is used. Either this or `url`. */
+  readonly urls?: readonly string[];
+  /** The protocol. Default `grpc`. Each runs over HTTP/2. */
+  readonly transport?: TransportKind;
+  /**
+   * How long a call may take in all, retries included, in milliseconds. From 1 to 86,400,000; default 30,000. Streams and waits have
+   * limits of their own.
+   */
+  readonly timeoutMs?: number;
+  /** How often an idempotent call is tried at most. From 1; default Infinity: as often as its time allows. */
+  readonly maximumTries?: number;
+  /** How long a broken stream of events is tried to be resumed, in milliseconds. From 0 to 86,400,000; default 60,000. */
+  readonly reconnectTimeoutMs?: number;
+  /** How long a connection may take to open, in milliseconds. From 1 to 600,000; default 5,000. */
+  readonly connectTimeoutMs?: number;
+  /** How long a stream of events may be silent before its connection counts as dead, in milliseconds. From 1; default 45,000. */
+  readonly silenceTimeoutMs?: number;
+  /** Headers of every request, e.g. `authorization`. */
+  readonly headers?: Readonly<Record<string, string>>;
+  /** Connect interceptors, run for each try. */
+  readonly interceptors?: readonly Interceptor[];
+  /** Takes a line when a server is left or a stream resumed. Default: silent. */
+  readonly logger?: Logger;
+}
+
+/** The options with their defaults filled in. */
+export interface ResolvedOptions {
+  readonly urls: readonly [string, ...string[]];
+  readonly transport: TransportKind;
+  readonly timeoutMs: number;
+  readonly maximumTries: number;
+  readonly reconnectTimeoutMs: number;
+  readonly connectTimeoutMs: number;
+  readonly silenceTimeoutMs: number;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly interceptors: readonly Interceptor[];
+  readonly logger: Logger;
+}
+
+const DAY_MS = 86_400_000;
+const DEFAULT_TIMEOUT_MS = 30_000;
+// Longer than a coordinator's restart or a leader election, shorter than a person's patience with a silent stream.
+const DEFAULT_RECONNECT_TIMEOUT_MS = 60_000;
+const DEFAULT_CONNECT_TIMEOUT_MS = 5_000;
+// A silent stream carries a keep-alive at least every 15 seconds; three in a row are not missed by chance.
+const DEFAULT_SILENCE_TIMEOUT_MS = 45_000;
+
+/** Fills in the defaults. Throws a MycelError (INVALID_OPTION) that names the option, its value and what is allowed. */
+export function resolveOptions(options: ClientOptions): ResolvedOptions {
+  const transport = options.transport ?? "grpc";
+  if (!["grpc", "connect", "grpc-web"].includes(transport)) {
+    throw invalidOption("transport", `must be "grpc", "connect" or "grpc-web", got ${JSON.stringify(transport)}`);
+  }
+  return {
+    urls: urlsOf(options),
+    transport,
+    timeoutMs: within("timeoutMs", options.timeoutMs ?? DEFAULT_TIMEOUT_MS, 1, DAY_MS),
+    maximumTries: within("maximumTries", options.maximumTries ?? Infinity, 1, Infinity),
+    reconnectTimeoutMs: within(
+      "reconnectTimeoutMs",
+      options.reconnectTimeoutMs ?? DEFAULT_RECONNECT_TIMEOUT_MS,
+      0,
+      DAY_MS,
+    ),
+    connectTimeoutMs: within("connectTimeoutMs", options.connectTimeoutMs ?? DEFAULT_CONNECT_TIMEOUT_MS, 1, 600_000),
+    silenceTimeoutMs: within("silenceTimeoutMs", options.silenceTimeoutMs ?? DEFAULT_SILENCE_TIMEOUT_MS, 1, DAY_MS),
+    headers: options.headers ?? {},
+    interceptors: options.interceptors ?? [],
+    logger: options.logger ?? silentLogger,
+  };
+}
+
+/** Checks a number against its range, ends included. */
+export function within(name: string, value: number, from: number, to: number): number {
+  if (!(value >= from && value <= to)) throw invalidOption(name, `must be from ${from} to ${to}, got ${value}`);
+  return value;
+}
+
+function urlsOf(options: ClientOptions): readonly [string, ...string[]] {
+  if ((options.url === undefined) === (options.urls === undefined)) {
+    throw invalidOption("url", "or urls must be given, and only one of them");
+  }
+  const [first, ...others] = (options.urls ?? [options.url ?? ""]).map(checkedUrl);
+  if (first === undefined) throw invalidOption("urls", "must name at least one coordinator");
+  return [first, ...others];
+}
+
+function checkedUrl(url: string): string {
+  const { protocol } = URL.canParse(url) ? new URL(url) : { protocol: "" };
+  if (protocol !== "http:" && protocol !== "https:") {
+    throw invalidOption("url", `must be like http://127.0.0.1:8080, got ${JSON.stringify(url)}`);
+  }
+  return url.replace(/\/+$/, "");
+}

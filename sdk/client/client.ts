@@ -1,0 +1,257 @@
+// Puts the client together: the connections, the raw services, and the conveniences over them.
+import { type Client, createClient as createRpcClient } from "@connectrpc/connect";
+import type { Agent } from "../../gen/mycel/v1/agent_pb.ts";
+import { AgentService, type DeadLetter } from "../../gen/mycel/v1/agent_service_pb.ts";
+import { BlobService } from "../../gen/mycel/v1/blob_service_pb.ts";
+import type { BlobRef, Payload } from "../../gen/mycel/v1/payload_pb.ts";
+import type { Task, TaskStatus } from "../../gen/mycel/v1/task_pb.ts";
+import type { TaskState } from "../../lib/core/task-state.ts";
+import { stateFromWire } from "../../lib/wire/state-codec.ts";
+import { msFromTimestamp } from "../../lib/wire/time-codec.ts";
+import { type BlobDownload, type BlobSource, type UploadOptions, downloadBlob, uploadBlob } from "./blobs.ts";
+import { withSignal } from "./call-signal.ts";
+import { type ClientOptions, resolveOptions } from "./client-options.ts";
+import { createEndpoints } from "./endpoints.ts";
+import { type EventKind, type TaskEvent, kindsToWire } from "./event.ts";
+import { type FleetEvent, watchFleet } from "./fleet.ts";
+import { MycelError } from "./mycel-error.ts";
+import {
+  type CompletedTask,
+  type TaskOutcome,
+  type WaitOptions,
+  completedOf,
+  completedOrThrow,
+  fetchPayload,
+  unfinished,
+  waitForOutcome,
+} from "./outcome.ts";
+import { createResilientTransport } from "./resilient-transport.ts";
+import { type FollowOptions, followTask } from "./result-stream.ts";
+import type { TaskOptions, TaskSubmission } from "./submission.ts";
+import {
+  type SubmitManyOptions,
+  type SubmitResult,
+  type SubmittedTask,
+  prepareSubmission,
+  submitMany,
+  submitOne,
+} from "./submit.ts";
+import { type SubmitAck, submitStream } from "./submit-stream.ts";
+import { type ListOptions, type TaskFilterOptions, filterOf, pagesOf } from "./task-filter.ts";
+import { type TaskRun, startRun } from "./task-run.ts";
+
+/** Options of `watch`. */
+export interface WatchOptions {
+  /** The cursor of the last event that the caller has, to go on after it. Default: from the start of the task. */
+  readonly cursor?: string;
+  /** Which kinds to get. Default: all. State changes into a terminal state always come. */
+  readonly kinds?: readonly EventKind[];
+  /** Ends the watch with a MycelError `canceled`; leaving the loop ends it in silence. */
+  readonly signal?: AbortSignal;
+}
+
+/** How many tasks there are. */
+export interface TaskCount {
+  /** All of them. */
+  readonly total: number;
+  /** By state; states without a task are left out. */
+  readonly byState: ReadonlyMap<TaskState, number>;
+  /** The counts show the log as it was at this time or later. */
+  readonly asOf: Date | undefined;
+}
+
+/**
+ * A client of the mesh. Its methods reject with a {@link MycelError}, and those that return a task's result also with a
+ * `TaskFailedError`; nothing else. Disposing closes the connections at once: do it, an open connection keeps the process alive.
+ */
+export interface MycelClient extends AsyncDisposable {
+  /** The service itself, for what has no convenience. Idempotent calls are tried again here, too; errors are MycelErrors. */
+  readonly rpc: Client<typeof AgentService>;
+  /** The blob service itself. */
+  readonly blobs: Client<typeof BlobService>;
+  /** Submits one task. */
+  submit(
+    type: string,
+    input?: unknown,
+    options?: TaskOptions & { readonly signal?: AbortSignal },
+  ): Promise<SubmittedTask>;
+  /** Submits any number of tasks in few calls. The results are in the order of the tasks. */
+  submitMany(
+    tasks: Iterable<TaskSubmission> | AsyncIterable<TaskSubmission>,
+    options?: SubmitManyOptions,
+  ): Promise<SubmitResult[]>;
+  /** Submits tasks as they come and yields an answer for each; reads on only as fast as the mesh takes them. */
+  submitStream(
+    tasks: Iterable<TaskSubmission> | AsyncIterable<TaskSubmission>,
+    options?: { readonly signal?: AbortSignal },
+  ): AsyncIterable<SubmitAck>;
+  /** Submits one task and follows it. */
+  run<Result = unknown>(
+    type: string,
+    input?: unknown,
+    options?: TaskOptions & Pick<WatchOptions, "kinds" | "signal">,
+  ): TaskRun<Result>;
+  /** Follows a task: every event once, in order, over as many connections as it takes, until it has ended. */
+  watch(taskId: string, options?: WatchOptions): AsyncIterable<TaskEvent>;
+  /** Waits until a task has ended and returns how, without throwing for a task that failed. */
+  outcome<Result = unknown>(taskId: string, options?: WaitOptions): Promise<TaskOutcome<Result>>;
+  /** Waits until a task is completed. Rejects with a TaskFailedError if it ends otherwise. */
+  waitFor<Result = unknown>(taskId: string, options?: WaitOptions): Promise<CompletedTask<Result>>;
+  /** Waits until a task is completed and returns what it returned. Rejects with a TaskFailedError if it ends otherwise. */
+  result<Result = unknown>(taskId: string, options?: WaitOptions): Promise<Result>;
+  /** How far a task is. */
+  status(taskId: string, options?: { readonly signal?: AbortSignal }): Promise<TaskStatus>;
+  /** A task with its input and result. */
+  get(taskId: string, options?: { readonly signal?: AbortSignal }): Promise<Task>;
+  /** Lists tasks, newest first. May lag behind by a second. */
+  list(filter?: TaskFilterOptions, options?: ListOptions): AsyncIterable<Task>;
+  /** Counts tasks by state. May lag behind by a second. */
+  count(filter?: TaskFilterOptions, options?: { readonly signal?: AbortSignal }): Promise<TaskCount>;
+  /** Cancels a task that has not ended. */
+  cancel(taskId: string, reason?: string, options?: { readonly signal?: AbortSignal }): Promise<TaskStatus>;
+  /** Submits a dead letter again, as a new task. A further `requestId` gives a further new task. */
+  retry(
+    taskId: string,
+    options?: { readonly requestId?: string; readonly signal?: AbortSignal },
+  ): Promise<{ readonly task: Task; readonly existing: boolean }>;
+  /** Lists the tasks that failed for good, newest failure first. */
+  deadLetters(
+    filter?: TaskFilterOptions & { readonly includeRedriven?: boolean },
+    options?: ListOptions,
+  ): AsyncIterable<DeadLetter>;
+  /** Lists the registered agents, ordered by id. */
+  agents(filter?: { readonly type?: string }, options?: ListOptions): AsyncIterable<Agent>;
+  /** Tells the registered agents, then every change, over as many connections as it takes. */
+  watchAgents(
+    filter?: { readonly type?: string },
+    options?: { readonly signal?: AbortSignal },
+  ): AsyncIterable<FleetEvent>;
+  /** Stores content and returns its reference. */
+  uploadBlob(source: BlobSource, options?: UploadOptions): Promise<BlobRef>;
+  /** Streams a blob's content; the end of it checks the SHA-256. */
+  downloadBlob(blob: BlobRef | string, options?: { readonly signal?: AbortSignal }): BlobDownload;
+  /** The JavaScript value of a payload, downloaded if it is a blob. */
+  value(payload: Payload | undefined, options?: { readonly signal?: AbortSignal }): Promise<unknown>;
+}
+
+/** Makes a client. Connects when the first call is made. Throws a MycelError (INVALID_OPTION) for a wrong option. */
+export function createClient(clientOptions: ClientOptions): MycelClient {
+  const options = resolveOptions(clientOptions);
+  const endpoints = createEndpoints(options);
+  const closed = new AbortController();
+  const transport = createResilientTransport(options, endpoints, closed.signal);
+  const rpc = createRpcClient(AgentService, transport);
+  const blobs = createRpcClient(BlobService, transport);
+  const calls = { rpc, blobs, options };
+  const servers = endpoints.count;
+  const signalsWith = (signal: AbortSignal | undefined): AbortSignal[] =>
+    signal === undefined ? [closed.signal] : [closed.signal, signal];
+
+  const follow = (
+    open: FollowOptions["open"],
+    { cursor = "", kinds = [], signal }: WatchOptions,
+  ): AsyncGenerator<TaskEvent, void, undefined> =>
+    followTask({ ...options, open, cursor, servers, filtered: kinds.length > 0, signals: signalsWith(signal) });
+
+  const outcome = async (taskId: string, wait: WaitOptions = {}): Promise<TaskOutcome> =>
+    await waitForOutcome(calls, taskId, wait);
+
+  // The last event of a run holds the outcome; without it (left early, or followed from a later place) the mesh is asked.
+  const resultAfter = async (
+    taskId: string,
+    last: TaskEvent | undefined,
+    signal: AbortSignal | undefined,
+  ): Promise<unknown> => {
+    if (last?.kind !== "state" || last.message.kind.case !== "stateChange") {
+      return completedOrThrow(await outcome(taskId, withSignal(signal))).result;
+    }
+    if (last.state !== "completed") return completedOrThrow(unfinished(last.status, last.state)).result;
+    return (await completedOf(calls, last.status, last.message.kind.value.result, signal)).result;
+  };
+
+  // What a caller expects of a result is the caller's word: JSON that crossed the mesh has no type that could be checked here.
+  const client: Untyped = {
+    rpc,
+    blobs,
+    submit: async (type, input, { signal, ...task } = {}) => await submitOne(calls, { ...task, type, input }, signal),
+    submitMany: async (tasks, many = {}) => await submitMany(calls, tasks, many),
+    submitStream: (tasks, { signal } = {}) => submitStream(tasks, { ...calls, servers, signals: signalsWith(signal) }),
+    run: (type, input, { kinds = [], signal, ...task } = {}) =>
+      startRun({
+        rpc,
+        kinds: kindsToWire(kinds),
+        prepare: () => prepareSubmission(blobs, { ...task, type, input }, signal),
+        follow: (open) => follow(open, { kinds, ...withSignal(signal) }),
+        resultOf: (taskId, last) => resultAfter(taskId, last, signal),
+      }),
+    watch(taskId, watch = {}) {
+      const kinds = kindsToWire(watch.kinds ?? []);
+      return follow((cursor, signal) => rpc.streamResults({ taskId, cursor, kinds }, { signal }), watch);
+    },
+    outcome,
+    waitFor: async (taskId, wait) => completedOrThrow(await outcome(taskId, wait)),
+    result: async (taskId, wait) => completedOrThrow(await outcome(taskId, wait)).result,
+    status: async (taskId, call = {}) => present((await rpc.getTaskStatus({ taskId }, call)).status),
+    get: async (taskId, call = {}) => present((await rpc.getTask({ taskId }, call)).task),
+    list: (filter = {}, { pageSize = 0, signal } = {}) =>
+      pagesOf(
+        (pageToken) => rpc.listTasks({ pageSize, pageToken, filter: filterOf(filter) }, withSignal(signal)),
+        (page) => page.tasks,
+      ),
+    async count(filter = {}, call = {}) {
+      const { counts, totalCount, asOfTime } = await rpc.countTasks({ filter: filterOf(filter) }, call);
+      const byState = new Map<TaskState, number>();
+      for (const { state, taskCount } of counts) {
+        const name = stateFromWire(state);
+        if (name !== undefined) byState.set(name, Number(taskCount));
+      }
+      const asOfMs = msFromTimestamp(asOfTime);
+      return { total: Number(totalCount), byState, asOf: asOfMs === undefined ? undefined : new Date(asOfMs) };
+    },
+    cancel: async (taskId, reason = "", call = {}) => present((await rpc.cancelTask({ taskId, reason }, call)).status),
+    async retry(taskId, { requestId = "", signal } = {}) {
+      const { task, existing } = await rpc.retryTask({ taskId, requestId }, withSignal(signal));
+      return { task: present(task), existing };
+    },
+    deadLetters: ({ includeRedriven = false, ...filter } = {}, { pageSize = 0, signal } = {}) =>
+      pagesOf(
+        (pageToken) =>
+          rpc.listDeadLetters({ pageSize, pageToken, includeRedriven, filter: filterOf(filter) }, withSignal(signal)),
+        (page) => page.deadLetters,
+      ),
+    agents: ({ type = "" } = {}, { pageSize = 0, signal } = {}) =>
+      pagesOf(
+        (pageToken) => rpc.listAgents({ pageSize, pageToken, type }, withSignal(signal)),
+        (page) => page.agents,
+      ),
+    watchAgents: ({ type = "" } = {}, { signal } = {}) =>
+      watchFleet({
+        ...options,
+        servers,
+        signals: signalsWith(signal),
+        open: (signal) => rpc.watchAgents({ type }, { signal }),
+      }),
+    uploadBlob: async (source, upload = {}) => await uploadBlob(blobs, source, upload),
+    downloadBlob: (blob, { signal } = {}) =>
+      downloadBlob(blobs, typeof blob === "string" ? { blobId: blob } : blob, signal),
+    value: async (payload, { signal } = {}) => await fetchPayload(blobs, payload, signal),
+    async [Symbol.asyncDispose]() {
+      closed.abort(new MycelError("canceled", "the client is closed", { reason: "CLIENT_CLOSED" }));
+      endpoints[Symbol.dispose]();
+    },
+  };
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the one place where the caller's word is taken
+  return client as MycelClient;
+}
+
+type Untyped = Omit<MycelClient, "run" | "outcome" | "waitFor" | "result"> & {
+  run(...args: Parameters<MycelClient["run"]>): TaskRun;
+  outcome(...args: Parameters<MycelClient["outcome"]>): Promise<TaskOutcome>;
+  waitFor(...args: Parameters<MycelClient["waitFor"]>): Promise<CompletedTask>;
+  result(...args: Parameters<MycelClient["result"]>): Promise<unknown>;
+};
+
+function present<T>(value: T | undefined): T {
+  if (value === undefined) throw new MycelError("internal", "the server answered without what was asked for");
+  return value;
+}

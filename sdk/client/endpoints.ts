@@ -1,0 +1,141 @@
+// Owns the connections: one HTTP/2 session and one transport for each server, and which of them is in use.
+// Decides nothing about retries.
+import { Code, ConnectError, type Interceptor, type Transport } from "@connectrpc/connect";
+import {
+  Http2SessionManager,
+  createConnectTransport,
+  createGrpcTransport,
+  createGrpcWebTransport,
+} from "@connectrpc/connect-node";
+import { clientTracing } from "../../lib/rpc/interceptors/tracing.ts";
+import type { ResolvedOptions } from "./client-options.ts";
+
+/** One server. */
+export interface Endpoint {
+  /** Where it is. */
+  readonly url: string;
+  /** Speaks to it, once. */
+  readonly transport: Transport;
+  /** Whether the next call needs no new connection. */
+  readonly connected: boolean;
+  /**
+   * Opens the connection if there is none. Rejects with a ConnectError (UNAVAILABLE) if that fails, or takes longer than `limitMs` or the
+   * client's `connectTimeoutMs`.
+   */
+  connect(limitMs: number): Promise<void>;
+}
+
+/** The servers of a client. Disposing closes their connections; calls under way fail. */
+export interface Endpoints extends Disposable {
+  /** How many there are. */
+  readonly count: number;
+  /** The one in use. */
+  readonly current: Endpoint;
+  /** Leaves a server for the next, unless another call did that already. */
+  leave(endpoint: Endpoint): void;
+}
+
+// Often enough to notice a silent partition within half a minute, far from what servers take for a flood.
+const PING_INTERVAL_MS = 15_000;
+const PING_TIMEOUT_MS = 10_000;
+// Node's default of 10 MB refuses streams of a busy connection; this is a bound, nothing is reserved.
+const MAX_SESSION_MEMORY_MB = 256;
+
+/** Makes the connections' managers; connects nowhere yet. */
+export function createEndpoints(options: ResolvedOptions): Endpoints {
+  const endpoints = options.urls.map((url) => createEndpoint(url, options));
+  let at = 0;
+  const current = (): (typeof endpoints)[number] => {
+    const endpoint = endpoints[at % endpoints.length];
+    if (endpoint === undefined) throw new RangeError("no endpoints");
+    return endpoint;
+  };
+  return {
+    count: endpoints.length,
+    get current() {
+      return current();
+    },
+    leave(endpoint) {
+      if (endpoint !== current()) return;
+      at = (at + 1) % endpoints.length;
+      if (endpoints.length > 1) {
+        options.logger.info({ left: endpoint.url, now: current().url }, "switching to another coordinator");
+      }
+    },
+    [Symbol.dispose]() {
+      for (const endpoint of endpoints) endpoint.close();
+    },
+  };
+}
+
+function createEndpoint(url: string, options: ResolvedOptions): Endpoint & { close(): void } {
+  const session = new Http2SessionManager(
+    url,
+    { pingIntervalMs: PING_INTERVAL_MS, pingTimeoutMs: PING_TIMEOUT_MS, pingIdleConnection: true },
+    { maxSessionMemory: MAX_SESSION_MEMORY_MB },
+  );
+  const connected = (): boolean => session.state() === "open" || session.state() === "idle";
+  return {
+    url,
+    transport: createTransport(url, session, options),
+    get connected() {
+      return connected();
+    },
+    async connect(limitMs) {
+      const waitMs = Math.ceil(Math.min(limitMs, options.connectTimeoutMs));
+      const state = await withinTime(session.connect(), waitMs);
+      if (state === "timeout") {
+        const error = new ConnectError(`no connection to ${url} within ${waitMs} ms`, Code.Unavailable);
+        // A caller in a hurry must not end the attempt that others wait for.
+        if (waitMs >= options.connectTimeoutMs) session.abort(error);
+        throw error;
+      }
+      if (state === "error") {
+        const cause = session.error();
+        const why = cause instanceof Error ? describe(cause) : String(cause);
+        throw new ConnectError(`cannot connect to ${url}: ${why}`, Code.Unavailable, undefined, undefined, cause);
+      }
+    },
+    close: () => session.abort(),
+  };
+}
+
+function createTransport(baseUrl: string, sessionManager: Http2SessionManager, options: ResolvedOptions): Transport {
+  const interceptors = [withHeaders(options.headers), ...options.interceptors, clientTracing()];
+  switch (options.transport) {
+    case "connect":
+      return createConnectTransport({ baseUrl, sessionManager, interceptors, httpVersion: "2" });
+    case "grpc-web":
+      return createGrpcWebTransport({ baseUrl, sessionManager, interceptors, httpVersion: "2" });
+    default:
+      return createGrpcTransport({ baseUrl, sessionManager, interceptors });
+  }
+}
+
+function withHeaders(headers: Readonly<Record<string, string>>): Interceptor {
+  const entries = Object.entries(headers);
+  return (next) => async (request) => {
+    for (const [name, value] of entries) request.header.set(name, value);
+    return await next(request);
+  };
+}
+
+async function withinTime<T>(work: Promise<T>, timeoutMs: number): Promise<T | "timeout"> {
+  const late = Promise.withResolvers<"timeout">();
+  const timer = setTimeout(() => late.resolve("timeout"), timeoutMs);
+  try {
+    return await Promise.race([work, late.promise]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+// An AggregateError (IPv6 and IPv4 both refused) has no message of its own.
+function describe(cause: Error): string {
+  const [first]: unknown[] = cause instanceof AggregateError ? cause.errors : [];
+  const root = first instanceof Error ? first : cause.cause instanceof Error ? cause.cause : cause;
+  const code = "code" in root ? root.code : undefined;
+  if (code === "ECONNREFUSED") return "connection refused";
+  if (code === "ENOTFOUND") return "unknown host name";
+  return root.message;
+}

@@ -1,0 +1,31 @@
+// What users import as `mycel/client`. Only re-exports.
+export { type MycelClient, type TaskCount, type WatchOptions, createClient } from "./client.ts";
+export type { ClientOptions, TransportKind } from "./client-options.ts";
+export type { BlobDownload, BlobSource, UploadOptions } from "./blobs.ts";
+export type {
+  ChunkEvent,
+  EventBase,
+  EventKind,
+  LogEvent,
+  OutputEventBase,
+  ProgressEvent,
+  SnapshotEvent,
+  StateEvent,
+  TaskEvent,
+} from "./event.ts";
+export type { FleetEvent } from "./fleet.ts";
+export {
+  type ErrorCode,
+  MycelError,
+  type MycelErrorOptions,
+  TaskFailedError,
+  type TaskFailureFacts,
+  type Violation,
+} from "./mycel-error.ts";
+export type { CompletedTask, TaskOutcome, UnfinishedTask, WaitOptions } from "./outcome.ts";
+export type { PriorityName, RetryOptions, TaskOptions, TaskSubmission } from "./submission.ts";
+export type { SubmitManyOptions, SubmitResult, SubmittedTask } from "./submit.ts";
+export type { SubmitAck } from "./submit-stream.ts";
+export type { ListOptions, TaskFilterOptions } from "./task-filter.ts";
+export type { TaskRun } from "./task-run.ts";
+export type { TaskState } from "../../lib/core/task-state.ts";

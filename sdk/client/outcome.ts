@@ -1,0 +1,137 @@
+// How a task ended, as a JavaScript value or as an error, and the wait for it.
+import type { Client } from "@connectrpc/connect";
+import type { AgentService } from "../../gen/mycel/v1/agent_service_pb.ts";
+import { type Payload } from "../../gen/mycel/v1/payload_pb.ts";
+import type { Task, TaskFailure, TaskStatus } from "../../gen/mycel/v1/task_pb.ts";
+import { MAX_STATUS_WAIT_MS } from "../../lib/core/limits.ts";
+import { isTerminal, type TaskState } from "../../lib/core/task-state.ts";
+import { durationFromMs } from "../../lib/wire/time-codec.ts";
+import { type BlobCalls, downloadBlob } from "./blobs.ts";
+import { withSignal } from "./call-signal.ts";
+import type { ResolvedOptions } from "./client-options.ts";
+import { stateNameOf } from "./event.ts";
+import { MycelError, TaskFailedError, abortError } from "./mycel-error.ts";
+import { decodeBlob, decodePayload } from "./payload.ts";
+
+/** A task that ended with a result. */
+export interface CompletedTask<Result = unknown> {
+  readonly state: "completed";
+  readonly taskId: string;
+  /** What the handler returned; a large one was downloaded: JSON is parsed, other content is bytes. */
+  readonly result: Result;
+  readonly status: TaskStatus;
+}
+
+/** A task that ended without a result. */
+export interface UnfinishedTask {
+  readonly state: "failed" | "timed_out" | "canceled";
+  readonly taskId: string;
+  /** Why. Undefined for a canceled task that never failed. */
+  readonly failure: TaskFailure | undefined;
+  /** Why the task was canceled; empty otherwise. */
+  readonly cancelReason: string;
+  readonly status: TaskStatus;
+}
+
+/** How a task ended. */
+export type TaskOutcome<Result = unknown> = CompletedTask<Result> | UnfinishedTask;
+
+/** Options of a wait. */
+export interface WaitOptions {
+  /** How long to wait, in milliseconds; default: as long as it takes. When it passes: MycelError `deadline_exceeded`, WAIT_TIMEOUT. */
+  readonly timeoutMs?: number;
+  /** Ends the wait. */
+  readonly signal?: AbortSignal;
+}
+
+/** What a wait needs of a client. */
+export interface OutcomeCalls {
+  readonly rpc: Pick<Client<typeof AgentService>, "getTaskStatus" | "getTask">;
+  readonly blobs: BlobCalls;
+  readonly options: ResolvedOptions;
+}
+
+// Half of the longest long poll: proxies in between give a silent call up after a minute.
+const LONG_POLL_MS = MAX_STATUS_WAIT_MS / 2;
+
+/** Waits for a task's end and returns it. */
+export async function waitForOutcome(calls: OutcomeCalls, taskId: string, options: WaitOptions): Promise<TaskOutcome> {
+  const { signal } = options;
+  const started = performance.now();
+  const deadline = started + (options.timeoutMs ?? Infinity);
+  for (;;) {
+    const leftMs = Math.max(0, deadline - performance.now());
+    const waitMs = Math.ceil(Math.min(leftMs, LONG_POLL_MS));
+    const { status } = await calls.rpc.getTaskStatus(
+      { taskId, wait: durationFromMs(waitMs) },
+      // The wait outlives outages as a watch does, but not the caller's own limit by more than one answer.
+      {
+        timeoutMs: waitMs + Math.min(leftMs + calls.options.timeoutMs, calls.options.reconnectTimeoutMs),
+        ...withSignal(signal),
+      },
+    );
+    if (status === undefined)
+      throw new MycelError("internal", `the server answered without the status of task ${taskId}`);
+    const state = stateNameOf(status);
+    if (isTerminal(state)) return await outcomeOf(calls, status, state, signal);
+    if (signal?.aborted === true) throw abortError(signal);
+    if (performance.now() >= deadline) {
+      const text = `task ${taskId} is still ${state.replace("_", " ")} after ${options.timeoutMs} ms`;
+      throw new MycelError("deadline_exceeded", text, { reason: "WAIT_TIMEOUT" });
+    }
+  }
+}
+
+/** The outcome for a terminal status, with the result fetched if there is one. */
+export async function outcomeOf(
+  calls: OutcomeCalls,
+  status: TaskStatus,
+  state: TaskState,
+  signal: AbortSignal | undefined,
+): Promise<TaskOutcome> {
+  if (state !== "completed") return unfinished(status, state);
+  const { task } = await calls.rpc.getTask({ taskId: status.taskId }, withSignal(signal));
+  return await completedOf(calls, task?.status ?? status, task?.result, signal);
+}
+
+/** The outcome of a completed task whose result is at hand, downloaded if it is a blob. */
+export async function completedOf(
+  calls: OutcomeCalls,
+  status: TaskStatus,
+  result: Payload | undefined,
+  signal: AbortSignal | undefined,
+): Promise<CompletedTask> {
+  return { state: "completed", taskId: status.taskId, result: await fetchPayload(calls.blobs, result, signal), status };
+}
+
+/** The outcome of a task that ended without a result. */
+export function unfinished(status: TaskStatus, state: TaskState): UnfinishedTask {
+  if (state !== "failed" && state !== "timed_out" && state !== "canceled") {
+    throw new MycelError("internal", `task ${status.taskId} has not ended: it is ${state}`);
+  }
+  const { taskId, failure, cancelReason } = status;
+  return { state, taskId, failure, cancelReason, status };
+}
+
+/** The outcome, or the error of a task that ended without a result. */
+export function completedOrThrow(outcome: TaskOutcome): CompletedTask {
+  if (outcome.state === "completed") return outcome;
+  const { taskId, state, failure, cancelReason } = outcome;
+  if (state === "canceled") {
+    const attempt = outcome.status.attempt;
+    throw new TaskFailedError({ taskId, state, reason: "CANCELED", message: cancelReason, attempt, details: "" });
+  }
+  const { reason = "", message = "", attempt = 0, details = "" } = failure ?? {};
+  throw new TaskFailedError({ taskId, state, reason, message, attempt, details });
+}
+
+/** A result as a value, also of a finished {@link Task} from `get`. */
+export async function fetchPayload(
+  blobs: BlobCalls,
+  payload: Task["result"],
+  signal: AbortSignal | undefined,
+): Promise<unknown> {
+  if (payload?.kind.case !== "blob") return decodePayload(payload);
+  const blob = payload.kind.value;
+  return decodeBlob(await downloadBlob(blobs, blob, signal).bytes(), blob.contentType);
+}

@@ -1,0 +1,96 @@
+// Owns the way between JavaScript values and Payload: JSON values, bytes, and what is too large to travel inline.
+// Uploads and downloads are blobs.ts.
+import { create, fromJsonString, isMessage, toBinary, toJson } from "@bufbuild/protobuf";
+import { ValueSchema } from "@bufbuild/protobuf/wkt";
+import { type Payload, PayloadSchema } from "../../gen/mycel/v1/payload_pb.ts";
+import { MAX_INLINE_PAYLOAD_BYTES } from "../../lib/core/limits.ts";
+import { invalidOption } from "./mycel-error.ts";
+
+/** A payload that fits, or the content to upload instead. */
+export type EncodedInput =
+  | { readonly kind: "inline"; readonly payload: Payload | undefined }
+  | { readonly kind: "blob"; readonly data: Uint8Array; readonly contentType: string };
+
+const OCTETS = "application/octet-stream";
+const JSON_TYPE = "application/json";
+
+/**
+ * Encodes an input: a Payload message as it is, bytes as bytes, everything else as JSON with the meaning of JSON.stringify; undefined is
+ * no data. Throws a MycelError (INVALID_OPTION) for what has no JSON form.
+ */
+export function encodeInput(input: unknown): EncodedInput {
+  if (input === undefined) return { kind: "inline", payload: undefined };
+  if (isMessage(input, PayloadSchema)) return encodeMessage(input);
+  if (input instanceof Uint8Array) {
+    if (input.length > MAX_INLINE_PAYLOAD_BYTES) return { kind: "blob", data: input, contentType: OCTETS };
+    return encodeMessage(
+      create(PayloadSchema, { kind: { case: "bytes", value: { contentType: OCTETS, data: input } } }),
+    );
+  }
+  const text = jsonOf(input);
+  const blob = (): EncodedInput => ({ kind: "blob", data: Buffer.from(text), contentType: JSON_TYPE });
+  // Only a rough bound: each value costs a few bytes in either form. It saves building a message that will not travel.
+  if (text.length > MAX_INLINE_PAYLOAD_BYTES * 4) return blob();
+  const payload = create(PayloadSchema, { kind: { case: "json", value: valueOf(text) } });
+  return isTooLarge(payload, text.length) ? blob() : { kind: "inline", payload };
+}
+
+/**
+ * The JavaScript value of a payload: JSON as a value, bytes as bytes; an Any and a BlobRef as the message that they are; undefined for no
+ * data.
+ */
+export function decodePayload(payload: Payload | undefined): unknown {
+  if (payload?.kind.case === undefined) return undefined;
+  switch (payload.kind.case) {
+    case "json":
+      return toJson(ValueSchema, payload.kind.value);
+    case "bytes":
+      return payload.kind.value.data;
+    default:
+      return payload.kind.value;
+  }
+}
+
+/** The JavaScript value of a downloaded blob: JSON parsed, everything else as bytes. */
+export function decodeBlob(data: Uint8Array, contentType: string): unknown {
+  return isJson(contentType) ? JSON.parse(new TextDecoder().decode(data)) : data;
+}
+
+function encodeMessage(payload: Payload): EncodedInput {
+  if (payload.kind.case !== "bytes" || !isTooLarge(payload, payload.kind.value.data.length))
+    return { kind: "inline", payload };
+  const { data, contentType } = payload.kind.value;
+  return { kind: "blob", data, contentType: contentType === "" ? OCTETS : contentType };
+}
+
+// Small content cannot be too large, so that the common case is not encoded twice: a JSON value of n characters takes less than
+// 16 n bytes as a Value (the worst is a list of digits).
+function isTooLarge(payload: Payload, length: number): boolean {
+  return length * 16 > MAX_INLINE_PAYLOAD_BYTES && toBinary(PayloadSchema, payload).length > MAX_INLINE_PAYLOAD_BYTES;
+}
+
+function isJson(contentType: string): boolean {
+  return /^application\/(?:[^;]*\+)?json(?:;|$)/i.test(contentType);
+}
+
+function jsonOf(input: unknown): string {
+  try {
+    const text: string | undefined = JSON.stringify(input);
+    if (text !== undefined) return text;
+  } catch (error) {
+    throw invalidOption("input", `has no JSON form: ${error instanceof Error ? error.message : String(error)}`, error);
+  }
+  throw invalidOption("input", `has no JSON form: it is a ${typeof input}`);
+}
+
+function valueOf(text: string): ReturnType<typeof fromJsonString<typeof ValueSchema>> {
+  try {
+    return fromJsonString(ValueSchema, text);
+  } catch (error) {
+    throw invalidOption(
+      "input",
+      `cannot be sent as JSON: ${error instanceof Error ? error.message : String(error)}`,
+      error,
+    );
+  }
+}

@@ -1,0 +1,159 @@
+// The transport under a client: tries idempotent calls again, leaves a lost server for the next, keeps the caller's deadline.
+// Must not repeat a call that is not safe to repeat; of a stream, only the connecting is repeated.
+import type { DescMessage, DescMethodStreaming, DescMethodUnary, MessageInitShape } from "@bufbuild/protobuf";
+import { MethodOptions_IdempotencyLevel } from "@bufbuild/protobuf/wkt";
+import { Code, ConnectError, type StreamResponse, type Transport, type UnaryResponse } from "@connectrpc/connect";
+import type { ResolvedOptions } from "./client-options.ts";
+import type { Endpoint, Endpoints } from "./endpoints.ts";
+import { MycelError, abortError, toMycelError } from "./mycel-error.ts";
+import { pause } from "./pause.ts";
+import { delayBeforeTry, judge } from "./retry.ts";
+
+/** Makes the transport. `closed` is aborted when the client is disposed. Everything it throws is a MycelError. */
+export function createResilientTransport(
+  options: ResolvedOptions,
+  endpoints: Endpoints,
+  closed: AbortSignal,
+): Transport {
+  const failure = (error: unknown, endpoint: Endpoint, signal: AbortSignal | undefined): MycelError => {
+    if (closed.aborted) return closedError();
+    if (signal?.aborted === true) return abortError(signal);
+    return judge(error, false).kind === "lost" ? lostError(error, endpoint) : toMycelError(error);
+  };
+
+  // What every try needs; rejects with the ConnectError of a failed connection.
+  const ready = async (endpoint: Endpoint, signal: AbortSignal | undefined, limitMs: number): Promise<void> => {
+    if (closed.aborted) throw closedError();
+    if (signal?.aborted === true) throw abortError(signal);
+    if (!endpoint.connected) await orAborted(endpoint.connect(limitMs), signal);
+  };
+
+  const leaveIfUseless = (error: unknown, endpoint: Endpoint): void => {
+    const failed = judge(error, false);
+    // A server that is merely full is as good as its neighbours: they share the queues.
+    if (failed.kind === "lost" || failed.kind === "leaving" || isUnavailable(error)) endpoints.leave(endpoint);
+  };
+
+  async function unary<I extends DescMessage, O extends DescMessage>(
+    ...[method, signal, timeoutMs, header, input, contextValues]: UnaryArguments<I, O>
+  ): Promise<UnaryResponse<I, O>> {
+    const limitMs = timeoutMs ?? options.timeoutMs;
+    const deadline = performance.now() + limitMs;
+    const repeatable = isRepeatable(method, input);
+    for (let tries = 1; ; tries += 1) {
+      const endpoint = endpoints.current;
+      const remainingMs = deadline - performance.now();
+      let sent = false;
+      try {
+        await ready(endpoint, signal, remainingMs);
+        sent = true;
+        return await endpoint.transport.unary(method, signal, wholeMs(remainingMs), header, input, contextValues);
+      } catch (error) {
+        const failed = judge(error, signal?.aborted === true || closed.aborted);
+        leaveIfUseless(error, endpoint);
+        if (failed.kind === "final" || (sent && !repeatable) || tries >= options.maximumTries) {
+          throw failure(error, endpoint, signal);
+        }
+        const delayMs = delayBeforeTry(failed, tries, endpoints.count, Math.random());
+        if (performance.now() + delayMs >= deadline) throw failure(error, endpoint, signal);
+        options.logger.debug({ err: error, method: method.name, tries, delay_ms: delayMs }, "trying a call again");
+        if (delayMs > 0 && !(await pause(delayMs, signal, closed))) throw failure(error, endpoint, signal);
+      }
+    }
+  }
+
+  async function stream<I extends DescMessage, O extends DescMessage>(
+    ...[method, signal, timeoutMs, header, input, contextValues]: StreamArguments<I, O>
+  ): Promise<StreamResponse<I, O>> {
+    const limitMs = timeoutMs === undefined ? undefined : wholeMs(timeoutMs);
+    for (let tries = 1; ; tries += 1) {
+      const endpoint = endpoints.current;
+      let sent = false;
+      try {
+        await ready(endpoint, signal, limitMs ?? Infinity);
+        sent = true;
+        const response = await endpoint.transport.stream(method, signal, limitMs, header, input, contextValues);
+        return { ...response, message: guarded(response.message, endpoint, signal) };
+      } catch (error) {
+        leaveIfUseless(error, endpoint);
+        if (sent || error instanceof MycelError || tries >= endpoints.count) throw failure(error, endpoint, signal);
+      }
+    }
+  }
+
+  async function* guarded<T>(
+    messages: AsyncIterable<T>,
+    endpoint: Endpoint,
+    signal: AbortSignal | undefined,
+  ): AsyncGenerator<T> {
+    try {
+      yield* messages;
+    } catch (error) {
+      leaveIfUseless(error, endpoint);
+      throw failure(error, endpoint, signal);
+    }
+  }
+
+  return { unary, stream };
+}
+
+type UnaryArguments<I extends DescMessage, O extends DescMessage> = [
+  method: DescMethodUnary<I, O>,
+  ...rest: Parameters<Transport["unary"]> extends [unknown, infer S, infer T, infer H, unknown, (infer C)?]
+    ? [signal: S, timeoutMs: T, header: H, input: MessageInitShape<I>, contextValues?: C]
+    : never,
+];
+
+type StreamArguments<I extends DescMessage, O extends DescMessage> = [
+  method: DescMethodStreaming<I, O>,
+  ...rest: Parameters<Transport["stream"]> extends [unknown, infer S, infer T, infer H, unknown, (infer C)?]
+    ? [signal: S, timeoutMs: T, header: H, input: AsyncIterable<MessageInitShape<I>>, contextValues?: C]
+    : never,
+];
+
+/** The error of every call on a client that was disposed. */
+export function closedError(): MycelError {
+  return new MycelError("canceled", "the client is closed", { reason: "CLIENT_CLOSED" });
+}
+
+function lostError(error: unknown, endpoint: Endpoint): MycelError {
+  const message = error instanceof ConnectError ? error.rawMessage : String(error);
+  // A failed connection names the URL itself.
+  const text = message.includes(endpoint.url) ? message : `the connection to ${endpoint.url} was lost: ${message}`;
+  return new MycelError("unavailable", text, { reason: "CONNECTION_LOST", cause: error });
+}
+
+// gRPC's timeout header knows whole numbers only, and servers refuse others.
+function wholeMs(ms: number): number {
+  return Math.max(1, Math.ceil(ms));
+}
+
+function isUnavailable(error: unknown): boolean {
+  return error instanceof ConnectError && error.code === Code.Unavailable;
+}
+
+// The contract calls the submissions idempotent under a condition, which is checked here.
+function isRepeatable(method: DescMethodUnary, input: unknown): boolean {
+  if (method.idempotency === MethodOptions_IdempotencyLevel.IDEMPOTENCY_UNKNOWN) return false;
+  if (method.name === "SubmitTask") return hasId(input);
+  if (method.name !== "BatchSubmitTasks") return true;
+  const tasks: unknown = typeof input === "object" && input !== null && "tasks" in input ? input.tasks : undefined;
+  return Array.isArray(tasks) && tasks.every(hasId);
+}
+
+function hasId(task: unknown): boolean {
+  if (typeof task !== "object" || task === null) return false;
+  return ("taskId" in task && task.taskId !== "") || ("requestId" in task && task.requestId !== "");
+}
+
+async function orAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (signal === undefined) return await work;
+  const aborted = Promise.withResolvers<never>();
+  const onAbort = (): void => aborted.reject(abortError(signal));
+  signal.addEventListener("abort", onAbort, { once: true });
+  try {
+    return await Promise.race([work, aborted.promise]);
+  } finally {
+    signal.removeEventListener("abort", onAbort);
+  }
+}

@@ -1,0 +1,69 @@
+// Decides what a failed try means: whether the same call may be tried again, where, and after how long. No I/O, no timers.
+// The waiting is in resilient-transport.ts: a retry library's delays cannot be ended by the caller's signal, and here they must.
+import { Code, ConnectError } from "@connectrpc/connect";
+import { readDetails } from "../../lib/rpc/rich-error.ts";
+
+/** What a failed try means. */
+export type FailedTry =
+  /** Trying again cannot help, or the answer must reach the caller. */
+  | { readonly kind: "final" }
+  /** The connection broke or could not be made: nothing is known about the call, and another server may be fine. */
+  | { readonly kind: "lost" }
+  /** This server goes away; another may be fine at once. */
+  | { readonly kind: "leaving" }
+  /** The server asks to come back; after `delayMs` if it said when. */
+  | { readonly kind: "busy"; readonly delayMs?: number };
+
+/** The first wait when nobody says how long, in milliseconds. */
+export const FIRST_DELAY_MS = 50;
+/** The longest wait when nobody says how long, in milliseconds. Short: a coordinator is replaced within seconds. */
+export const LONGEST_DELAY_MS = 2_000;
+
+/** Judges an error. `aborted` says that the caller itself ended the call: then nothing is tried again. */
+export function judge(error: unknown, aborted: boolean): FailedTry {
+  if (aborted || !(error instanceof ConnectError)) return { kind: "final" };
+  if (isConnectionLoss(error)) return { kind: "lost" };
+  if (error.code !== Code.Unavailable && error.code !== Code.ResourceExhausted) return { kind: "final" };
+  const { reason, retryDelayMs } = readDetails(error);
+  if (reason === "DRAINING") return { kind: "leaving" };
+  if (retryDelayMs !== undefined) return { kind: "busy", delayMs: retryDelayMs };
+  // Without RetryInfo, RESOURCE_EXHAUSTED is a limit that waiting does not lift, e.g. a message that is too large.
+  return error.code === Code.Unavailable ? { kind: "busy" } : { kind: "final" };
+}
+
+/**
+ * How long to wait before the next try, in milliseconds.
+ *
+ * @param failed what the last try meant
+ * @param tries how many tries were made, from 1
+ * @param servers how many servers there are to try
+ * @param random from 0 to below 1: spreads clients that failed together
+ */
+export function delayBeforeTry(
+  failed: Exclude<FailedTry, { kind: "final" }>,
+  tries: number,
+  servers: number,
+  random: number,
+): number {
+  if (failed.kind === "busy" && failed.delayMs !== undefined) return failed.delayMs * (1 + 0.2 * random);
+  // As long as there is a server that was not tried, there is nothing to wait for.
+  if (failed.kind !== "busy" && tries < servers) return 0;
+  const round = Math.max(0, failed.kind === "busy" ? tries - 1 : tries - servers);
+  return Math.min(LONGEST_DELAY_MS, FIRST_DELAY_MS * 2 ** Math.min(round, 16)) * (0.5 + 0.5 * random);
+}
+
+// What connect-node throws when the connection breaks: no word of the server's, and one of these codes. A cut HTTP/2 stream looks like
+// a cancellation, so the code alone does not tell them apart; a server's own answer always carries headers or trailers.
+const LOSS_CODES: ReadonlySet<Code> = new Set([Code.Canceled, Code.Aborted, Code.Unavailable]);
+const LOSS_MESSAGE = /http\/2 stream closed|missing trailer|missing EndStreamResponse|premature|connection/i;
+
+function isConnectionLoss(error: ConnectError): boolean {
+  if ([...error.metadata.keys()].length > 0 || readDetails(error).reason !== undefined) return false;
+  if (LOSS_CODES.has(error.code)) return true;
+  if (error.code !== Code.Internal && error.code !== Code.Unknown) return false;
+  return hasSystemCode(error.cause) || LOSS_MESSAGE.test(error.rawMessage);
+}
+
+function hasSystemCode(cause: unknown): boolean {
+  return cause instanceof Error && "code" in cause && typeof cause.code === "string";
+}

@@ -1,0 +1,110 @@
+// Owns one run: a task submitted and followed in one call, and then over as many connections as it takes.
+import { type Client } from "@connectrpc/connect";
+import type {
+  AgentService,
+  ResultKind,
+  StreamResultsResponse,
+  SubmitTaskRequest,
+} from "../../gen/mycel/v1/agent_service_pb.ts";
+import { type TaskEvent, isLast } from "./event.ts";
+import { MycelError, invalidOption } from "./mycel-error.ts";
+import { type SubmittedTask, submittedOf } from "./submit.ts";
+
+/** A task that was submitted and is followed. Iterate it for its events (once), ask it for its result, or both. */
+export interface TaskRun<Result = unknown> extends AsyncIterable<TaskEvent> {
+  /** Resolves when the task is accepted; rejects with a MycelError if it is not. */
+  readonly submitted: Promise<SubmittedTask>;
+  /**
+   * What the task returned. Rejects with a TaskFailedError if it ended otherwise. Reads the events itself unless they are being iterated
+   * over; after an iteration that was left early it waits for the task's end.
+   */
+  result(): Promise<Result>;
+}
+
+/** What a run needs. */
+export interface RunOptions {
+  readonly rpc: Pick<Client<typeof AgentService>, "runTask" | "streamResults">;
+  readonly kinds: ResultKind[];
+  /** Encodes the submission, uploading a large input. */
+  readonly prepare: () => Promise<SubmitTaskRequest>;
+  /** Follows a task whose streams are opened so. */
+  readonly follow: (
+    open: (cursor: string, signal: AbortSignal) => AsyncIterable<StreamResultsResponse>,
+  ) => AsyncIterable<TaskEvent>;
+  /** Resolves with the result of a task that ended or will end. */
+  readonly resultOf: (taskId: string, last: TaskEvent | undefined) => Promise<unknown>;
+}
+
+/** Starts a run: the submission leaves at once, whether or not anybody reads. */
+export function startRun(options: RunOptions): TaskRun {
+  const accepted = Promise.withResolvers<SubmittedTask>();
+  let taskId: string | undefined;
+  let request: Promise<SubmitTaskRequest> | undefined;
+
+  async function* open(cursor: string, signal: AbortSignal): AsyncGenerator<StreamResultsResponse> {
+    if (taskId !== undefined) {
+      yield* options.rpc.streamResults({ taskId, cursor, kinds: options.kinds }, { signal });
+      return;
+    }
+    // Until the answer is there, the same request is sent again: its id makes that safe.
+    const task = await (request ??= options.prepare());
+    for await (const { kind } of options.rpc.runTask({ task, kinds: options.kinds }, { signal })) {
+      if (kind.case === "submitted") {
+        const submitted = submittedOf(kind.value);
+        taskId = submitted.taskId;
+        accepted.resolve(submitted);
+      } else if (kind.case === "result") {
+        yield kind.value;
+      }
+    }
+  }
+
+  const events = options.follow(open)[Symbol.asyncIterator]();
+  const left = Promise.withResolvers<TaskEvent | undefined>();
+  // Pulled at once, so that the task is submitted even if nobody reads yet.
+  let first: Promise<IteratorResult<TaskEvent>> | undefined = events.next();
+  const fail = (error: unknown): void => {
+    accepted.reject(error);
+    left.reject(error);
+  };
+  first.catch(fail);
+  accepted.promise.catch(() => undefined);
+  left.promise.catch(() => undefined);
+  let reading = false;
+
+  async function* read(): AsyncGenerator<TaskEvent, void, undefined> {
+    let last: TaskEvent | undefined;
+    try {
+      for (;;) {
+        const next = await (first ?? events.next());
+        first = undefined;
+        if (next.done === true) return;
+        if (isLast(next.value)) last = next.value;
+        yield next.value;
+      }
+    } catch (error) {
+      fail(error);
+      throw error;
+    } finally {
+      left.resolve(last);
+      void events.return?.()?.catch(() => undefined);
+    }
+  }
+
+  return {
+    submitted: accepted.promise,
+    [Symbol.asyncIterator]() {
+      if (reading) throw invalidOption("run", "can be iterated only once");
+      reading = true;
+      return read();
+    },
+    async result() {
+      if (!reading) {
+        for await (const _ of this);
+      }
+      const last = await left.promise;
+      if (taskId === undefined) throw new MycelError("internal", "the server did not say which task it runs");
+      return await options.resultOf(taskId, last);
+    },
+  };
+}

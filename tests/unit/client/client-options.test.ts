@@ -1,0 +1,34 @@
+// What a client says about options that are wrong.
+import { expect, test } from "vitest";
+import { type ClientOptions, MycelError, createClient } from "../../../sdk/client/index.ts";
+
+test.for<[ClientOptions, string]>([
+  [{}, "url or urls must be given, and only one of them"],
+  [{ url: "http://a", urls: ["http://b"] }, "url or urls must be given, and only one of them"],
+  [{ urls: [] }, "urls must name at least one coordinator"],
+  [{ url: "localhost:8080" }, 'url must be like http://127.0.0.1:8080, got "localhost:8080"'],
+  [{ url: "http://a", timeoutMs: 0 }, "timeoutMs must be from 1 to 86400000, got 0"],
+  [{ url: "http://a", timeoutMs: Number.NaN }, "timeoutMs must be from 1 to 86400000, got NaN"],
+  [{ url: "http://a", maximumTries: 0 }, "maximumTries must be from 1 to Infinity, got 0"],
+  [{ url: "http://a", transport: "soap" as never }, 'transport must be "grpc", "connect" or "grpc-web", got "soap"'],
+])("refuses %o", ([options, message]) => {
+  let thrown: unknown;
+  try {
+    createClient(options);
+  } catch (error) {
+    thrown = error;
+  }
+  expect(thrown).toBeInstanceOf(MycelError);
+  expect(thrown).toMatchObject({ code: "invalid_argument", reason: "INVALID_OPTION", message });
+});
+
+test("connects to nobody before the first call", async () => {
+  await using client = createClient({ url: "http://127.0.0.1:1" });
+  await expect(client.submit("", 1)).rejects.toMatchObject({ message: "type must not be empty" });
+  await expect(client.submit("echo", 1, { delayMs: 1, startTime: new Date() })).rejects.toThrow(
+    "delayMs and startTime exclude each other",
+  );
+  await expect(client.submit("echo", 1, { priority: "urgent" as never })).rejects.toThrow(
+    'priority must be one of low, normal, high, critical, got "urgent"',
+  );
+});
