@@ -1,0 +1,144 @@
+// `mycel up`: a whole mesh on this machine, the main job on it, and then it stays up.
+
+import { availableParallelism } from "node:os";
+import { resolve } from "node:path";
+import process from "node:process";
+import { Command, InvalidArgumentError } from "commander";
+import { clientTracing } from "../../lib/rpc/interceptors/tracing.ts";
+import { openTracing } from "../../lib/telemetry/tracing.ts";
+import { createClient } from "../../sdk/client/index.ts";
+import { defaultSources } from "../analysis/default-sources.ts";
+import { listSourceFiles, type SourceFile } from "../analysis/source-listing.ts";
+import { renderSummary } from "../analysis/summary-view.ts";
+import { type AnalysisJobResult, runAnalysisJob } from "../up/analysis-job.ts";
+import { type LocalMesh, openLocalMesh } from "../up/local-mesh.ts";
+import { nextSteps } from "../up/next-steps.ts";
+
+const PROJECT = resolve(import.meta.dirname, "../..");
+const DEFAULT_LISTEN = "127.0.0.1:8080";
+const DEFAULT_CONCURRENCY = 2;
+const INTERRUPTED = 130;
+
+interface UpOptions {
+  readonly path?: string;
+  readonly once?: boolean;
+  readonly job: boolean;
+  readonly port?: number;
+  readonly listen?: string;
+  readonly agents: number;
+  readonly concurrency: number;
+  readonly data: string;
+}
+
+/** Makes the command. */
+export function upCommand(): Command {
+  return new Command("up")
+    .description("Brings up a whole mesh on this machine, runs a real job on it, and stays up.")
+    .option("--path <dir>", "the folder to analyse; this project and some of its packages if left out")
+    .option("--once", "stop when the job is done")
+    .option("--no-job", "bring the mesh up without running the job")
+    .option("--port <n>", "the port to listen on; 0 picks a free one", wholeNumber(0, 65_535))
+    .option("--listen <address>", `where to listen, as host:port (MYCEL_LISTEN; default ${DEFAULT_LISTEN})`)
+    .option("--agents <n>", "how many stock agents", wholeNumber(0, 64), defaultAgents())
+    .option("--concurrency <n>", "how many tasks each agent runs at once", wholeNumber(1, 1_000), DEFAULT_CONCURRENCY)
+    .option("--data <dir>", "the folder for data and logs; it survives restarts", ".mycel")
+    .addHelpText("after", "\nExamples:\n  $ mycel up --path ~/src/my-project\n  $ mycel up --no-job --port 9000\n")
+    .action(async (options: UpOptions) => {
+      process.exitCode = await up(options);
+    });
+}
+
+async function up(options: UpOptions): Promise<number> {
+  const say = (line: string): void => {
+    process.stdout.write(`${line}\n`);
+  };
+  const stop = new AbortController();
+  const stopped = stopRequested(stop);
+  const files = options.job ? await filesOf(options.path) : [];
+  const roots = [...new Set([PROJECT, ...files.map(({ root }) => root)])];
+  const dataDir = resolve(options.data);
+  await using mesh = await openLocalMesh({
+    env: process.env,
+    listen: addressOf(options),
+    agents: options.agents,
+    concurrency: options.concurrency,
+    dataDir,
+    allowedRoots: roots,
+    report: say,
+  });
+  await using tracing = await openTracing({ serviceName: "mycel-cli", env: mesh.tracingEnv });
+  let result: AnalysisJobResult | undefined;
+  if (files.length > 0 && options.agents > 0) {
+    try {
+      result = await runJob(mesh, files, stop.signal, say);
+    } catch (error) {
+      if (stop.signal.aborted) return INTERRUPTED;
+      throw error;
+    }
+  }
+  await tracing.flush();
+  if (options.once === true) return result === undefined || result.failed > 0 ? 1 : 0;
+  const traceOf = result === undefined || result.traceId === "" ? undefined : mesh.traces?.addressOf(result.traceId);
+  say(nextSteps({ url: mesh.url, natsUrl: mesh.natsUrl, logDir: mesh.logDir, trace: traceOf ?? mesh.traces?.address }));
+  await stopped;
+  say("stopping");
+  return 0;
+}
+
+async function runJob(
+  mesh: LocalMesh,
+  files: readonly SourceFile[],
+  signal: AbortSignal,
+  say: (line: string) => void,
+): Promise<AnalysisJobResult> {
+  await using client = createClient({ url: mesh.url, interceptors: [clientTracing()] });
+  say(`job          analysing ${files.length} files with the fleet`);
+  const result = await runAnalysisJob({ client, files, stream: process.stderr, signal });
+  const { stdout } = process;
+  const view = {
+    elapsedMs: result.elapsedMs,
+    columns: stdout.columns ?? 80,
+    colour: stdout.isTTY && !process.env["NO_COLOR"],
+  };
+  say(renderSummary(result.summary, view));
+  return result;
+}
+
+async function filesOf(path: string | undefined): Promise<readonly SourceFile[]> {
+  const sources = path === undefined ? await defaultSources(PROJECT) : { roots: [resolve(path)] };
+  return (await listSourceFiles(sources)).files;
+}
+
+function addressOf({ listen, port }: UpOptions): string {
+  const base = listen ?? process.env["MYCEL_LISTEN"] ?? DEFAULT_LISTEN;
+  return port === undefined ? base : base.replace(/[^:]*$/, String(port));
+}
+
+function defaultAgents(): number {
+  return Math.min(4, Math.max(3, availableParallelism()));
+}
+
+function wholeNumber(min: number, max: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (Number.isInteger(value) && value >= min && value <= max && text.trim() !== "") return value;
+    throw new InvalidArgumentError(`must be a whole number from ${min} to ${max}`);
+  };
+}
+
+/** Aborts and resolves at the first SIGINT or SIGTERM. A second one, unless it is the same sent twice, ends the process at once. */
+function stopRequested(stop: AbortController): Promise<void> {
+  return new Promise((resolvePromise) => {
+    let askedMs: number | undefined;
+    const onSignal = (): void => {
+      const now = performance.now();
+      if (askedMs !== undefined && now - askedMs > 300) process.exit(INTERRUPTED);
+      askedMs ??= now;
+      stop.abort();
+      resolvePromise();
+    };
+    process.on("SIGINT", onSignal);
+    process.on("SIGTERM", onSignal);
+    process.on("SIGHUP", onSignal);
+  });
+}

@@ -1,0 +1,105 @@
+// A whole mesh on this machine: nats-server, a coordinator, a fleet of stock agents, and a place where their traces can be looked at.
+
+import { mkdir } from "node:fs/promises";
+import { delimiter, join, resolve } from "node:path";
+import { findNatsServer } from "../../lib/nats/server/find-server.ts";
+import { startNatsServer } from "../../lib/nats/server/start-server.ts";
+import { openTraceStore, type TraceStore } from "../traces/trace-store.ts";
+import { Supervisor } from "./supervisor.ts";
+
+type Env = Readonly<Record<string, string | undefined>>;
+
+/** What to bring up. */
+export interface LocalMeshOptions {
+  /** The environment, which children inherit. `NATS_URL` names a running server: then none is started. */
+  readonly env: Env;
+  /** Where the coordinator listens, e.g. `127.0.0.1:8080`. */
+  readonly listen: string;
+  /** How many stock agents. From 0 to 64. */
+  readonly agents: number;
+  /** How many attempts each runs at once. */
+  readonly concurrency: number;
+  /** The folder for all data. */
+  readonly dataDir: string;
+  /** Folders that code-analysis may read. */
+  readonly allowedRoots: readonly string[];
+  /** Hears, in one line each, what is done. */
+  readonly report: (line: string) => void;
+}
+
+/** A mesh that runs. Disposing it stops everything in order. */
+export interface LocalMesh extends AsyncDisposable {
+  /** The coordinator's address. */
+  readonly url: string;
+  readonly natsUrl: string;
+  readonly logDir: string;
+  /** Where traces can be looked at; undefined when they go to a collector of the user's own. */
+  readonly traces: TraceStore | undefined;
+  /** What makes a process send its traces there. */
+  readonly tracingEnv: Env;
+}
+
+const SERVICES = resolve(import.meta.dirname, "../../services");
+
+/** Brings everything up and resolves when work can be handed in. Whatever was started before a failure is stopped. */
+export async function openLocalMesh(options: LocalMeshOptions): Promise<LocalMesh> {
+  const stack = new AsyncDisposableStack();
+  try {
+    return await open(options, stack);
+  } catch (error) {
+    await stack.disposeAsync();
+    throw error;
+  }
+}
+
+async function open(options: LocalMeshOptions, stack: AsyncDisposableStack): Promise<LocalMesh> {
+  const { env, dataDir, report } = options;
+  const logDir = join(dataDir, "logs");
+  await mkdir(logDir, { recursive: true });
+  const natsUrl = await openBroker(options, stack);
+  const own = env["OTEL_EXPORTER_OTLP_ENDPOINT"] ?? env["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"];
+  const traces = own === undefined ? stack.use(await openTraceStore({ dir: join(dataDir, "traces") })) : undefined;
+  const tracingEnv: Env =
+    traces === undefined
+      ? env
+      : { ...env, OTEL_EXPORTER_OTLP_ENDPOINT: traces.address, OTEL_BSP_SCHEDULE_DELAY: "200" };
+  // The reporting side of a restart is the supervisor's; the children's own lines are in their log files.
+  const supervisor = stack.use(new Supervisor({ logDir, report }));
+  const childEnv = { ...tracingEnv, NODE_NO_WARNINGS: "1", NATS_URL: natsUrl };
+  const coordinator = await supervisor.start({
+    name: "coordinator",
+    entry: join(SERVICES, "coordinator/main.ts"),
+    env: { ...childEnv, MYCEL_LISTEN: options.listen, MYCEL_DATA_DIR: join(dataDir, "index") },
+  });
+  const url = String(coordinator.ready["url"]);
+  report(`coordinator  ${url}`);
+  await Promise.all(
+    Array.from({ length: options.agents }, (_, i) =>
+      supervisor.start({
+        name: `agent-${i + 1}`,
+        entry: join(SERVICES, "worker/main.ts"),
+        env: {
+          ...childEnv,
+          MYCEL_URL: url,
+          MYCEL_AGENT_ID: `stock-${i + 1}`,
+          MYCEL_CONCURRENCY: String(options.concurrency),
+          MYCEL_ALLOWED_ROOTS: options.allowedRoots.join(delimiter),
+        },
+      }),
+    ),
+  );
+  if (options.agents > 0) report(`agents       ${options.agents} × ${options.concurrency} slots: echo, code-analysis`);
+  return { url, natsUrl, logDir, traces, tracingEnv, [Symbol.asyncDispose]: () => stack.disposeAsync() };
+}
+
+async function openBroker({ env, dataDir, report }: LocalMeshOptions, stack: AsyncDisposableStack): Promise<string> {
+  const given = env["NATS_URL"];
+  if (given !== undefined && given !== "") {
+    report(`nats-server  ${given} (NATS_URL; nothing is started)`);
+    return given;
+  }
+  const { binary, version, source } = await findNatsServer({ environment: env, report });
+  const server = stack.use(await startNatsServer({ binary, dataDir: join(dataDir, "nats") }));
+  report(`nats-server  ${server.url} (${version}, ${source}; data in ${join(dataDir, "nats")})`);
+  return server.url;
+}
