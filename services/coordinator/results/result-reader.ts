@@ -43,6 +43,10 @@ export interface ResultReaderOptions {
 /** How soon a reader looks again after it looked: what was stored in between may have passed it by. */
 const RECHECK_MS = 1_000;
 
+/** How long to wait before the broker is asked again. */
+const SHORTEST_PAUSE_MS = 50;
+const LONGEST_PAUSE_MS = 2_000;
+
 type ResponseKind = NonNullable<
   Exclude<MessageInitShape<typeof StreamResultsResponseSchema>, { $typeName: string }>["kind"]
 >;
@@ -63,6 +67,7 @@ export class ResultReader {
   #recheck = true;
   #sentMs: number;
   #silentSinceMs: number | undefined;
+  #pauseMs = SHORTEST_PAUSE_MS;
 
   constructor(options: ResultReaderOptions) {
     this.#options = options;
@@ -87,7 +92,8 @@ export class ResultReader {
       } catch (error) {
         this.#endure(error);
         if (this.#silenceMs() >= this.#options.keepAliveMs / 3) yield this.#keepAlive();
-        await this.#waits.pause(RECHECK_MS);
+        await this.#waits.pause(this.#pauseMs);
+        this.#pauseMs = Math.min(this.#pauseMs * 2, LONGEST_PAUSE_MS);
       }
     }
   }
@@ -98,6 +104,11 @@ export class ResultReader {
     const now = this.#options.clock.monotonicMs();
     this.#silentSinceMs ??= now;
     if (now - this.#silentSinceMs >= this.#options.patienceMs) throw error;
+  }
+
+  #recovered(): void {
+    this.#silentSinceMs = undefined;
+    this.#pauseMs = SHORTEST_PAUSE_MS;
   }
 
   /** Finds out which attempt runs at the position. */
@@ -111,7 +122,7 @@ export class ResultReader {
       // The event itself has expired. The one after it says which attempt ran.
       const { agentId, attempt } = first.link.ends;
       this.#state = resumeAt(position, { agentId, attempt }, false);
-    }
+    } else if (first === undefined && (await this.#source.lastEvent()) >= position.event) throw lagging();
   }
 
   /** Reads what the logs have, then what comes live, until the end. */
@@ -147,33 +158,50 @@ export class ResultReader {
     else if (verdict.kind === "outputs_first" && run !== undefined) {
       yield* this.#readOutputs(run, verdict.upTo);
       yield* this.#applyAfterOutputs(message, verdict.upTo);
-    } else yield* this.#catchUp();
+    }
+    if (verdict.kind === "gap" || this.#early) yield* this.#catchUp();
   }
 
   async *#onOutput(message: OutputMessage): Messages {
     const verdict = applyOutput(this.#state, message.link);
     if (verdict.kind === "skip") this.#early ||= message.link.sequence > this.#state.position.output;
-    else if (verdict.kind === "gap") yield* this.#catchUp();
+    else if (verdict.kind === "gap" || !(await this.#isOfThisRun(message))) yield* this.#catchUp();
     else yield* this.#deliverOutputs(message, verdict);
+  }
+
+  /**
+   * Whether a live output can't be of a later run. An attempt that was handed back may run again under its number and on its
+   * subject, and counts its outputs from 1 again; its event may come later than its output.
+   */
+  async #isOfThisRun({ link }: OutputMessage): Promise<boolean> {
+    const [index = 0] = link.indexes;
+    const { fresh, position } = this.#state;
+    return (!fresh && index > position.index) || !(await this.#hasMoved());
+  }
+
+  /** Whether there are events that were not delivered, by the word of those who must know. */
+  async #hasMoved(): Promise<boolean> {
+    this.#heard = Math.max(this.#heard, await this.#source.lastEvent());
+    return this.#heard > this.#state.position.event;
   }
 
   /** Delivers everything that the logs have. */
   async *#catchUp(): Messages {
     this.#recheck = true;
+    this.#early = false;
     for (;;) {
       const events = await this.#source.events(this.#state.position.event);
-      this.#silentSinceMs = undefined;
       const next = events.filter(({ link }) => link.sequence > this.#state.position.event);
       if (next.length === 0) {
         if (events.length === 0 || this.#heard > this.#state.position.event) await this.#verify();
-        break;
+        const { run } = this.#state;
+        if (run === undefined || !(yield* this.#readOutputs(run, undefined))) return this.#recovered();
       }
       for (const message of next) {
         yield* this.#stored(message);
         if (this.#state.ended) return;
       }
     }
-    if (this.#state.run !== undefined) yield* this.#readOutputs(this.#state.run, undefined);
   }
 
   /** Delivers an event that follows in the log, after the outputs before it. */
@@ -193,22 +221,24 @@ export class ResultReader {
     if (verdict.kind === "deliver") yield* this.#deliverEvent(message, verdict.state);
   }
 
-  /** Delivers the outputs of the running attempt that the log has, or those up to a sequence. */
-  async *#readOutputs(run: Run, upTo: number | undefined): Messages {
+  /** Delivers the outputs of the running attempt, up to a sequence if its end is known. Returns whether events must be read first. */
+  async *#readOutputs(run: Run, upTo: number | undefined): AsyncGenerator<StreamResultsResponse, boolean, void> {
     for (;;) {
       const messages = await this.#source.outputs(run, this.#state.position.output);
-      this.#silentSinceMs = undefined;
+      if (messages.length === 0) break;
+      // Only what was stored while the attempt still ran is surely its own.
+      if (upTo === undefined && (await this.#hasMoved())) return true;
       for (const message of messages) {
         const link = { ...message.link, previous: this.#state.position.output };
         const verdict = applyOutput(this.#state, link, upTo);
-        if (verdict.kind === "skip") return;
+        if (verdict.kind === "skip") return false;
         yield* this.#deliverOutputs(message, verdict);
-        if (verdict.kind === "held") return;
+        if (verdict.kind === "held") return false;
       }
-      if (messages.length === 0) break;
     }
-    if (upTo === undefined || this.#state.position.output >= upTo) return;
-    if (await this.#source.holdsOutput(run, upTo)) throw lagging();
+    const short = upTo !== undefined && this.#state.position.output < upTo;
+    if (short && (await this.#source.holdsOutput(run, upTo))) throw lagging();
+    return false;
   }
 
   /** What the log does not show: is it gone, or does it only come late? */
@@ -224,14 +254,12 @@ export class ResultReader {
 
   async *#deliverEvent({ event, link }: EventMessage, state: OrderState): Messages {
     this.#state = state;
+    this.#recovered();
     if (this.#task !== undefined && (link.terminal || this.#wants(ResultKind.STATE))) {
       const status = statusOf(this.#task, { message: event, sequence: link.sequence });
       const result = event.result === undefined ? {} : { result: event.result };
       yield this.#message({ case: "stateChange", value: { status, ...result } });
     }
-    const early = this.#early;
-    this.#early = false;
-    if (early && state.run !== undefined) yield* this.#readOutputs(state.run, undefined);
   }
 
   async *#deliverOutputs({ batch, link }: OutputMessage, verdict: OutputVerdict): Messages {

@@ -9,7 +9,7 @@ export type WakeReason = "news" | "tick";
 export interface Waits {
   /** Waits for news, at most so many milliseconds. Throws when the reader must not go on. */
   sleep(delayMs: number): Promise<WakeReason>;
-  /** Waits so many milliseconds at most, whatever the news. Throws when the reader must not go on. */
+  /** Waits so many milliseconds, whatever the news. Throws when the reader must not go on. */
   pause(delayMs: number): Promise<void>;
   /** Throws when the reader must not go on. */
   check(): void;
@@ -34,7 +34,6 @@ export class Sleeper implements Waits, Wakeable, Disposable {
   }
 
   async sleep(delayMs: number): Promise<WakeReason> {
-    this.#listening = true;
     this.check();
     if (this.#news) {
       this.#news = false;
@@ -46,10 +45,16 @@ export class Sleeper implements Waits, Wakeable, Disposable {
   }
 
   async pause(delayMs: number): Promise<void> {
-    this.#listening = false;
     this.check();
-    await this.#wait(delayMs);
+    this.#listening = false;
+    const { promise, resolve } = Promise.withResolvers<WakeReason>();
+    this.#resolve = resolve;
+    // Only a reader in trouble pauses, so it may have a timer of its own.
+    const timer = setTimeout(() => this.#end("tick"), delayMs);
+    await promise;
+    clearTimeout(timer);
     this.#listening = true;
+    this.check();
   }
 
   check(): void {

@@ -53,14 +53,14 @@ describe("a fence", () => {
 
   test("falls on an agent that never stops publishing", async () => {
     const writer = new TaskWriter(log, "fence-flood");
-    let flooding = true;
+    const flooding = new AbortController();
     const flood = async (): Promise<void> => {
-      while (flooding) await writer.output("a", 1, "x");
+      while (!flooding.signal.aborted) await writer.output("a", 1, "x");
     };
     await writer.output("a", 1, "first");
     const floods = Array.from({ length: 16 }, flood);
     const last = await writer.fence("a", 1);
-    flooding = false;
+    flooding.abort();
     await Promise.all(floods);
     expect(last).toBeGreaterThan(0);
     const subject = outputSubject(TENANT, "fence-flood", "a", 1);
