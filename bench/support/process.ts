@@ -1,0 +1,91 @@
+// Owns the processes that the benchmark measures: started as an operator starts them, and ended with it.
+
+import { type ChildProcess, spawn } from "node:child_process";
+import { resolve } from "node:path";
+import { createInterface } from "node:readline";
+import { BenchError } from "./bench-error.ts";
+
+/** What to start. */
+export interface ProcessOptions {
+  /** The TypeScript file, from the project's root. */
+  readonly entry: string;
+  readonly args?: readonly string[];
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** Node's own options, e.g. for profiling. */
+  readonly nodeArgs?: readonly string[];
+}
+
+/** A process that said that it is ready. Disposing it stops it. */
+export interface BenchProcess extends AsyncDisposable {
+  readonly pid: number;
+  /** The fields of its ready line. */
+  readonly ready: Readonly<Record<string, unknown>>;
+}
+
+const ROOT = resolve(import.meta.dirname, "../..");
+/** Longer than a drain takes, so that a profile is written; after that it is killed. */
+const STOP_MS = 20_000;
+const KEPT_LINES = 50;
+
+/** Starts a file and resolves when it logs `ready`. Throws BenchError with its last lines when it ends before that. */
+export async function startProcess(options: ProcessOptions): Promise<BenchProcess> {
+  const nodeArgs = [...(options.nodeArgs ?? []), resolve(ROOT, options.entry), ...(options.args ?? [])];
+  const child = spawn(process.execPath, nodeArgs, {
+    env: { ...options.env, NODE_NO_WARNINGS: "1" },
+    // The channel ends a process whose starter is gone.
+    stdio: ["ignore", "pipe", "pipe", "ipc"],
+  });
+  const exited = new Promise<void>((done) => {
+    child.once("exit", () => done());
+    child.once("error", () => done());
+  });
+  const ready = await readyLine(child, options.entry);
+  return {
+    pid: child.pid ?? 0,
+    ready,
+    [Symbol.asyncDispose]: async () => {
+      const tooLate = setTimeout(() => child.kill("SIGKILL"), STOP_MS);
+      child.kill("SIGTERM");
+      await exited;
+      clearTimeout(tooLate);
+    },
+  };
+}
+
+async function readyLine(child: ChildProcess, entry: string): Promise<Readonly<Record<string, unknown>>> {
+  const lines: string[] = [];
+  return new Promise((found, failed) => {
+    const read = (line: string): void => {
+      lines.push(line);
+      if (lines.length > KEPT_LINES) lines.shift();
+      const fields = line.startsWith("{") ? parsed(line) : {};
+      if (fields["msg"] === "ready") found(fields);
+    };
+    for (const stream of [child.stdout, child.stderr]) {
+      if (stream !== null) createInterface({ input: stream }).on("line", read);
+    }
+    child.once("error", (cause) => failed(new BenchError(`${entry} could not be started: ${cause.message}`)));
+    child.once("exit", () => failed(new BenchError(`${entry} ended before it was ready: ${lines.join(" | ")}`)));
+  });
+}
+
+function parsed(line: string): Readonly<Record<string, unknown>> {
+  try {
+    const value: unknown = JSON.parse(line);
+    return typeof value === "object" && value !== null ? { ...value } : {};
+  } catch {
+    return {};
+  }
+}
+
+/** What a process of the benchmark itself prints once it works. */
+export function sayReady(): void {
+  process.stdout.write(`${JSON.stringify({ msg: "ready" })}\n`);
+}
+
+/** Resolves when the process is asked to stop, or its starter is gone. */
+export function askedToStop(): Promise<void> {
+  return new Promise((done) => {
+    for (const event of ["SIGTERM", "SIGINT", "disconnect"]) process.once(event, () => done());
+  });
+}
