@@ -105,7 +105,7 @@ function connected(path: string): DatabaseSync {
   // What a power loss takes is read from the log again; OFF would risk a file that is torn without showing it. One process has the
   // file at a time: a second one on the same folder is told so instead of mixing in.
   database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA locking_mode = EXCLUSIVE");
-  database.exec("PRAGMA cache_size = -65536; PRAGMA temp_store = MEMORY; PRAGMA wal_autocheckpoint = 4000");
+  database.exec("PRAGMA cache_size = -65536; PRAGMA temp_store = MEMORY; PRAGMA wal_autocheckpoint = 1000");
   return database;
 }
 

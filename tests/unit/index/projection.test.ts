@@ -132,14 +132,14 @@ describe("a log of many tasks", () => {
     );
   });
 
-  test("read with doubles, interrupted anywhere, and read again gives the same rows", () => {
+  test("of which any part comes again, doubled and late, gives the same rows", () => {
     fc.assert(
-      fc.property(logs, fc.nat(40), (log, cut) => {
+      fc.property(logs, fc.nat(40), fc.nat(40), (log, from, length) => {
         using straight = openMemoryIndex();
         straight.apply(...log);
         using bumpy = openMemoryIndex();
-        bumpy.apply(...log.slice(0, cut).flatMap((message) => [message, message]));
-        bumpy.apply(...log.slice(Math.max(0, cut - 3)));
+        bumpy.apply(...log.flatMap((message) => [message, message]));
+        bumpy.apply(...log.slice(from, from + length));
         expect(bumpy.contents()).toEqual(straight.contents());
       }),
       { seed: 20_261_122, numRuns: 150 },

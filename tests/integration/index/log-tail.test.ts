@@ -1,0 +1,97 @@
+import { expect, test } from "vitest";
+import { type LogBatch, LogReplacedError, tailLog } from "../../../lib/nats/log-tail.ts";
+import { ensureTopology } from "../../../lib/nats/topology.ts";
+import { TASKS_STREAM } from "../../../lib/wire/subjects.ts";
+import { type MeshLog, openMeshLog, TaskWriter, TENANT } from "../../support/mesh-log.ts";
+import { systemClock } from "./system-clock.ts";
+
+interface Tail extends Disposable {
+  readonly batches: AsyncGenerator<LogBatch, void, undefined>;
+  /** Reads on until a batch says that it has caught up with everything up to a sequence; returns what came on the way. */
+  until(sequence: number): Promise<{ sequences: number[]; last: LogBatch }>;
+}
+
+function follow(log: MeshLog, from: { position: number; created: string } = { position: 0, created: "" }): Tail {
+  const stopping = new AbortController();
+  const batches = tailLog({
+    connection: log.connection,
+    reader: log.reader,
+    clock: systemClock,
+    ...from,
+    batchSize: 3,
+    pollMs: 10,
+    signal: stopping.signal,
+    onTrouble: () => undefined,
+  });
+  return {
+    batches,
+    async until(sequence) {
+      const sequences: number[] = [];
+      for (;;) {
+        const { value, done } = await batches.next();
+        if (done === true) throw new Error("the tail ended");
+        sequences.push(...value.messages.map((message) => message.sequence));
+        if (value.position >= sequence && value.asOfMs !== undefined) return { sequences, last: value };
+      }
+    },
+    [Symbol.dispose]: () => stopping.abort(),
+  };
+}
+
+async function submitted(log: MeshLog, ...ids: string[]): Promise<number> {
+  let sequence = 0;
+  for (const id of ids) sequence = await new TaskWriter(log, id).submit();
+  return sequence;
+}
+
+test("a tail hands over everything once and in order, then what comes new", async () => {
+  await using log = await openMeshLog();
+  using tail = follow(log);
+  await submitted(log, "a", "b", "c", "d");
+  expect((await tail.until(4)).sequences).toEqual([1, 2, 3, 4]);
+  await submitted(log, "e");
+  expect((await tail.until(5)).sequences).toEqual([5]);
+});
+
+test("a tail goes on after a restart of the broker, without a gap or a double", async () => {
+  await using log = await openMeshLog();
+  using tail = follow(log);
+  await submitted(log, "a", "b");
+  expect((await tail.until(2)).sequences).toEqual([1, 2]);
+  await log.nats.kill();
+  const next = tail.until(4);
+  await log.nats.restart();
+  await expect.poll(async () => await submitted(log, "c", "d").catch(() => 0), { timeout: 20_000 }).toBe(4);
+  expect((await next).sequences).toEqual([3, 4]);
+});
+
+test("a tail passes over what was purged, at the start, in the middle and at the end", async () => {
+  await using log = await openMeshLog();
+  await submitted(log, "a", "b", "c", "d", "e", "f");
+  for (const id of ["a", "c", "f"]) await log.taskLog.purge(TENANT, id);
+  using tail = follow(log);
+  const { sequences, last } = await tail.until(6);
+  expect(sequences).toEqual([2, 4, 5]);
+  expect(last.position).toBe(6);
+});
+
+test("a tail resumes exactly where another one stopped", async () => {
+  await using log = await openMeshLog();
+  await submitted(log, "a", "b", "c", "d", "e");
+  using first = follow(log);
+  const { value } = await first.batches.next();
+  expect(value?.messages.map(({ sequence }) => sequence)).toEqual([1, 2, 3]);
+  using second = follow(log, { position: value!.position, created: value!.created });
+  expect((await second.until(5)).sequences).toEqual([4, 5]);
+});
+
+test("a tail says so when the stream was created anew", async () => {
+  await using log = await openMeshLog();
+  await submitted(log, "a");
+  using tail = follow(log);
+  await tail.until(1);
+  await log.manager.streams.delete(TASKS_STREAM);
+  await ensureTopology(log.connection, { replicas: 1, retentionMs: 600_000, maxBytes: -1, agentTtlMs: 5_000 });
+  await submitted(log, "a", "b");
+  await expect(tail.until(2)).rejects.toThrow(LogReplacedError);
+});
