@@ -7,6 +7,7 @@ import { nuid } from "@nats-io/nats-core";
 import type { Clock } from "../../lib/core/clock.ts";
 import type { Logger } from "../../lib/core/logger.ts";
 import { AgentRequests } from "../../lib/nats/agent-requests.ts";
+import { BlobStore } from "../../lib/nats/blobs.ts";
 import { type NatsConnection, openNats } from "../../lib/nats/connection.ts";
 import { DirectReader } from "../../lib/nats/direct-reader.ts";
 import { EventReader } from "../../lib/nats/event-reader.ts";
@@ -27,6 +28,7 @@ import { openDueTimers } from "./reactors/due-timers.ts";
 import { ReportDesk } from "./reports/report-desk.ts";
 import { openResultStreams } from "./results/stream-results.ts";
 import { agentRpcs } from "./rpc/agents.ts";
+import { blobRpcs } from "./rpc/blobs.ts";
 import { listRpcs } from "./rpc/lists.ts";
 import { resultRpcs } from "./rpc/results.ts";
 import { runRpcs } from "./rpc/run.ts";
@@ -149,6 +151,7 @@ async function open(config: CoordinatorConfig, logger: Logger, stack: AsyncDispo
       ...resultRpcs(streams),
       ...runRpcs({ submitter, streamResults: streams.streamResults }),
     },
+    blobService: blobRpcs({ blobs: new BlobStore({ connection, reader }) }),
     ready: () => readiness(connection, draining.signal),
     shutdown: draining.signal,
     logger,

@@ -29,8 +29,8 @@ export interface ServerOptions {
   readonly host: string;
   readonly port: number;
   readonly corsOrigins: readonly string[];
-  readonly agentService: Partial<ServiceImpl<typeof AgentService>>;
-  readonly blobService?: ServiceImpl<typeof BlobService>;
+  readonly agentService: ServiceImpl<typeof AgentService>;
+  readonly blobService: ServiceImpl<typeof BlobService>;
   readonly ready: () => Promise<Readiness>;
   /** Aborts when streams have to end because the coordinator drains. */
   readonly shutdown: AbortSignal;
@@ -67,7 +67,7 @@ export async function openServer(options: ServerOptions): Promise<Server> {
   const rpc = connectNodeAdapter({
     routes: (router) => {
       router.service(AgentService, agentService);
-      router.service(BlobService, blobService ?? {});
+      router.service(BlobService, blobService);
       health.register(router);
       addReflection(router, { services: [...SERVICES, HealthService], registry: DETAILS });
     },
