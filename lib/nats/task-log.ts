@@ -5,10 +5,11 @@
 import type { JetStreamManager } from "@nats-io/jetstream";
 import type { NatsConnection } from "@nats-io/nats-core";
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import type { Dispatch, DispatchSchema } from "../../gen/mycel/v1/task_log_pb.ts";
+import type { Dispatch, DispatchSchema, TaskEvent } from "../../gen/mycel/v1/task_log_pb.ts";
 import type { EventDraft } from "../core/event.ts";
 import { MeshError } from "../core/mesh-error.ts";
 import { WITHDRAWN_QUEUE } from "../core/names.ts";
+import { stateToWire } from "../wire/state-codec.ts";
 import {
   decodeDispatch,
   decodeEvent,
@@ -121,7 +122,7 @@ export class TaskLog {
     if (outcome.kind === "stored") return outcome;
     if (outcome.kind === "full") throw storageFull();
     const [last] = await this.#read({ last_by_subj: subject });
-    if (last !== undefined && decodeEvent(last.body).operationId === context.operationId) {
+    if (last !== undefined && isOwn(decodeEvent(last.body), draft, context.operationId)) {
       return { kind: "stored", sequence: last.sequence };
     }
     if (outcome.kind === "conflict") return outcome;
@@ -204,6 +205,15 @@ function dispatchMessage(dispatch: DispatchDraft, expected: number): StreamMessa
     filter: dispatchFilter(tenant, taskId),
     headers: { ...trace },
   };
+}
+
+/**
+ * Whether what stands is what was to be written. The operation alone does not say it: two copies of one report can be decided
+ * differently, and a start must not be taken for a time-out.
+ */
+function isOwn(standing: TaskEvent, draft: EventDraft, operationId: string): boolean {
+  const same = standing.state === stateToWire(draft.state) && standing.attempt === draft.attempt;
+  return same && standing.operationId === operationId;
 }
 
 /** Whether what stands is what was to be written: the same submission, or the same attempt of the same chain. */
