@@ -43,13 +43,13 @@ const SHA256 = "sha256";
 
 /** Stores and reads blobs. Every method throws MeshError BROKER_UNAVAILABLE when the broker does not answer. */
 export class BlobStore {
+  readonly #connection: NatsConnection;
   readonly #reader: DirectReader;
-  readonly #store: Promise<ObjectStore>;
+  #store: Promise<ObjectStore> | undefined;
 
   constructor(parts: { readonly connection: NatsConnection; readonly reader: DirectReader }) {
+    this.#connection = parts.connection;
     this.#reader = parts.reader;
-    this.#store = new Objm(parts.connection).open(BLOBS_BUCKET, false);
-    this.#store.catch(() => undefined);
   }
 
   /**
@@ -124,9 +124,12 @@ export class BlobStore {
   }
 
   async #open(): Promise<ObjectStore> {
+    this.#store ??= new Objm(this.#connection).open(BLOBS_BUCKET, false);
     try {
       return await this.#store;
     } catch (error) {
+      // The next call tries anew.
+      this.#store = undefined;
       throw brokerUnavailable(error);
     }
   }

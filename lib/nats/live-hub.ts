@@ -52,6 +52,11 @@ export class LiveHub implements Disposable {
     return this.#topics.size;
   }
 
+  /** How many bytes of messages are held for readers that have not taken them. */
+  get heldBytes(): number {
+    return this.#budget.bytes;
+  }
+
   /**
    * Watches a task. When it resolves, whatever is stored from then on reaches the watch. `onNews` is called when there is something
    * to take; it must not throw. Throws MeshError BROKER_UNAVAILABLE.
