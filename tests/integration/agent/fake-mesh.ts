@@ -17,6 +17,7 @@ import {
   ReportRequestSchema,
   ReportResponseSchema,
   ReportResultSchema,
+  ReportSchema,
 } from "../../../gen/mycel/v1/agent_protocol_pb.ts";
 import { AgentService, type RegisterAgentRequest } from "../../../gen/mycel/v1/agent_service_pb.ts";
 import { BlobService } from "../../../gen/mycel/v1/blob_service_pb.ts";
@@ -41,6 +42,8 @@ export interface FakeTask {
   owner: string | undefined;
   /** The report that ended it. */
   ended: Report | undefined;
+  /** The last accepted report and its answer: a copy of it gets the same answer. */
+  accepted: { readonly bytes: string; readonly answer: Answer } | undefined;
 }
 
 /** A report as it came in. */
@@ -200,7 +203,7 @@ export class FakeMesh implements AsyncDisposable {
       fence: 0n,
       beginRequired,
     });
-    this.tasks.set(taskId, { fence: 0n, attempt: 1, owner: undefined, ended: undefined });
+    this.tasks.set(taskId, { fence: 0n, attempt: 1, owner: undefined, ended: undefined, accepted: undefined });
     const hdrs = headers();
     if (traceparent !== undefined) hdrs.set("traceparent", traceparent);
     const subject = `task.${TENANT}.${taskId}.q.${type}.${priority}`;
@@ -286,6 +289,14 @@ export class FakeMesh implements AsyncDisposable {
   #rule(report: Report, agentId: string): Answer {
     const task = this.tasks.get(report.taskId);
     if (task === undefined) return { case: "dropped", value: { reason: "TASK_NOT_FOUND" } };
+    const bytes = agentId + Buffer.from(toBinary(ReportSchema, report)).toString("base64");
+    if (task.accepted?.bytes === bytes) return task.accepted.answer;
+    const answer = this.#decide(task, report, agentId);
+    if (answer.case === "accepted") task.accepted = { bytes, answer };
+    return answer;
+  }
+
+  #decide(task: FakeTask, report: Report, agentId: string): Answer {
     if (report.kind.case === "begin") {
       if (task.ended !== undefined) {
         this.nc.publish(report.delivery, "+ACK");
@@ -392,7 +403,13 @@ export class FakeMesh implements AsyncDisposable {
           ack_wait: this.#leaseMs * 1_000_000,
           max_ack_pending: 10_000,
         });
-        lanes.push({ queue, priority, stream: "MYCEL_TASKS", consumer, createTime: timestampFromMs(Date.parse(created)) });
+        lanes.push({
+          queue,
+          priority,
+          stream: "MYCEL_TASKS",
+          consumer,
+          createTime: timestampFromMs(Date.parse(created)),
+        });
       }
     }
     return lanes;
