@@ -1,5 +1,6 @@
 // BlobService: contents too large to travel inline, in and out.
 
+import { setImmediate } from "node:timers/promises";
 import { create } from "@bufbuild/protobuf";
 import type { ServiceImpl } from "@connectrpc/connect";
 import {
@@ -75,7 +76,8 @@ async function* contentOf(
 ): AsyncGenerator<Uint8Array, void, void> {
   for (;;) {
     const next = await messages.next();
-    // A call that was cut off looks like one that ended.
+    // A call that was cut off first looks like one that ended: Node ends the body in one turn of its loop and closes in a later one.
+    if (next.done === true) await setImmediate();
     signal.throwIfAborted();
     if (next.done === true) return;
     const { part } = next.value;
