@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { ResultKind, type StreamResultsResponse } from "../../../gen/mycel/v1/agent_service_pb.ts";
 import { MeshError, type MeshErrorReason } from "../../../lib/core/mesh-error.ts";
-import { OUTPUT_STREAM, outputSubject, TASKS_STREAM, eventSubject } from "../../../lib/wire/subjects.ts";
+import { eventSubject, liveFilter, OUTPUT_STREAM, outputSubject, TASKS_STREAM } from "../../../lib/wire/subjects.ts";
 import { type MeshLog, openMeshLog, TaskWriter, TENANT } from "../../support/mesh-log.ts";
 import { openTestStreams, shortOf, shortUntil } from "../../support/result-streams.ts";
 
@@ -74,6 +74,27 @@ describe("a stream of results", () => {
     const late = await other.readAll("haunted");
     expect(late.slice(1).map(shortOf)).toEqual(HAUNTED);
     expect(late.map(({ sequence }) => Number(sequence))).toEqual(late.map((_, i) => i));
+  });
+
+  test("holds what came live behind a fence until an event decides, and then drops it", async () => {
+    using coordinator = openTestStreams(log);
+    const writer = new TaskWriter(log, "fenced");
+    await writer.submit();
+    const live = coordinator.stream("fenced");
+    await live.next();
+    await writer.begin("a", 1);
+    await writer.output("a", 1, "one");
+    expect(await shortUntil(live, "a1 one")).toEqual(["state 2", "a1 one"]);
+    const next = live.next();
+    // The reader's own subscription is older, so whatever this one has, the reader was given before.
+    const zombie = log.connection.subscribe(liveFilter(TENANT, "fenced"), { max: 2 });
+    const last = await writer.fence("a", 1);
+    await writer.output("a", 1, "zombie");
+    for await (const _ of zombie);
+    await writer.begin("b", 2, { agentId: "a", attempt: 1, outputSequence: undefined }, last);
+    expect((await next).value).toMatchObject({ sequence: 3n, kind: { case: "stateChange" } });
+    await writer.complete("b", 2, 0);
+    expect(await shortUntil(live, "state 3")).toEqual(["state 3"]);
   });
 
   test("resumed at every cursor gives what an uninterrupted one gave, while the task runs and after it", async () => {
