@@ -19,10 +19,10 @@ export function nextSteps({ url, trace, natsUrl, logDir }: NextStepsFacts): stri
   const lines = [
     `ready ${url}`,
     "",
-    "  curl      " + `curl -s ${url}/mycel.v1.AgentService/SubmitTask -H 'content-type: application/json' -d '${task}'`,
-    "  grpcurl   " + `grpcurl -plaintext -d '{"task":${task}}' ${address} mycel.v1.AgentService/RunTask`,
-    "  mycel     " + `${cli} submit echo '{"message":"hello","repeat":3,"delayMs":300}' --stream`,
-    "            " + `${cli} agents`,
+    `  curl      curl -s ${url}/mycel.v1.AgentService/SubmitTask -H 'content-type: application/json' -d '${task}'`,
+    `  grpcurl   grpcurl -plaintext -d '{"task":${task}}' ${address} mycel.v1.AgentService/RunTask`,
+    `  mycel     ${cli} submit echo '{"message":"hello","repeat":3,"delayMs":300}' --stream`,
+    `            ${cli} agents`,
     "  NATS      " + natsUrl,
     "  logs      " + logDir,
   ];

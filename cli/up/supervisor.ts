@@ -133,10 +133,14 @@ function whenReady(child: ChildProcess, log: WriteStream): Promise<Readonly<Reco
 function readLog(line: string): Readonly<Record<string, unknown>> | undefined {
   try {
     const entry: unknown = JSON.parse(line);
-    return typeof entry === "object" && entry !== null ? (entry as Readonly<Record<string, unknown>>) : undefined;
+    return isRecord(entry) ? entry : undefined;
   } catch {
     return undefined;
   }
+}
+
+function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null;
 }
 
 async function stop(child: ChildProcess): Promise<void> {

@@ -22,13 +22,15 @@ export type TimerDecision =
 
 const NOTHING: TimerDecision = { kind: "nothing" };
 
+const TASK_TIMEOUTS: Readonly<Record<Deadline["kind"] | "retention", readonly [reason: string, message: string]>> = {
+  schedule_to_start: ["SCHEDULE_TO_START_TIMEOUT", "no attempt started in time"],
+  schedule_to_close: ["SCHEDULE_TO_CLOSE_TIMEOUT", "the task did not end in time"],
+  retention: ["RETENTION_TIMEOUT", "the task was still open when its log was about to expire"],
+};
+
 /** Ends a task whose deadline has passed. */
 export function timeOutTask(view: TaskView, kind: Deadline["kind"] | "retention"): EventDraft {
-  const [reason, message] = {
-    schedule_to_start: ["SCHEDULE_TO_START_TIMEOUT", "no attempt started in time"],
-    schedule_to_close: ["SCHEDULE_TO_CLOSE_TIMEOUT", "the task did not end in time"],
-    retention: ["RETENTION_TIMEOUT", "the task was still open when its log was about to expire"],
-  }[kind] as [string, string];
+  const [reason, message] = TASK_TIMEOUTS[kind];
   return draft(view, "timed_out", { failure: timedOut(reason, message), ended: runningAttempt(view) });
 }
 

@@ -61,7 +61,7 @@ export class StreamPublisher {
         timeout: PUBLISH_TIMEOUT_MS,
         headers: headersOf(message),
       });
-      return outcomeOf(JSON.parse(reply.string()) as PubAck);
+      return outcomeOf(reply.json<PubAck>());
     } catch (cause) {
       return { kind: "unknown", cause };
     }
@@ -85,7 +85,7 @@ export class StreamPublisher {
     try {
       const options = { timeout: PUBLISH_TIMEOUT_MS, headers: header };
       const reply = await this.#connection.request(last.subject, last.body, options);
-      return outcomeOf(JSON.parse(reply.string()) as PubAck);
+      return outcomeOf(reply.json<PubAck>());
     } catch (cause) {
       return { kind: "unknown", cause };
     }

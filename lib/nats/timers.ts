@@ -18,6 +18,8 @@ const KINDS: Readonly<Record<TimerName, TimerKind>> = {
   start_to_close: TimerKind.START_TO_CLOSE,
 };
 
+const TIMER_NAMES: readonly TimerName[] = ["dispatch", "schedule_to_start", "schedule_to_close", "start_to_close"];
+
 /** A timer that is due. */
 export interface DueTimer {
   readonly tenant: string;
@@ -63,7 +65,8 @@ export class Timers {
 /** Reads a timer that has fired; undefined if it is none. */
 export function dueTimer(subject: string, body: Uint8Array): DueTimer | undefined {
   const parsed = parseTimerSubject(subject);
-  if (parsed === undefined || !(parsed.name in KINDS)) return undefined;
+  const name = TIMER_NAMES.find((known) => known === parsed?.name);
+  if (parsed === undefined || name === undefined) return undefined;
   const timer: Timer = fromBinary(TimerSchema, body);
-  return { tenant: parsed.tenant, taskId: parsed.taskId, name: parsed.name as TimerName, misses: timer.misses };
+  return { tenant: parsed.tenant, taskId: parsed.taskId, name, misses: timer.misses };
 }

@@ -1,8 +1,8 @@
 // States, failure sources and priorities between the wire's numbers and core's words.
 
-import { FailureSource, TaskState as WireState } from "../../gen/mycel/v1/task_pb.ts";
+import { FailureSource, Priority, TaskState as WireState } from "../../gen/mycel/v1/task_pb.ts";
 import type { Failure } from "../core/task.ts";
-import type { TaskState } from "../core/task-state.ts";
+import { TASK_STATES, type TaskState } from "../core/task-state.ts";
 
 const TO_WIRE: Readonly<Record<TaskState, WireState>> = {
   submitted: WireState.SUBMITTED,
@@ -15,9 +15,7 @@ const TO_WIRE: Readonly<Record<TaskState, WireState>> = {
   timed_out: WireState.TIMED_OUT,
 };
 
-const FROM_WIRE: ReadonlyMap<number, TaskState> = new Map(
-  Object.entries(TO_WIRE).map(([word, number]) => [number, word as TaskState]),
-);
+const FROM_WIRE: ReadonlyMap<number, TaskState> = new Map(TASK_STATES.map((state) => [TO_WIRE[state], state]));
 
 /** The wire's number for a state. */
 export function stateToWire(state: TaskState): WireState {
@@ -45,3 +43,10 @@ export function sourceFromWire(source: number): Failure["source"] {
   if (source === FailureSource.MESH) return "mesh";
   return source === FailureSource.TIMEOUT ? "timeout" : "agent";
 }
+
+/** The wire's number for a priority as it stands in subjects; the two are the same numbers. */
+export function priorityToWire(priority: number): Priority {
+  return PRIORITIES_ON_WIRE.find((known) => known === priority) ?? Priority.UNSPECIFIED;
+}
+
+const PRIORITIES_ON_WIRE: readonly Priority[] = [Priority.CRITICAL, Priority.HIGH, Priority.NORMAL, Priority.LOW];

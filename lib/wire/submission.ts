@@ -1,11 +1,11 @@
 // A submission: checked, defaults filled in, named, and made recognisable when it comes again.
 
 import { createHash } from "node:crypto";
-import { create, toBinary } from "@bufbuild/protobuf";
+import { clone, create, toBinary } from "@bufbuild/protobuf";
 import type { Value } from "@bufbuild/protobuf/wkt";
 import { type SubmitTaskRequest, SubmitTaskRequestSchema } from "../../gen/mycel/v1/agent_service_pb.ts";
 import { RetryPolicySchema } from "../../gen/mycel/v1/retry_policy_pb.ts";
-import { Priority, type Task, TaskSchema, TimeoutsSchema } from "../../gen/mycel/v1/task_pb.ts";
+import { Priority, type Task, TaskSchema, type Timeouts, TimeoutsSchema } from "../../gen/mycel/v1/task_pb.ts";
 import {
   DEFAULT_RESULT_TTL_MS,
   DEFAULT_START_TO_CLOSE_MS,
@@ -85,10 +85,7 @@ export function taskFromSubmission(
     queue: request.queue || request.type,
     priority: request.priority || Priority.NORMAL,
     labels: request.labels,
-    timeouts: create(TimeoutsSchema, {
-      startToClose: durationFromMs(DEFAULT_START_TO_CLOSE_MS),
-      ...withoutUndefined(request.timeouts),
-    }),
+    timeouts: timeoutsOf(request.timeouts),
     retryPolicy: create(RetryPolicySchema, {
       maximumAttempts: request.retryPolicy?.maximumAttempts || DEFAULT_RETRY_POLICY.maximumAttempts,
       initialInterval: request.retryPolicy?.initialInterval ?? initialIntervalFor(request),
@@ -117,11 +114,10 @@ function maximumIntervalFor(request: SubmitTaskRequest): ReturnType<typeof durat
   return durationFromMs(Math.max(initialMs, DEFAULT_RETRY_POLICY.maximumIntervalMs));
 }
 
-function withoutUndefined<T extends object>(value: T | undefined): Partial<T> {
-  if (value === undefined) return {};
-  return Object.fromEntries(
-    Object.entries(value).filter(([key, entry]) => entry !== undefined && key !== "$typeName"),
-  ) as Partial<T>;
+function timeoutsOf(asked: Timeouts | undefined): Timeouts {
+  const timeouts = clone(TimeoutsSchema, asked ?? create(TimeoutsSchema));
+  timeouts.startToClose ??= durationFromMs(DEFAULT_START_TO_CLOSE_MS);
+  return timeouts;
 }
 
 function startMsOf(request: SubmitTaskRequest, nowMs: number): number | undefined {

@@ -12,7 +12,7 @@ import { type AgentTask, capability, defineAgent, runAgent, type TaskContext } f
 const dir = process.env["TEST_DIR"] ?? ".";
 const agentId = process.env["MYCEL_AGENT_ID"] ?? "test-agent";
 
-function record(what: string, task: AgentTask<unknown>, ctx: TaskContext): void {
+function record(what: string, task: AgentTask, ctx: TaskContext): void {
   const line = { what, taskId: task.taskId, attempt: ctx.attempt, agentId, pid: process.pid };
   appendFileSync(join(dir, "executions.jsonl"), `${JSON.stringify(line)}\n`);
 }

@@ -16,13 +16,13 @@ import {
   HeartbeatResponseSchema,
 } from "../../../gen/mycel/v1/agent_protocol_pb.ts";
 import type { RegisterAgentRequest } from "../../../gen/mycel/v1/agent_service_pb.ts";
-import type { Priority } from "../../../gen/mycel/v1/task_pb.ts";
 import type { Clock } from "../../../lib/core/clock.ts";
 import { MAX_CAPABILITIES, MAX_CONCURRENCY } from "../../../lib/core/limits.ts";
 import { MeshError } from "../../../lib/core/mesh-error.ts";
 import type { AgentIdentity } from "../../../lib/nats/agent-requests.ts";
 import type { Lanes } from "../../../lib/nats/lanes.ts";
 import type { Registry } from "../../../lib/nats/registry.ts";
+import { priorityToWire } from "../../../lib/wire/state-codec.ts";
 import { agentSubject, inboxPrefix, signalSubject, TASKS_STREAM } from "../../../lib/wire/subjects.ts";
 import { durationFromMs, timestampFromMs } from "../../../lib/wire/time-codec.ts";
 import { Violations } from "../../../lib/wire/validation.ts";
@@ -110,17 +110,15 @@ export class Fleet {
     const found = await Promise.all(queues.map((queue) => lanes.renew(tenant, queue)));
     return create(AgentSessionSchema, {
       natsUrls: [...natsUrls],
-      lanes: found
-        .flat()
-        .map(({ queue, priority, consumer, createMs }) =>
-          create(LaneSchema, {
-            queue,
-            priority: priority as Priority,
-            stream: TASKS_STREAM,
-            consumer,
-            createTime: timestampFromMs(createMs),
-          }),
-        ),
+      lanes: found.flat().map(({ queue, priority, consumer, createMs }) =>
+        create(LaneSchema, {
+          queue,
+          priority: priorityToWire(priority),
+          stream: TASKS_STREAM,
+          consumer,
+          createTime: timestampFromMs(createMs),
+        }),
+      ),
       inboxPrefix: inboxPrefix(tenant, agent.agentId),
       reportSubject: agentSubject(tenant, agent.agentId, "report"),
       heartbeatSubject: agentSubject(tenant, agent.agentId, "heartbeat"),

@@ -66,7 +66,7 @@ export class ReportDesk {
   /** Answers the reports of one request, in their order. */
   async answer(from: AgentIdentity, request: ReportRequest): Promise<ReportResponse> {
     const results = await Promise.all(
-      request.reports.map((report, i) =>
+      request.reports.map(async (report, i) =>
         i < MAX_REPORTS ? this.#answerOne(from, report) : refused("INVALID_REPORT", `at most ${MAX_REPORTS} reports`),
       ),
     );

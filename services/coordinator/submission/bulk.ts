@@ -93,7 +93,7 @@ export class BulkSubmitter {
         if (!(error instanceof MeshError)) throw error;
       }
     }
-    return Promise.all(items.map((item) => (item instanceof MeshError ? failed(item) : this.#one(item))));
+    return Promise.all(items.map(async (item) => (item instanceof MeshError ? failed(item) : this.#one(item))));
   }
 
   async #one(prepared: Prepared): Promise<BatchSubmitTasksResult> {
