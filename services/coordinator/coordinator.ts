@@ -2,10 +2,10 @@
 
 import { hostname } from "node:os";
 import process from "node:process";
-import { Code, ConnectError } from "@connectrpc/connect";
 import { nuid } from "@nats-io/nats-core";
 import type { Clock } from "../../lib/core/clock.ts";
 import type { Logger } from "../../lib/core/logger.ts";
+import { MeshError } from "../../lib/core/mesh-error.ts";
 import { AgentRequests } from "../../lib/nats/agent-requests.ts";
 import { BlobStore } from "../../lib/nats/blobs.ts";
 import { type NatsConnection, openNats } from "../../lib/nats/connection.ts";
@@ -23,6 +23,7 @@ import type { Readiness } from "../../lib/rpc/interceptors/probes.ts";
 import { Fleet } from "./agents/fleet.ts";
 import { agentTtlMsOf, type CoordinatorConfig, maxWaitMsOf } from "./config.ts";
 import { openTaskIndex } from "./index/task-index.ts";
+import { rpcErrorOf } from "./interceptors/mesh-errors.ts";
 import { openDelayedSubmissions } from "./reactors/delayed-submissions.ts";
 import { openDueTimers } from "./reactors/due-timers.ts";
 import { ReportDesk } from "./reports/report-desk.ts";
@@ -159,7 +160,7 @@ async function open(config: CoordinatorConfig, logger: Logger, stack: AsyncDispo
   stack.defer(async () => {
     // Balancers look first, streams move to another replica next, then what is left gets its time.
     health.drain();
-    draining.abort(new ConnectError("the coordinator is shutting down", Code.Unavailable));
+    draining.abort(rpcErrorOf(new MeshError("DRAINING", "the coordinator is shutting down", { retryDelayMs: 100 })));
     await listener.drain(config.drainMs);
   });
   return { url: listener.url, [Symbol.asyncDispose]: () => stack.disposeAsync() };

@@ -18,6 +18,7 @@ import type { Logger } from "../../lib/core/logger.ts";
 import { createHealth, type Health } from "../../lib/rpc/health/health.ts";
 import { withCors } from "../../lib/rpc/interceptors/cors.ts";
 import { withProbes, type Readiness } from "../../lib/rpc/interceptors/probes.ts";
+import { withReadableMessages } from "../../lib/rpc/interceptors/status-message.ts";
 import { serverTracing } from "../../lib/rpc/interceptors/tracing.ts";
 import { unexpectedErrors } from "../../lib/rpc/interceptors/unexpected-error.ts";
 import { type Listener, openListener } from "../../lib/rpc/listener/listener.ts";
@@ -87,7 +88,8 @@ export async function openServer(options: ServerOptions): Promise<Server> {
     binaryOptions: { readUnknownFields: false },
     jsonOptions: { registry: DETAILS, ignoreUnknownFields: false },
   });
-  const handler = withCors(withProbes(rpc, { ready: options.ready }), { origins: options.corsOrigins });
+  const probed = withProbes(withReadableMessages(rpc), { ready: options.ready });
+  const handler = withCors(probed, { origins: options.corsOrigins });
   const listener = await openListener({
     host: options.host,
     port: options.port,

@@ -101,18 +101,17 @@ export function createHealth(options: HealthOptions): Health {
     signal.addEventListener("abort", wake, { once: true });
     try {
       let last: ServingStatus | undefined | null = null;
-      while (!signal.aborted) {
+      for (;;) {
         changed = Promise.withResolvers<void>();
         const status = statuses.get(service);
-        // A slow reader sees the latest status only: nothing queues up for it.
+        // A slow reader sees the latest status only: nothing queues up for it. It sees that one even when the call ends now: a
+        // server that drains says NOT_SERVING in the same moment in which it ends its streams.
         if (status !== last) {
           last = status;
           yield response(status);
-          continue;
-        }
-        await changed.promise;
+        } else if (signal.aborted) throw abortReason(signal);
+        else await changed.promise;
       }
-      throw abortReason(signal);
     } finally {
       signal.removeEventListener("abort", wake);
       watcherCount -= 1;

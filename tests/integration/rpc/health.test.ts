@@ -61,6 +61,20 @@ test("grpc-js watches a service through a drain, until the server says UNAVAILAB
   expect(server.health.watchers).toBe(0);
 });
 
+test("grpc-js hears NOT_SERVING even from a server that ends its streams in the same moment", async () => {
+  const shutdown = new AbortController();
+  await using server = await openRpcServer({ router: { shutdownSignal: shutdown.signal } });
+  using client = connect(server.port);
+  const call = client.watch({ service: "" });
+  const ended = new Promise<ServiceError>((resolve) => call.once("error", resolve));
+  expect(await once(call, "data")).toEqual([{ status: "SERVING" }]);
+  const told = once(call, "data");
+  server.health.drain();
+  shutdown.abort(new ConnectError("draining", Code.Unavailable));
+  expect(await told).toEqual([{ status: "NOT_SERVING" }]);
+  expect(await ended).toMatchObject({ code: status.UNAVAILABLE });
+});
+
 test("a grpc-js watcher that cancels is forgotten", async () => {
   await using server = await openRpcServer();
   using client = connect(server.port);
