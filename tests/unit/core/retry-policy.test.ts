@@ -1,5 +1,5 @@
 // Waits between attempts stay within their bounds for every policy that the contract allows, and beyond.
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { backoffMs, baseBackoffMs, DEFAULT_RETRY_POLICY, JITTER, mayRetry } from "../../../lib/core/retry-policy.ts";
 

@@ -1,6 +1,6 @@
 // Thousands of interleavings of agents, coordinators, timers and faults: what the rules promise holds in every one of them. A failure
 // prints the seed and the shortest sequence of choices that leads to it.
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { isTerminal } from "../../../lib/core/task-state.ts";
 import { SimulatedMesh } from "./simulated-mesh.ts";
