@@ -4,7 +4,6 @@ import { availableParallelism } from "node:os";
 import { resolve } from "node:path";
 import process from "node:process";
 import { Command, InvalidArgumentError } from "commander";
-import { clientTracing } from "../../lib/rpc/interceptors/tracing.ts";
 import { openTracing } from "../../lib/telemetry/tracing.ts";
 import { createClient } from "../../sdk/client/index.ts";
 import { defaultSources } from "../analysis/default-sources.ts";
@@ -91,7 +90,7 @@ async function runJob(
   signal: AbortSignal,
   say: (line: string) => void,
 ): Promise<AnalysisJobResult> {
-  await using client = createClient({ url: mesh.url, interceptors: [clientTracing()] });
+  await using client = createClient({ url: mesh.url });
   say(`job          analysing ${files.length} files with the fleet`);
   const result = await runAnalysisJob({ client, files, stream: process.stderr, signal });
   const { stdout } = process;

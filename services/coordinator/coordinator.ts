@@ -105,7 +105,7 @@ async function open(config: CoordinatorConfig, logger: Logger, stack: AsyncDispo
     leaseMs: config.leaseMs,
     heartbeatMs: config.heartbeatMs,
   });
-  const desk = new ReportDesk({ connection, log, timers, lifecycle, clock, random: Math.random, logger });
+  const desk = new ReportDesk({ connection, log, outputs, timers, lifecycle, clock, random: Math.random, logger });
   stack.use(
     new AgentRequests(connection, {
       report: (from, request) => desk.answer(from, request),

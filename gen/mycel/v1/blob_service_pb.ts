@@ -175,8 +175,8 @@ export const BlobService: GenService<{
    * Stores a blob.
    *
    * The first message is `open`, the others are `chunk`s, in order. Answers INVALID_ARGUMENT (CHECKSUM_MISMATCH) if the content
-   * does not have the SHA-256 or the size that `open` announced, and RESOURCE_EXHAUSTED (PAYLOAD_TOO_LARGE) above 100,000,000 bytes;
-   * in both cases, and when the call is cut off, nothing is kept. Not idempotent: each call stores a new blob. Blobs are kept as
+   * does not have the SHA-256 or the size that `open` announced, or (PAYLOAD_TOO_LARGE) is larger than 100,000,000 bytes;
+   * in these cases, and when the call is cut off, nothing is kept. Not idempotent: each call stores a new blob. Blobs are kept as
    * long as the log (7 days unless configured).
    *
    * @generated from rpc mycel.v1.BlobService.UploadBlob

@@ -20,6 +20,7 @@ import { MeshError } from "../../../lib/core/mesh-error.ts";
 import { isName, MAX_TASK_ID_LENGTH } from "../../../lib/core/names.ts";
 import { completion, decideSettle, type SettleCommand, type SettleOutcome } from "../../../lib/core/settle.ts";
 import type { AgentIdentity } from "../../../lib/nats/agent-requests.ts";
+import type { OutputLog } from "../../../lib/nats/output-log.ts";
 import type { TaskLog } from "../../../lib/nats/task-log.ts";
 import type { Timers } from "../../../lib/nats/timers.ts";
 import { type DeliverySubject, parseDeliverySubject, TASKS_STREAM } from "../../../lib/wire/subjects.ts";
@@ -32,6 +33,7 @@ import type { Lifecycle } from "../tasks/lifecycle.ts";
 export interface ReportDeskParts {
   readonly connection: NatsConnection;
   readonly log: TaskLog;
+  readonly outputs: OutputLog;
   readonly timers: Timers;
   readonly lifecycle: Lifecycle;
   readonly clock: Clock;
@@ -45,6 +47,8 @@ const MAX_CONFLICTS = 5;
 const MAX_REPORTS = 256;
 /** How long an agent waits before it repeats a report that could not be stored, in milliseconds. */
 const RETRY_MS = 500;
+
+const NOT_ITS_OUTPUT = "output_sequence is not an output of this attempt";
 
 const ACK = new TextEncoder().encode("+ACK");
 const NAK = new TextEncoder().encode("-NAK");
@@ -153,6 +157,7 @@ export class ReportDesk {
       result,
     };
     const task = { tenant: from.tenant, taskId: report.taskId };
+    if (!(await this.#namesOwnOutput(delivered))) return refused("INVALID_REPORT", NOT_ITS_OUTPUT);
     const { sequence } = delivered.delivery;
     const outcome = await this.#parts.log.append(
       task,
@@ -180,6 +185,7 @@ export class ReportDesk {
       operationId: operationId(delivered, outcome.kind),
       outcome,
     };
+    if (!(await this.#namesOwnOutput(delivered))) return refused("INVALID_REPORT", NOT_ITS_OUTPUT);
     const record = await log.read(from.tenant, report.taskId);
     if (record === undefined) return refused("LEASE_LOST", "the task no longer exists");
     const decision = decideSettle(viewOf(record), command, clock.now(), random());
@@ -197,6 +203,18 @@ export class ReportDesk {
     }
     this.#reply(report, outcome.kind === "hand_back" ? NAK : ACK);
     return accepted(fence, report.attempt);
+  }
+
+  /** Readers believe the last output that a settled attempt names: it must be one of the attempt's own. */
+  async #namesOwnOutput({ from, report }: Delivered): Promise<boolean> {
+    const sequence = Number(report.outputSequence);
+    if (sequence === 0) return true;
+    return this.#parts.outputs.holds(
+      { tenant: from.tenant, taskId: report.taskId },
+      from.agentId,
+      report.attempt,
+      sequence,
+    );
   }
 
   /** A coordinator may have died between an event and what follows from it; whoever comes by does it again. */

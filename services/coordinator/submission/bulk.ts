@@ -61,7 +61,9 @@ export class BulkSubmitter {
     checked.count("tasks", tasks.length, 1, MAX_BATCH_TASKS);
     checked.throwIfAny();
     this.#rejectDuplicates(tasks);
-    const results = atomic ? await this.#allOrNone(caller, tasks) : await this.#each(caller, tasks);
+    const results = await this.#parts.submitter.traced({ batchCount: tasks.length }, () =>
+      atomic ? this.#allOrNone(caller, tasks) : this.#each(caller, tasks),
+    );
     return create(BatchSubmitTasksResponseSchema, { results });
   }
 

@@ -69,7 +69,8 @@ export class Submitter {
   /** Accepts a task. Throws MeshError with the reason why not. */
   async submit(caller: Caller, request: SubmitTaskRequest, redriveOf = ""): Promise<SubmitTaskResponse> {
     checkSubmission(request, this.#parts.limits, this.#parts.clock.now()).throwIfAny();
-    return this.#traced(request, async () => this.store(this.prepare(caller, request, redriveOf)));
+    const facts = request.taskId === "" ? {} : { taskId: request.taskId };
+    return this.traced(facts, async () => this.store(this.prepare(caller, request, redriveOf)));
   }
 
   /** Makes a checked submission ready. */
@@ -157,15 +158,16 @@ export class Submitter {
     });
   }
 
-  /** Stores within a span whose context travels with the task. */
-  async #traced(request: SubmitTaskRequest, store: () => Promise<SubmitTaskResponse>): Promise<SubmitTaskResponse> {
+  /** Prepares and stores within a span whose context travels with the tasks. */
+  async traced<T>(
+    facts: { readonly taskId?: string; readonly batchCount?: number },
+    store: () => Promise<T>,
+  ): Promise<T> {
     if (!isTracing()) return store();
-    const shape = publishSpan({ template: TEMPLATE, ...(request.taskId === "" ? {} : { taskId: request.taskId }) });
+    const shape = publishSpan({ template: TEMPLATE, ...facts });
     const span = mycelTracer().startSpan(shape.name, shape.options);
     try {
-      const response = await context.with(trace.setSpan(context.active(), span), store);
-      span.setAttribute("messaging.message.conversation_id", response.taskId);
-      return response;
+      return await context.with(trace.setSpan(context.active(), span), store);
     } catch (error) {
       markSpanFailed(span, error instanceof MeshError ? error.reason : "INTERNAL");
       throw error;

@@ -3,7 +3,6 @@
 import { context, SpanKind, trace } from "@opentelemetry/api";
 import { expect, test } from "vitest";
 import { openTraceStore } from "../../../cli/traces/trace-store.ts";
-import { clientTracing } from "../../../lib/rpc/interceptors/tracing.ts";
 import { openTracing } from "../../../lib/telemetry/tracing.ts";
 import { createClient } from "../../../sdk/client/index.ts";
 import { mkdtemp, rm } from "node:fs/promises";
@@ -27,7 +26,7 @@ test("one trace id goes from the client's span to the agent's process span, the 
   await using mesh = await openMesh({ env: otel });
   await mesh.startAgent("traced", otel);
   await using tracing = await openTracing({ serviceName: "client", env: otel });
-  await using client = createClient({ url: mesh.urls[0]!, interceptors: [clientTracing()] });
+  await using client = createClient({ url: mesh.urls[0]! });
 
   const span = trace.getTracer("test").startSpan("order", { kind: SpanKind.INTERNAL });
   const { traceId } = span.spanContext();
