@@ -47,6 +47,8 @@ export async function openNats(options: NatsOptions): Promise<NatsConnection> {
     reconnectTimeWait: 250,
     reconnectJitter: 250,
     ignoreAuthErrorAbort: true,
+    // Else every request takes two stack traces in advance, in case it fails: a tenth of the coordinator's time.
+    noAsyncTraces: true,
     ...(options.inboxPrefix === undefined ? {} : { inboxPrefix: options.inboxPrefix }),
   };
   const connection = await connect(settings).catch((cause: unknown) => {

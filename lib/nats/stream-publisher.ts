@@ -49,6 +49,7 @@ interface PubAck {
 /** Publishes into streams over one connection. */
 export class StreamPublisher {
   readonly #connection: NatsConnection;
+  #turn: Promise<void> | undefined;
 
   constructor(connection: NatsConnection) {
     this.#connection = connection;
@@ -56,6 +57,7 @@ export class StreamPublisher {
 
   /** Stores one message. Never throws for what the broker may answer. */
   async publish(message: StreamMessage): Promise<PublishOutcome> {
+    await this.#endOfTurn();
     try {
       const reply = await this.#connection.request(message.subject, message.body, {
         timeout: PUBLISH_TIMEOUT_MS,
@@ -89,6 +91,20 @@ export class StreamPublisher {
     } catch (cause) {
       return { kind: "unknown", cause };
     }
+  }
+
+  /**
+   * What many callers publish in one turn of the event loop leaves in one write. The connection by itself writes as often as the queue
+   * of microtasks runs empty, which is once a message when calls come over RPC: more work here, and still more at the broker.
+   */
+  #endOfTurn(): Promise<void> {
+    this.#turn ??= new Promise((resolve) => {
+      setImmediate(() => {
+        this.#turn = undefined;
+        resolve();
+      });
+    });
+    return this.#turn;
   }
 }
 
