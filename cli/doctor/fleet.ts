@@ -1,0 +1,40 @@
+// Checks of the agents: who is there, and whether a task makes its way to one and back.
+import type { MycelClient } from "../../sdk/client/index.ts";
+import { formatDuration } from "../duration.ts";
+import type { Found } from "./check.ts";
+
+const ROUND_TRIP_TIMEOUT_MS = 10_000;
+const ECHO = "echo";
+
+/** Who is there to work. */
+export async function checkAgents(client: MycelClient): Promise<Found> {
+  const agents = await Array.fromAsync(client.agents());
+  if (agents.length === 0) {
+    return {
+      state: "skipped",
+      text: "none registered: tasks will wait",
+      advice: 'Start one: "mycel up" runs the stock agent.',
+    };
+  }
+  const types = new Set(agents.flatMap(({ capabilities }) => capabilities.map(({ type }) => type)));
+  return { state: "ok", text: `${agents.length} registered, for ${[...types].sort().join(", ")}` };
+}
+
+/** Whether a task makes its way to an agent and back. */
+export async function checkEcho(client: MycelClient, interrupted: AbortSignal): Promise<Found> {
+  const [agent] = await Array.fromAsync(client.agents({ type: ECHO }));
+  if (agent === undefined) return { state: "skipped", text: `not tried: no agent can do "${ECHO}"` };
+  const sent = { from: "mycel doctor", at: new Date().toISOString() };
+  const started = performance.now();
+  const signal = AbortSignal.any([interrupted, AbortSignal.timeout(ROUND_TRIP_TIMEOUT_MS)]);
+  const run = client.run(ECHO, sent, { kinds: ["state"], scheduleToCloseMs: ROUND_TRIP_TIMEOUT_MS, signal });
+  try {
+    await run.result();
+  } catch (error) {
+    if (!signal.aborted || interrupted.aborted) throw error;
+    const advice = "An agent is registered but gave no result: see its log, and mycel list --type echo.";
+    return { state: "broken", text: `no result within ${formatDuration(ROUND_TRIP_TIMEOUT_MS)}`, advice };
+  }
+  const { taskId } = await run.submitted;
+  return { state: "ok", text: `task ${taskId} came back in ${formatDuration(performance.now() - started)}` };
+}
