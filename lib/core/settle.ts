@@ -11,6 +11,8 @@ export interface SettleCommand {
   readonly attempt: number;
   /** The fencing token that the agent holds. */
   readonly fence: number;
+  /** The stream sequence of the dispatch that was delivered. */
+  readonly dispatchSequence: number;
   /** Whether the delivery is not a first one: an earlier one may have run unseen. */
   readonly redelivery: boolean;
   readonly startMs: number | undefined;
@@ -32,11 +34,13 @@ export type SettleDecision =
   | { readonly kind: "write"; readonly event: EventDraft }
   /** It stands already. */
   | { readonly kind: "written"; readonly fence: number }
+  /** There is nothing to write; offer the delivery to others. */
+  | { readonly kind: "let_go"; readonly fence: number }
   | { readonly kind: "lease_lost" };
 
 /** The event of a completed attempt. Whether it counts is decided by the compare-and-set on the agent's fencing token alone. */
 export function completion(
-  command: Omit<SettleCommand, "outcome" | "operationId" | "fence" | "redelivery">,
+  command: Omit<SettleCommand, "dispatchSequence" | "outcome" | "operationId" | "fence" | "redelivery">,
 ): EventDraft {
   return {
     state: "completed",
@@ -56,6 +60,7 @@ export function completion(
 export function decideSettle(view: TaskView, command: SettleCommand, nowMs: number, random: number): SettleDecision {
   const { last, dispatch } = view;
   if (last?.operationId === command.operationId) return { kind: "written", fence: last.sequence };
+  if (letsGo(view, command)) return { kind: "let_go", fence: fenceOf(view) };
   if (fenceOf(view) !== command.fence || !holds(view, command)) return { kind: "lease_lost" };
   const ended = { attempt: command.attempt, agentId: command.agentId, outputSequence: command.outputSequence };
   const ran = { attempt: command.attempt, agentId: command.agentId, attemptStartMs: command.startMs, ended };
@@ -92,6 +97,15 @@ export function decideSettle(view: TaskView, command: SettleCommand, nowMs: numb
       return { kind: "write", event };
     }
   }
+}
+
+/**
+ * Whether an agent gives back, unstarted, what was handed back before: nobody is at work, and the number of the next attempt stands. So
+ * it goes when a draining agent is offered its own delivery again.
+ */
+function letsGo(view: TaskView, { outcome, dispatchSequence }: SettleCommand): boolean {
+  if (outcome.kind !== "hand_back" || outcome.started || dispatchSequence !== view.dispatch.sequence) return false;
+  return view.last?.state === "submitted" && !isUnseen(view);
 }
 
 /** Whether the token that matches can be this agent's: the running attempt's owner, or the holder of an unseen first delivery. */

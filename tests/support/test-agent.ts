@@ -7,7 +7,17 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { clientTracing } from "../../lib/rpc/interceptors/tracing.ts";
 import { createLogger } from "../../lib/telemetry/logging.ts";
 import { openTracing } from "../../lib/telemetry/tracing.ts";
-import { type AgentTask, capability, defineAgent, runAgent, type TaskContext } from "../../sdk/agent/index.ts";
+import {
+  AgentError,
+  type AgentTask,
+  capability,
+  defineAgent,
+  retryAfter,
+  runAgent,
+  snooze,
+  type TaskContext,
+} from "../../sdk/agent/index.ts";
+import { executions } from "./executions.ts";
 
 const dir = process.env["TEST_DIR"] ?? ".";
 const agentId = process.env["MYCEL_AGENT_ID"] ?? "test-agent";
@@ -65,6 +75,20 @@ const definition = defineAgent({
       if (!existsSync(join(dir, "antidote"))) process.kill(process.pid, "SIGKILL");
       return "cured";
     },
+    // Waits for its signal and says why it came.
+    patient: async (task, ctx) => {
+      record("start", task, ctx);
+      await new Promise((resolve) => ctx.signal.addEventListener("abort", resolve, { once: true }));
+      const { reason } = ctx.signal;
+      appendFileSync(join(dir, `aborted-${task.taskId}`), reason instanceof AgentError ? reason.code : String(reason));
+    },
+    // Comes again twice without an attempt spent, then asks for one more attempt, then is done.
+    moody: (task, ctx) => {
+      record("start", task, ctx);
+      const calls = executions(dir, task.taskId).length;
+      if (calls <= 2) return snooze(50);
+      return calls === 3 ? retryAfter(50, "once more") : { calls, attempt: ctx.attempt };
+    },
     fail: (task, ctx) => {
       record("start", task, ctx);
       throw new Error(`no luck at attempt ${ctx.attempt}`);
@@ -79,6 +103,7 @@ const agent = await runAgent(definition, {
   agentId,
   logger,
   interceptors: [clientTracing()],
+  drainGraceMs: Number(process.env["TEST_DRAIN_MS"] ?? 500),
 });
 logger.info({ agent_id: agent.agentId }, "ready");
 await agent.done;

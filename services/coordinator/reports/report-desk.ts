@@ -177,6 +177,7 @@ export class ReportDesk {
     if (outcome === undefined) return refused("INVALID_REPORT", "the report has no kind");
     const command: SettleCommand = {
       agentId: from.agentId,
+      dispatchSequence: delivered.delivery.sequence,
       attempt: report.attempt,
       fence: Number(report.fence),
       redelivery: delivered.delivery.deliveries > 1,
@@ -192,7 +193,8 @@ export class ReportDesk {
     if (decision.kind === "lease_lost")
       return refused("LEASE_LOST", "another attempt is in force, or the task has ended");
     let fence: number;
-    if (decision.kind === "written") {
+    if (decision.kind === "let_go") fence = decision.fence;
+    else if (decision.kind === "written") {
       fence = decision.fence;
       await this.#repeatFollowUp(record);
     } else {

@@ -27,6 +27,7 @@ const NAMES = Object.keys(OUTCOMES);
 function command(outcome: SettleOutcome, change: Partial<SettleCommand> = {}): SettleCommand {
   return {
     agentId: OWNER,
+    dispatchSequence: DISPATCH,
     attempt: 1,
     fence: 0,
     redelivery: false,
@@ -96,7 +97,14 @@ describe("a token that matches", () => {
   );
 
   test.for(NAMES)("moves nothing after a hand-back: %s", (name) => {
-    expect(decide(handedBack(1), command(OUTCOMES[name]!, { fence: EVENT })).kind).toBe("lease_lost");
+    const kind = name === "hand_back_unstarted" ? "let_go" : "lease_lost";
+    expect(decide(handedBack(1), command(OUTCOMES[name]!, { fence: EVENT })).kind).toBe(kind);
+  });
+
+  test("lets go of what was handed back before, whatever token the agent holds, but not of an older dispatch", () => {
+    const unstarted = OUTCOMES["hand_back_unstarted"]!;
+    expect(decide(handedBack(1), command(unstarted, { fence: 0 }))).toEqual({ kind: "let_go", fence: EVENT });
+    expect(decide(handedBack(1), command(unstarted, { dispatchSequence: 9 })).kind).toBe("lease_lost");
   });
 
   test("of a retry settles the retry's attempt", () => {

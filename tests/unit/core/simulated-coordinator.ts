@@ -108,6 +108,7 @@ function* answerSettle(at: Surroundings, report: SentReport, outcome: SettleOutc
   yield;
   const command = {
     agentId: report.agentId,
+    dispatchSequence: report.sequence,
     attempt: report.attempt,
     fence: report.fence,
     redelivery: report.deliveries > 1,
@@ -119,7 +120,8 @@ function* answerSettle(at: Surroundings, report: SentReport, outcome: SettleOutc
   const decision = decideSettle(view, command, at.now(), at.random());
   if (decision.kind === "lease_lost") return REFUSED;
   let fence: number | undefined;
-  if (decision.kind === "written") {
+  if (decision.kind === "let_go") fence = decision.fence;
+  else if (decision.kind === "written") {
     fence = decision.fence;
     yield* repeatFollowUp(at, view);
   } else {

@@ -135,7 +135,7 @@ export class SimulatedMesh {
     if (run.report !== undefined && this.#work.length < MAX_WORK) actions.push(...times(2, () => this.#send(run)));
     if (run.phase === "held") {
       actions.push(...times(3, () => this.#take(run)));
-      actions.push(() => this.#report(run, "settling", { kind: "hand_back", started: false }));
+      actions.push(...times(2, () => this.#report(run, "settling", { kind: "hand_back", started: false })));
     }
     if (run.phase === "running" && run.report === undefined) {
       actions.push(...times(2, () => this.#finish(run, OUTCOMES[this.#below(OUTCOMES.length)])));

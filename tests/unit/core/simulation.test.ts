@@ -13,7 +13,7 @@ const MAX_SETTLE_STEPS = 2_000;
 const limits = fc.option(fc.integer({ min: 1_000, max: 90_000 }), { nil: undefined });
 const submissions = fc
   .record({
-    maximumAttempts: fc.integer({ min: 1, max: 4 }),
+    maximumAttempts: fc.integer({ min: 1, max: 3 }),
     scheduleToStartMs: limits,
     scheduleToCloseMs: limits,
     startToCloseMs: fc.integer({ min: 10, max: 60_000 }),
