@@ -1,6 +1,6 @@
 // The streams and buckets of the mesh as data, and how they are brought about and kept.
 
-import { jetstreamManager, type JetStreamManager, type StreamConfig } from "@nats-io/jetstream";
+import { JetStreamApiError, jetstreamManager, type JetStreamManager, type StreamConfig } from "@nats-io/jetstream";
 import type { NatsConnection } from "@nats-io/nats-core";
 import { Kvm } from "@nats-io/kv";
 import { Objm } from "@nats-io/obj";
@@ -33,6 +33,10 @@ export interface TopologyOptions {
 }
 
 const NANOS_PER_MS = 1_000_000;
+
+/** JetStream's codes for a stream that exists with other settings, and for a system that is temporarily unavailable. */
+const STREAM_NAME_IN_USE = 10058;
+const SERVICE_UNAVAILABLE = 10008;
 
 /** Room for queues at four priorities each; a stream takes 1,000 consumers unless told otherwise. */
 const MAX_CONSUMERS = 100_000;
@@ -79,8 +83,34 @@ export function streamConfigs(options: TopologyOptions): readonly (Partial<Strea
   ];
 }
 
-/** Makes sure that all streams, buckets and system consumers exist with these settings. Safe to call from every coordinator. */
-export async function ensureTopology(connection: NatsConnection, options: TopologyOptions): Promise<JetStreamManager> {
+/** How long to wait for a JetStream that is not ready: longer than a cluster's election. */
+const PATIENCE_MS = 30_000;
+const RETRY_MS = 500;
+
+/**
+ * Makes sure that all streams, buckets and system consumers exist with these settings. Safe to call from every coordinator. A JetStream
+ * that is not ready yet, because it starts or elects a leader, is waited for.
+ */
+export async function ensureTopology(
+  connection: NatsConnection,
+  options: TopologyOptions,
+  onTrouble: (error: unknown) => void = () => undefined,
+): Promise<JetStreamManager> {
+  const untilMs = performance.now() + PATIENCE_MS;
+  for (;;) {
+    try {
+      return await ensure(connection, options);
+    } catch (error) {
+      // What the server refuses by its API, it will refuse again.
+      if (error instanceof JetStreamApiError && error.code !== SERVICE_UNAVAILABLE) throw error;
+      if (performance.now() > untilMs) throw error;
+      onTrouble(error);
+      await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+    }
+  }
+}
+
+async function ensure(connection: NatsConnection, options: TopologyOptions): Promise<JetStreamManager> {
   const manager = await jetstreamManager(connection);
   for (const config of streamConfigs(options)) await ensureStream(manager, config);
   await manager.consumers.add(TIMERS_STREAM, {
@@ -117,5 +147,5 @@ async function ensureStream(
 }
 
 function isInUse(error: unknown): boolean {
-  return error instanceof Error && "code" in error && error.code === 10058;
+  return error instanceof JetStreamApiError && error.code === STREAM_NAME_IN_USE;
 }

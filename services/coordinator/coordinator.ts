@@ -52,6 +52,8 @@ export interface Coordinator extends AsyncDisposable {
   readonly url: string;
 }
 
+const LOOPBACK: ReadonlySet<string> = new Set(["127.0.0.1", "::1"]);
+
 const SYSTEM_CLOCK: Clock = { now: () => Date.now(), monotonicMs: () => performance.now() };
 
 /** Opens a coordinator. Throws NatsUnavailableError and ListenError; whatever was opened before is closed then. */
@@ -70,11 +72,14 @@ async function open(config: CoordinatorConfig, logger: Logger, stack: AsyncDispo
   const connection = stack.adopt(await openNats({ servers: config.natsUrls, name: "mycel coordinator" }), (opened) =>
     opened.drain().catch(() => undefined),
   );
-  const manager = await ensureTopology(connection, {
+  const topology = {
     replicas: config.replicas,
     retentionMs: config.retentionMs,
     maxBytes: config.maxBytes,
     agentTtlMs: agentTtlMsOf(config),
+  };
+  const manager = await ensureTopology(connection, topology, (err) => {
+    logger.warn({ err }, "JetStream is not ready; trying again");
   });
 
   const publisher = new StreamPublisher(connection);
@@ -163,6 +168,12 @@ async function open(config: CoordinatorConfig, logger: Logger, stack: AsyncDispo
     draining.abort(rpcErrorOf(new MeshError("DRAINING", "the coordinator is shutting down", { retryDelayMs: 100 })));
     await listener.drain(config.drainMs);
   });
+  if (!LOOPBACK.has(listener.address.host)) {
+    logger.warn(
+      { host: listener.address.host },
+      "anybody who reaches this address may do everything: there is no authentication",
+    );
+  }
   return { url: listener.url, [Symbol.asyncDispose]: () => stack.disposeAsync() };
 }
 

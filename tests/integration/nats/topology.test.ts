@@ -1,0 +1,149 @@
+// The streams and buckets as they really come about, and the queues that stand on them.
+
+import { jetstreamManager } from "@nats-io/jetstream";
+import { describe, expect, test } from "vitest";
+import { MeshError } from "../../../lib/core/mesh-error.ts";
+import { NatsUnavailableError, openNats } from "../../../lib/nats/connection.ts";
+import { Lanes } from "../../../lib/nats/lanes.ts";
+import { StreamPublisher } from "../../../lib/nats/stream-publisher.ts";
+import { ensureTopology, type TopologyOptions } from "../../../lib/nats/topology.ts";
+import { dispatchFilter, dispatchSubject, laneConsumer, TASKS_STREAM } from "../../../lib/wire/subjects.ts";
+import { openTestNats } from "../../support/nats.ts";
+
+const OPTIONS: TopologyOptions = { replicas: 1, retentionMs: 7 * 86_400_000, maxBytes: -1, agentTtlMs: 3_000 };
+const now = (): number => performance.now();
+
+async function setup() {
+  const nats = await openTestNats();
+  const connection = await openNats({ servers: nats.url, name: "test" });
+  const manager = await ensureTopology(connection, OPTIONS);
+  return {
+    nats,
+    connection,
+    manager,
+    publisher: new StreamPublisher(connection),
+    [Symbol.asyncDispose]: async () => {
+      await connection.close();
+      await nats[Symbol.asyncDispose]();
+    },
+  };
+}
+
+describe("the topology", () => {
+  test("stays as it is when it is asked for again, and follows changed settings", async () => {
+    await using mesh = await setup();
+    await ensureTopology(mesh.connection, OPTIONS);
+    await ensureTopology(mesh.connection, { ...OPTIONS, retentionMs: 86_400_000, maxBytes: 1_000_000 });
+    const manager = await jetstreamManager(mesh.connection);
+    const { config } = await manager.streams.info(TASKS_STREAM);
+    expect(config).toMatchObject({
+      max_age: 86_400_000 * 1_000_000,
+      max_bytes: 1_000_000,
+      discard: "new",
+      allow_direct: true,
+    });
+    // Whoever may write there must not be able to wipe it.
+    expect(config.allow_rollup_hdrs).toBe(false);
+  });
+
+  test("a full log refuses, and says so", async () => {
+    await using mesh = await setup();
+    await ensureTopology(mesh.connection, { ...OPTIONS, maxBytes: 20_000 });
+    const kinds: string[] = [];
+    for (let i = 0; i < 30; i += 1) {
+      kinds.push((await mesh.publisher.publish({ subject: `task.t.${i}.e`, body: new Uint8Array(1_000) })).kind);
+    }
+    expect(new Set(kinds)).toEqual(new Set(["stored", "full"]));
+  });
+
+  test("a server that is not there is one clear line", async () => {
+    const opened = openNats({ servers: "nats://127.0.0.1:1", name: "test", connectTimeoutMs: 500 });
+    await expect(opened).rejects.toThrow(NatsUnavailableError);
+    await expect(opened).rejects.toThrow("no NATS server answers at nats://127.0.0.1:1");
+  });
+});
+
+describe("compare-and-set", () => {
+  test("lets exactly one of fifty writers through", async () => {
+    await using mesh = await setup();
+    const outcomes = await Promise.all(
+      Array.from({ length: 50 }, () =>
+        mesh.publisher.publish({ subject: "task.t.race.e", body: new Uint8Array(), expected: 0 }),
+      ),
+    );
+    expect(outcomes.filter(({ kind }) => kind === "stored")).toHaveLength(1);
+    expect(outcomes.filter(({ kind }) => kind === "conflict")).toHaveLength(49);
+  });
+
+  test("a batch with one conflict stores nothing", async () => {
+    await using mesh = await setup();
+    const message = (id: string) => ({
+      subject: dispatchSubject("t", id, "q", 5),
+      body: new Uint8Array(),
+      expected: 0,
+      filter: dispatchFilter("t", id),
+    });
+    await mesh.publisher.publish({ ...message("taken"), subject: dispatchSubject("t", "taken", "other", 1) });
+    const before = (await mesh.manager.streams.info(TASKS_STREAM)).state.messages;
+
+    const outcome = await mesh.publisher.publishBatch(["a", "b", "taken", "c"].map(message));
+
+    expect(outcome.kind).toBe("conflict");
+    expect((await mesh.manager.streams.info(TASKS_STREAM)).state.messages).toBe(before);
+    expect((await mesh.publisher.publishBatch(["a", "b", "c"].map(message))).kind).toBe("stored");
+  });
+});
+
+describe("a queue", () => {
+  const options = { leaseMs: 1_000, depthLimit: 10, maxQueues: 2 };
+
+  test("takes exactly as much as its limit, however many come at once", async () => {
+    await using mesh = await setup();
+    const lanes = new Lanes(mesh.manager, options, now);
+    const submit = async (i: number): Promise<string> => {
+      try {
+        const room = await lanes.admit("t", "q", 1);
+        const body = new Uint8Array();
+        const outcome = await mesh.publisher.publish({ subject: dispatchSubject("t", `task-${i}`, "q", 5), body });
+        room.settle(outcome.kind === "stored" ? 1 : 0);
+        return outcome.kind;
+      } catch (error) {
+        return error instanceof MeshError ? error.reason : String(error);
+      }
+    };
+    const kinds = await Promise.all(Array.from({ length: 40 }, (_, i) => submit(i)));
+    expect(kinds.filter((kind) => kind === "stored")).toHaveLength(10);
+    expect(kinds.filter((kind) => kind === "QUEUE_FULL")).toHaveLength(30);
+  });
+
+  test("has room again for what was not stored, and for what others finished", async () => {
+    await using mesh = await setup();
+    const lanes = new Lanes(mesh.manager, options, now);
+    (await lanes.admit("t", "q", 10)).settle(0);
+    const room = await lanes.admit("t", "q", 10);
+    await expect(lanes.admit("t", "q", 1)).rejects.toThrow(MeshError);
+    room.settle(10);
+    // The broker knows of none of them: they were finished, or never written.
+    await expect
+      .poll(() =>
+        lanes.admit("t", "q", 1).then(
+          () => "taken",
+          () => "refused",
+        ),
+      )
+      .toBe("taken");
+  });
+
+  test("of too many is refused, and its lanes come back after a deletion", async () => {
+    await using mesh = await setup();
+    const lanes = new Lanes(mesh.manager, options, now);
+    await lanes.lanesOf("t", "one");
+    await lanes.lanesOf("t", "two");
+    await expect(lanes.lanesOf("t", "three")).rejects.toMatchObject({ reason: "QUEUE_LIMIT" });
+    await mesh.manager.consumers.delete(TASKS_STREAM, laneConsumer("t", "one", 5));
+    expect(await lanes.renew("t", "one")).toHaveLength(4);
+    await mesh.manager.consumers.info(TASKS_STREAM, laneConsumer("t", "one", 5));
+    // Another lease is no obstacle.
+    await new Lanes(mesh.manager, { ...options, leaseMs: 2_000 }, now).lanesOf("t", "one");
+  });
+});
