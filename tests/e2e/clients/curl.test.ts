@@ -48,7 +48,7 @@ const sendBy: Readonly<Record<string, Send>> = {
     const headers = { "content-type": "application/json" };
     const response = await fetch(stock.url + path, body === undefined ? {} : { method: "POST", headers, body });
     const type = response.headers.get("content-type") ?? "";
-    return { status: response.status, type, body: (await response.json()) as unknown };
+    return { status: response.status, type, body: await response.json() };
   },
 };
 
@@ -60,7 +60,7 @@ describe.for(Object.entries(sendBy))("JSON over HTTP/1.1 with %s", ([client, sen
   };
   const get = (method: string, request: unknown): Promise<Answer> => {
     const query = new URLSearchParams({ connect: "v1", encoding: "json", message: JSON.stringify(request) });
-    return send(`/${SERVICE}/${method}?${query}`);
+    return send(`/${SERVICE}/${method}?${query.toString()}`);
   };
 
   test("registers an agent", async () => {
