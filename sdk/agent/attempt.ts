@@ -21,6 +21,8 @@ type Phase = "held" | "asking" | "running" | "settling" | "over";
 
 const NEVER = Number.POSITIVE_INFINITY;
 const WORK_IN_PROGRESS = "+WPI";
+// How much of a lease is trusted; well above the third after which it is renewed.
+const LEASE_TRUST = 0.9;
 /** One attempt at a delivered task. */
 export class Attempt implements Watched, DeskOwner, HostedAttempt {
   dueMs: number;
@@ -104,11 +106,12 @@ export class Attempt implements Watched, DeskOwner, HostedAttempt {
 
   /** Renews the lease and looks at the time limits. */
   onDue(nowMs: number): void {
-    const leaseMs = this.#host.leaseMs();
     if (this.#phase !== "over") {
-      if (nowMs - this.#renewedMs > leaseMs && this.#phase !== "asking" && this.#phase !== "settling") {
-        this.#loseLease(`the lease of ${leaseMs} ms ended ${Math.round(nowMs - this.#renewedMs - leaseMs)} ms ago`);
-      } else if (nowMs >= this.#renewedMs + leaseMs / 3) this.#renew(nowMs);
+      if (this.#lapsed(nowMs) && this.#phase !== "settling") {
+        this.#loseLease(
+          `no renewal for ${Math.round(nowMs - this.#renewedMs)} ms, the lease is ${this.#host.leaseMs()} ms`,
+        );
+      } else if (nowMs >= this.#renewedMs + this.#host.leaseMs() / 3) this.#renew(nowMs);
     }
     if (this.#phase === "held" && nowMs >= this.#holdUntilMs) this.#host.onHeldTooLong(this);
     if (this.#phase === "running") this.#checkLimits(nowMs);
@@ -120,8 +123,8 @@ export class Attempt implements Watched, DeskOwner, HostedAttempt {
   reconnected(): void {
     if (this.#phase === "over") return;
     const nowMs = this.#host.clock.monotonicMs();
-    const lapsed = nowMs - this.#renewedMs > this.#host.leaseMs();
-    if (lapsed && this.#phase === "running") this.#loseLease("the connection was lost for longer than the lease");
+    if (this.#lapsed(nowMs) && this.#phase === "running")
+      this.#loseLease("the connection was lost for longer than the lease");
     else this.#renew(nowMs);
   }
 
@@ -145,7 +148,7 @@ export class Attempt implements Watched, DeskOwner, HostedAttempt {
 
   mayPublish(): boolean {
     if (this.#phase !== "running" && this.#phase !== "settling") return false;
-    const lapsed = this.#host.clock.monotonicMs() - this.#renewedMs > this.#host.leaseMs();
+    const lapsed = this.#lapsed(this.#host.clock.monotonicMs());
     if (lapsed && this.#phase === "running") this.#loseLease("the process stood still for longer than the lease");
     return !lapsed;
   }
@@ -169,6 +172,9 @@ export class Attempt implements Watched, DeskOwner, HostedAttempt {
     this.#phase = "asking";
     this.#plan();
     const answer = await this.#report({ kind: "begin", redelivery }, undefined);
+    // The answer may have waited in a socket while the process stood still.
+    if (this.#phase === "asking" && this.#lapsed(this.#host.clock.monotonicMs()))
+      this.#loseLease("the lease ended before the start");
     if (this.#phase !== "asking") {
       this.#freeSlot();
       return;
@@ -283,22 +289,20 @@ export class Attempt implements Watched, DeskOwner, HostedAttempt {
   }
 
   #endUnanswered(answer: Exclude<ReportAnswer, { kind: "accepted" }>): void {
-    const facts = { task_id: this.taskId, attempt: this.attempt, agent_id: this.#host.agentId };
     if (answer.kind === "abandoned") {
-      this.#host.logger.error(facts, "no coordinator took the report");
+      this.#desk.logger().error({}, "no coordinator took the report");
       this.#end("abandoned");
     } else if (answer.kind === "dropped") {
-      this.#host.logger.debug({ ...facts, reason: answer.reason }, "delivery dropped");
+      this.#desk.logger().debug({ reason: answer.reason }, "delivery dropped");
       this.#end("dropped");
     } else {
-      this.#host.logger.warn({ ...facts, reason: answer.reason, detail: answer.message }, "report refused");
+      this.#desk.logger().warn({ reason: answer.reason, detail: answer.message }, "report refused");
       this.#end("lease_lost");
     }
   }
 
   #loseLease(why: string): void {
-    const facts = { task_id: this.taskId, attempt: this.attempt, agent_id: this.#host.agentId };
-    this.#host.logger.warn({ ...facts, why }, "lease lost");
+    this.#desk.logger().warn({ why }, "lease lost");
     this.#abort(new AgentError("LEASE_LOST", why));
     this.#end("lease_lost");
   }
@@ -339,8 +343,7 @@ export class Attempt implements Watched, DeskOwner, HostedAttempt {
       return;
     }
     this.#abandoned = true;
-    const facts = { task_id: this.taskId, attempt: this.attempt, type: this.#task.type, agent_id: this.#host.agentId };
-    this.#host.logger.error(facts, "handler does not stop, its slot is given to others");
+    this.#desk.logger().error({ type: this.#task.type }, "handler does not stop, its slot is given to others");
     this.#freeSlot();
   }
 
@@ -372,6 +375,11 @@ export class Attempt implements Watched, DeskOwner, HostedAttempt {
       case "snooze":
         return { kind: "snooze", delayMs: outcome.delayMs };
     }
+  }
+
+  // The broker's clock began to run a little before ours: the lease is presumed lost before it is.
+  #lapsed(nowMs: number): boolean {
+    return nowMs - this.#renewedMs > this.#host.leaseMs() * LEASE_TRUST;
   }
 
   // A renewal that cannot be sent is no renewal: without a connection the lease runs out.

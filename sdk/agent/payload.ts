@@ -92,7 +92,8 @@ function writeValue(writer: BinaryWriter, value: unknown, depth: number): void {
       writer.tag(VALUE.stringValue, WireType.LengthDelimited).string(value);
       return;
     case "number":
-      if (Number.isFinite(value)) writer.tag(VALUE.numberValue, WireType.Bit64).double(value);
+      // JSON knows no negative zero.
+      if (Number.isFinite(value)) writer.tag(VALUE.numberValue, WireType.Bit64).double(value === 0 ? 0 : value);
       else writer.tag(VALUE.nullValue, WireType.Varint).int32(0);
       return;
     case "boolean":

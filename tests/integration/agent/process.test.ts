@@ -30,10 +30,14 @@ test("a second signal ends the process at once with 1", async () => {
   expect(await exited).toEqual([1, null]);
 });
 
-test("an agent stopped beyond its lease does not settle a task that another agent has begun", async () => {
+test.for([
+  ["while it runs a handler", false],
+  ["before it hears that it may start", true],
+] as const)("an agent that stands still beyond its lease %s leaves the task to the next one", async ([, asks]) => {
   await using mesh = await openFakeMesh({ leaseMs: 1_000 });
   await using stopped = start(mesh, 50);
-  await mesh.submit({ taskId: "t1", type: "wait" });
+  await mesh.until(() => mesh.registrations.length === 1);
+  await mesh.submit({ taskId: "t1", type: "wait", beginRequired: asks });
   await mesh.until(() => mesh.reportsOf("t1", "begin").length > 0);
   stopped.child.kill("SIGSTOP");
   await using other = start(mesh, 50, "p2");
