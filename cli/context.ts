@@ -1,5 +1,6 @@
 // What every command gets from main.ts: where to write, whom to ask, when to stop. Reads nothing from the process itself.
 import { type Command, InvalidArgumentError } from "commander";
+import { type Logger, silentLogger } from "../lib/core/logger.ts";
 import { type ClientOptions, type MycelClient, createClient } from "../sdk/client/index.ts";
 import { parseDuration } from "./duration.ts";
 import type { Terminal } from "./output/terminal.ts";
@@ -26,6 +27,19 @@ export function urlsOf(command: Command): string[] {
 /** A client for a command: a person waits, so it gives up sooner than a service would. */
 export function openClient(command: Command, options: Omit<ClientOptions, "url" | "urls"> = {}): MycelClient {
   return createClient({ urls: urlsOf(command), timeoutMs: 15_000, maximumTries: 3, ...options });
+}
+
+/** Tells a person that a stream broke and is being resumed, once for each break, so that silence is not taken for a hang. */
+export function noticeBreaks({ err }: CliContext): Logger {
+  if (!err.isTerminal) return silentLogger;
+  const notices: Logger = {
+    ...silentLogger,
+    info(fields, message) {
+      if (fields["failures"] === 1) void err.line(err.colors.dim(`connection lost: ${message}`));
+    },
+    child: () => notices,
+  };
+  return notices;
 }
 
 /** Parses an option that is a duration. */

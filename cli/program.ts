@@ -26,7 +26,10 @@ export function createProgram(context: CliContext, version: string): Command {
         ? DEFAULT_URL
         : context.env["MYCEL_URL"],
     )
-    .addHelpText("after", examples(`mycel submit echo '{"hello":"world"}' --wait`, "mycel watch TASK", "mycel doctor"));
+    .addHelpText(
+      "after",
+      examples(`mycel submit echo '{"message":"hello"}' --wait`, "mycel watch TASK", "mycel doctor"),
+    );
   for (const command of [
     upCommand(),
     submitCommand(context),

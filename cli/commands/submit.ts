@@ -5,7 +5,15 @@ import { TaskSchema } from "../../gen/mycel/v1/task_pb.ts";
 import { create } from "@bufbuild/protobuf";
 import { PayloadSchema } from "../../gen/mycel/v1/payload_pb.ts";
 import { type MycelClient, MycelError, type PriorityName, type TaskOptions } from "../../sdk/client/index.ts";
-import { type CliContext, countOption, durationOption, examples, labelOption, openClient } from "../context.ts";
+import {
+  type CliContext,
+  countOption,
+  durationOption,
+  examples,
+  labelOption,
+  noticeBreaks,
+  openClient,
+} from "../context.ts";
 import { formatDuration } from "../duration.ts";
 import { Failed, UsageError } from "../failure.ts";
 import { parseJson, readArgument } from "../input.ts";
@@ -58,7 +66,7 @@ export function submitCommand(context: CliContext): Command {
     .addHelpText(
       "after",
       examples(
-        `mycel submit echo '{"hello":"world"}' --wait`,
+        `mycel submit echo '{"message":"hello"}' --wait`,
         "mycel submit code-analysis @files.json --stream --label team=search",
       ),
     )
@@ -66,7 +74,7 @@ export function submitCommand(context: CliContext): Command {
       const stays = flags.wait === true || flags.stream === true;
       if (flags.timeout !== undefined && !stays) throw new UsageError("--timeout needs --wait or --stream");
       const input = await inputOf(context, argument, flags);
-      await using client = openClient(command);
+      await using client = openClient(command, { logger: noticeBreaks(context) });
       if (!stays) return await submitOnly(context, client, type, input, flags);
       const limit = flags.timeout === undefined ? new AbortController().signal : AbortSignal.timeout(flags.timeout);
       try {

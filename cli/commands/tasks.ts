@@ -4,7 +4,7 @@ import { Command } from "commander";
 import { RetryTaskResponseSchema } from "../../gen/mycel/v1/agent_service_pb.ts";
 import { TaskSchema, TaskStatusSchema, type TaskStatus } from "../../gen/mycel/v1/task_pb.ts";
 import { type EventKind, MycelError } from "../../sdk/client/index.ts";
-import { type CliContext, durationOption, examples, openClient, wordsOption } from "../context.ts";
+import { type CliContext, durationOption, examples, noticeBreaks, openClient, wordsOption } from "../context.ts";
 import { Failed } from "../failure.ts";
 import { jsonDocument, jsonOf } from "../output/json.ts";
 import { renderFacts } from "../output/table.ts";
@@ -98,7 +98,7 @@ export function watchCommand(context: CliContext): Command {
         flags: JsonFlag & { readonly cursor?: string; readonly kinds?: readonly EventKind[] },
         command: Command,
       ) => {
-        await using client = openClient(command);
+        await using client = openClient(command, { logger: noticeBreaks(context) });
         const { cursor, kinds, json } = flags;
         const signal = context.interrupted;
         const options = {

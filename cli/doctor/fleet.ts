@@ -24,7 +24,7 @@ export async function checkAgents(client: MycelClient): Promise<Found> {
 export async function checkEcho(client: MycelClient, interrupted: AbortSignal): Promise<Found> {
   const [agent] = await Array.fromAsync(client.agents({ type: ECHO }));
   if (agent === undefined) return { state: "skipped", text: `not tried: no agent can do "${ECHO}"` };
-  const sent = { from: "mycel doctor", at: new Date().toISOString() };
+  const sent = { message: "mycel doctor" };
   const started = performance.now();
   const signal = AbortSignal.any([interrupted, AbortSignal.timeout(ROUND_TRIP_TIMEOUT_MS)]);
   const run = client.run(ECHO, sent, { kinds: ["state"], scheduleToCloseMs: ROUND_TRIP_TIMEOUT_MS, signal });
