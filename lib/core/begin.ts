@@ -1,6 +1,6 @@
 // May this agent start this delivery, and as which attempt? The one place where attempts are counted.
 
-import { agentLost, draft, type EndedAttempt, type EventDraft, runningAttempt } from "./event.ts";
+import { agentLost, deliveriesSeen, draft, type EndedAttempt, type EventDraft, runningAttempt } from "./event.ts";
 import { START_TO_CLOSE_GRACE_MS, timeOutTask } from "./expire.ts";
 import { fenceOf, isUnseen, passedDeadline, stateOf, type TaskView, unseenAttempt } from "./task.ts";
 import { isTerminal } from "./task-state.ts";
@@ -12,6 +12,8 @@ export interface BeginCommand {
   readonly dispatchSequence: number;
   /** Whether the delivery is not a first one, or may be stale. */
   readonly redelivery: boolean;
+  /** How often the dispatch has been delivered, this time included. */
+  readonly deliveries: number;
   /** The token and attempt that the agent holds; only looked at on a first delivery. */
   readonly fence: number;
   readonly attempt: number;
@@ -49,6 +51,8 @@ export function decideBegin(view: TaskView, command: BeginCommand, nowMs: number
     const held = isUnseen(view) && fenceOf(view) === command.fence && command.attempt === dispatch.attempt;
     return held ? start(view, command, dispatch.attempt, undefined, nowMs) : { kind: "lease_lost" };
   }
+  // A later delivery was heard of already: its lease must not be taken away by one that is over.
+  if (command.deliveries <= deliveriesSeen(view)) return { kind: "lease_lost" };
   const expired = passedDeadline(view, nowMs);
   if (expired !== undefined) return drop("TASK_ENDED", timeOutTask(view, expired.kind));
   if (last === undefined || isUnseen(view)) {
@@ -80,6 +84,7 @@ function start(
       attempt,
       nextAttempt: attempt + 1,
       agentId: command.agentId,
+      deliveries: command.deliveries,
       attemptStartMs: startMsOf(command, nowMs),
       failure: ended === undefined ? undefined : agentLost(ended.agentId),
       ended,

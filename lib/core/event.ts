@@ -16,6 +16,8 @@ export interface EventDraft {
   /** The attempt that this event ends, if it ends one. */
   readonly ended: EndedAttempt | undefined;
   readonly dispatchSequence: number;
+  /** How often that dispatch had been delivered. */
+  readonly deliveries: number;
 }
 
 /** An attempt that is over. */
@@ -36,6 +38,11 @@ export function runningAttempt(view: TaskView): EndedAttempt | undefined {
   return { attempt: last.attempt, agentId: last.agentId, outputSequence: undefined };
 }
 
+/** How often the newest dispatch had been delivered when last something was recorded of it. */
+export function deliveriesSeen({ last, dispatch }: TaskView): number {
+  return last?.dispatchSequence === dispatch.sequence ? last.deliveries : 0;
+}
+
 /** An event that carries on what the log knows, with the state and the differences given. */
 export function draft(view: TaskView, state: TaskState, change: Partial<EventDraft>): EventDraft {
   return {
@@ -49,6 +56,7 @@ export function draft(view: TaskView, state: TaskState, change: Partial<EventDra
     cancelReason: "",
     ended: undefined,
     dispatchSequence: view.dispatch.sequence,
+    deliveries: deliveriesSeen(view),
     ...change,
   };
 }

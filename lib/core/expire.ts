@@ -68,6 +68,8 @@ export function attemptLimitMs(view: TaskView, attemptStartMs: number): number {
 /** Decides what the timer of a running attempt does, now. It matters only when an agent is alive but does not end the attempt. */
 export function decideAttemptLimit(view: TaskView, nowMs: number, random: number): TimerDecision {
   const { last } = view;
+  // Whoever ended the attempt by this very timer may have died before it set the timer of the next one.
+  if (stateOf(view) === "backing_off") return decideDispatch(view, nowMs);
   if (last === undefined || last.state !== "working" || last.attemptStartMs === undefined) return NOTHING;
   const atMs = attemptLimitMs(view, last.attemptStartMs);
   if (nowMs < atMs) return { kind: "rearm", atMs };

@@ -13,8 +13,8 @@ export interface SettleCommand {
   readonly fence: number;
   /** The stream sequence of the dispatch that was delivered. */
   readonly dispatchSequence: number;
-  /** Whether the delivery is not a first one: an earlier one may have run unseen. */
-  readonly redelivery: boolean;
+  /** How often the dispatch had been delivered, this time included: before a later one, an earlier one may have run unseen. */
+  readonly deliveries: number;
   readonly startMs: number | undefined;
   /** The stream sequence of the attempt's last output, 0 for none. */
   readonly outputSequence: number;
@@ -40,7 +40,7 @@ export type SettleDecision =
 
 /** The event of a completed attempt. Whether it counts is decided by the compare-and-set on the agent's fencing token alone. */
 export function completion(
-  command: Omit<SettleCommand, "dispatchSequence" | "outcome" | "operationId" | "fence" | "redelivery">,
+  command: Omit<SettleCommand, "outcome" | "operationId" | "fence" | "redelivery">,
 ): EventDraft {
   return {
     state: "completed",
@@ -52,7 +52,8 @@ export function completion(
     failure: undefined,
     cancelReason: "",
     ended: { attempt: command.attempt, agentId: command.agentId, outputSequence: command.outputSequence },
-    dispatchSequence: 0,
+    dispatchSequence: command.dispatchSequence,
+    deliveries: command.deliveries,
   };
 }
 
@@ -63,9 +64,15 @@ export function decideSettle(view: TaskView, command: SettleCommand, nowMs: numb
   if (letsGo(view, command)) return { kind: "let_go", fence: fenceOf(view) };
   if (fenceOf(view) !== command.fence || !holds(view, command)) return { kind: "lease_lost" };
   const ended = { attempt: command.attempt, agentId: command.agentId, outputSequence: command.outputSequence };
-  const ran = { attempt: command.attempt, agentId: command.agentId, attemptStartMs: command.startMs, ended };
+  const ran = {
+    attempt: command.attempt,
+    agentId: command.agentId,
+    attemptStartMs: command.startMs,
+    deliveries: command.deliveries,
+    ended,
+  };
   // A number that was given out and not used is free again; one that somebody may have used unseen is not.
-  const nextAttempt = isUnseen(view) ? unseenAttempt(dispatch, command.redelivery) : command.attempt;
+  const nextAttempt = isUnseen(view) ? unseenAttempt(dispatch, command.deliveries > 1) : command.attempt;
   const { outcome } = command;
   switch (outcome.kind) {
     case "fail":
@@ -93,7 +100,7 @@ export function decideSettle(view: TaskView, command: SettleCommand, nowMs: numb
       // An attempt that never started leaves no trace of itself but the number that is free again.
       const event = outcome.started
         ? draft(view, "submitted", { ...ran, nextAttempt })
-        : draft(view, "submitted", { nextAttempt });
+        : draft(view, "submitted", { nextAttempt, deliveries: command.deliveries });
       return { kind: "write", event };
     }
   }

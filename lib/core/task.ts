@@ -27,6 +27,10 @@ export interface LastEvent {
   readonly nextAttemptMs: number | undefined;
   /** Which operation wrote it. */
   readonly operationId: string;
+  /** The dispatch to which its attempt belongs. */
+  readonly dispatchSequence: number;
+  /** How often that dispatch had been delivered then; 0 if nobody said so. */
+  readonly deliveries: number;
 }
 
 /** The newest dispatch of a task, as far as decisions need it. */

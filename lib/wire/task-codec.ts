@@ -73,6 +73,7 @@ export function encodeEvent(draft: EventDraft, context: EventContext): Uint8Arra
     endedAgentId: draft.ended?.agentId ?? "",
     operationId: context.operationId,
     dispatchSequence: BigInt(draft.dispatchSequence),
+    deliveries: draft.deliveries,
   });
   if (draft.attemptStartMs !== undefined) event.attemptStartTime = timestampFromMs(draft.attemptStartMs);
   if (draft.nextAttemptMs !== undefined) event.nextAttemptTime = timestampFromMs(draft.nextAttemptMs);
@@ -136,6 +137,8 @@ export function viewOf(record: TaskRecord): TaskView {
             attemptStartMs: msFromTimestamp(event.message.attemptStartTime),
             nextAttemptMs: msFromTimestamp(event.message.nextAttemptTime),
             operationId: event.message.operationId,
+            dispatchSequence: Number(event.message.dispatchSequence),
+            deliveries: event.message.deliveries,
           },
   };
 }

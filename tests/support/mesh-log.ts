@@ -109,6 +109,7 @@ export class TaskWriter {
       cancelReason: "",
       ended: undefined,
       dispatchSequence: 0,
+      deliveries: 0,
       ...change,
     };
     const context = { eventMs: 2_000, operationId: `op-${this.#operations}`, outputSequence, result };

@@ -194,6 +194,8 @@ function stateIn(row: TaskRow): TaskState {
           attemptStartMs: undefined,
           nextAttemptMs: undefined,
           operationId: "",
+          dispatchSequence: row.dispatchSequence,
+          deliveries: 0,
         };
   const dispatch = { sequence: row.dispatchSequence, queue: row.lane, attempt: 0, fence: 0, beginRequired: false };
   return stateOf({ dispatch, last });

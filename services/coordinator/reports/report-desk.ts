@@ -101,7 +101,8 @@ export class ReportDesk {
     const command: BeginCommand = {
       agentId: from.agentId,
       dispatchSequence: delivery.sequence,
-      redelivery,
+      redelivery: redelivery || delivery.deliveries > 1,
+      deliveries: delivery.deliveries,
       fence: Number(report.fence),
       attempt: report.attempt,
       startMs: msFromTimestamp(report.startTime),
@@ -115,6 +116,7 @@ export class ReportDesk {
         case "lease_lost":
           return refused("LEASE_LOST", "another attempt is in force, or the task has ended");
         case "started":
+          this.#guard(record, viewOf(record).last?.attemptStartMs ?? clock.now());
           return accepted(decision.fence, decision.attempt);
         case "drop": {
           const stale = decision.event === undefined;
@@ -146,6 +148,8 @@ export class ReportDesk {
     if (checked.found.length > 0) return refused("PAYLOAD_TOO_LARGE", checked.found[0]?.description ?? "result");
     const event = completion({
       agentId: from.agentId,
+      dispatchSequence: delivered.delivery.sequence,
+      deliveries: delivered.delivery.deliveries,
       attempt: report.attempt,
       startMs: msFromTimestamp(report.startTime),
       outputSequence: Number(report.outputSequence),
@@ -158,13 +162,7 @@ export class ReportDesk {
     };
     const task = { tenant: from.tenant, taskId: report.taskId };
     if (!(await this.#namesOwnOutput(delivered))) return refused("INVALID_REPORT", NOT_ITS_OUTPUT);
-    const { sequence } = delivered.delivery;
-    const outcome = await this.#parts.log.append(
-      task,
-      { ...event, dispatchSequence: sequence },
-      context,
-      Number(report.fence),
-    );
+    const outcome = await this.#parts.log.append(task, event, context, Number(report.fence));
     if (outcome.kind === "conflict") return refused("LEASE_LOST", "another attempt is in force, or the task has ended");
     this.#reply(report, ACK);
     return accepted(outcome.sequence, report.attempt);
@@ -180,7 +178,7 @@ export class ReportDesk {
       dispatchSequence: delivered.delivery.sequence,
       attempt: report.attempt,
       fence: Number(report.fence),
-      redelivery: delivered.delivery.deliveries > 1,
+      deliveries: delivered.delivery.deliveries,
       startMs: msFromTimestamp(report.startTime),
       outputSequence: Number(report.outputSequence),
       operationId: operationId(delivered, outcome.kind),
@@ -203,7 +201,9 @@ export class ReportDesk {
         return refused("LEASE_LOST", "another attempt is in force, or the task has ended");
       fence = written.sequence;
     }
-    this.#reply(report, outcome.kind === "hand_back" ? NAK : ACK);
+    if (outcome.kind !== "hand_back") this.#reply(report, ACK);
+    // A negative acknowledgement frees the item whoever holds it by now, so it is not repeated: at worst the lease has to end.
+    else if (decision.kind !== "written") this.#reply(report, NAK);
     return accepted(fence, report.attempt);
   }
 

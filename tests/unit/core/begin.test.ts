@@ -12,12 +12,13 @@ const FIRST: BeginCommand = {
   agentId: "me",
   dispatchSequence: DISPATCH,
   redelivery: false,
+  deliveries: 1,
   fence: 0,
   attempt: 1,
   startMs: undefined,
   operationId: "mine",
 };
-const AGAIN: BeginCommand = { ...FIRST, redelivery: true };
+const AGAIN: BeginCommand = { ...FIRST, redelivery: true, deliveries: 2 };
 
 /** A decision in a word: the attempt, or why not. */
 function inShort(view: TaskView, command: BeginCommand, nowMs = NOW): string {
@@ -169,4 +170,19 @@ describe("a redelivery after a deadline", () => {
   test("starts a task that has met schedule_to_start", () => {
     expect(inShort(taskIn("working", { timeouts: { scheduleToStartMs: 1 } }), AGAIN)).toBe("start 2");
   });
+});
+
+test("a delivery that is over takes no lease away from a later one", () => {
+  const later = { last: { deliveries: 3, agentId: "other" } };
+  for (const view of [taskIn("working", later), taskIn("submitted", { last: { ...later.last, state: "submitted" } })]) {
+    expect(inShort(view, AGAIN)).toBe("lease_lost");
+    expect(inShort(view, { ...AGAIN, deliveries: 3 })).toBe("lease_lost");
+    expect(inShort(view, { ...AGAIN, deliveries: 4 })).toMatch(/^start /);
+  }
+  // What is known of an earlier dispatch says nothing of this one.
+  const retried = taskIn("backing_off", {
+    dispatch: { sequence: 30, attempt: 2, fence: EVENT },
+    last: { deliveries: 9 },
+  });
+  expect(inShort(retried, { ...AGAIN, dispatchSequence: 30 })).toMatch(/^start /);
 });

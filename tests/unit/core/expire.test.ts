@@ -116,7 +116,14 @@ describe("the timer of a wait", () => {
 describe("the timer of a running attempt", () => {
   const limitMs = CREATED_MS + 30_000 + START_TO_CLOSE_GRACE_MS;
 
-  test.for([...TASK_STATES])("in %s", (state) => {
+  test("does in backing_off what the timer of the next attempt may have died before doing", () => {
+    const view = taskIn("backing_off");
+    expect(decideAttemptLimit(view, limitMs, 0.5)).toEqual(decideDispatch(view, limitMs));
+    expect(decideAttemptLimit(view, limitMs, 0.5).kind).toBe("dispatch");
+    expect(decideAttemptLimit(view, CREATED_MS, 0.5).kind).toBe("rearm");
+  });
+
+  test.for(TASK_STATES.filter((state) => state !== "backing_off"))("in %s", (state) => {
     const view = taskIn(state);
     const working = state === "working";
     expect(attemptLimitMs(view, CREATED_MS)).toBe(limitMs);

@@ -30,7 +30,7 @@ function command(outcome: SettleOutcome, change: Partial<SettleCommand> = {}): S
     dispatchSequence: DISPATCH,
     attempt: 1,
     fence: 0,
-    redelivery: false,
+    deliveries: 1,
     startMs: NOW - 100,
     outputSequence: 7,
     operationId: "mine",
@@ -123,17 +123,17 @@ describe("a hand-back of what never started", () => {
   });
 
   test("counts the earlier delivery as spent, which may have run unseen", () => {
-    expect(written(taskIn("submitted"), command(unstarted, { redelivery: true })).nextAttempt).toBe(2);
+    expect(written(taskIn("submitted"), command(unstarted, { deliveries: 2 })).nextAttempt).toBe(2);
   });
 
   test("counts no earlier delivery where nobody could run unseen", () => {
     const view = taskIn("submitted", { dispatch: { beginRequired: true } });
-    expect(written(view, command(unstarted, { redelivery: true })).nextAttempt).toBe(1);
+    expect(written(view, command(unstarted, { deliveries: 2 })).nextAttempt).toBe(1);
   });
 
   test("gives back the number that begin gave out, not the dispatch's", () => {
     const view = taskIn("working", { last: { attempt: 2, nextAttempt: 3 } });
-    const settle = command(unstarted, { fence: EVENT, attempt: 2, redelivery: true });
+    const settle = command(unstarted, { fence: EVENT, attempt: 2, deliveries: 2 });
     expect(written(view, settle).nextAttempt).toBe(2);
   });
 });
@@ -166,7 +166,9 @@ describe("a failed attempt", () => {
 });
 
 test("a completion carries the attempt and its last output, and leaves the token to the broker", () => {
-  expect(completion({ agentId: "me", attempt: 2, startMs: 5, outputSequence: 9 })).toMatchObject({
+  expect(
+    completion({ agentId: "me", dispatchSequence: DISPATCH, deliveries: 1, attempt: 2, startMs: 5, outputSequence: 9 }),
+  ).toMatchObject({
     state: "completed",
     attempt: 2,
     nextAttempt: 0,

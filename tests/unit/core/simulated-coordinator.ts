@@ -65,7 +65,8 @@ function* answerBegin(at: Surroundings, report: SentReport, redelivery: boolean)
   const command: BeginCommand = {
     agentId: report.agentId,
     dispatchSequence: report.sequence,
-    redelivery,
+    redelivery: redelivery || report.deliveries > 1,
+    deliveries: report.deliveries,
     fence: report.fence,
     attempt: report.attempt,
     startMs: report.startMs,
@@ -76,7 +77,10 @@ function* answerBegin(at: Surroundings, report: SentReport, redelivery: boolean)
     yield;
     const decision = decideBegin(view, command, at.now());
     if (decision.kind === "lease_lost") return REFUSED;
-    if (decision.kind === "started") return { kind: "accepted", fence: decision.fence, attempt: decision.attempt };
+    if (decision.kind === "started") {
+      at.timers.set("start_to_close", attemptLimitMs(view, view.last?.attemptStartMs ?? at.now()));
+      return { kind: "accepted", fence: decision.fence, attempt: decision.attempt };
+    }
     if (decision.kind === "drop") {
       const stands =
         decision.event === undefined || (yield* move(at, view, decision.event, command.operationId)) !== undefined;
@@ -94,9 +98,9 @@ function* answerBegin(at: Surroundings, report: SentReport, redelivery: boolean)
 }
 
 function* answerComplete(at: Surroundings, report: SentReport): Steps<Answer> {
-  const event = completion({ ...report, outputSequence: 0 });
+  const event = completion({ ...report, dispatchSequence: report.sequence, outputSequence: 0 });
   yield;
-  const fence = at.log.append({ ...event, dispatchSequence: report.sequence }, operationId(report), report.fence);
+  const fence = at.log.append(event, operationId(report), report.fence);
   if (fence === undefined) return REFUSED;
   yield;
   at.log.items.delete(report.sequence);
@@ -111,7 +115,7 @@ function* answerSettle(at: Surroundings, report: SentReport, outcome: SettleOutc
     dispatchSequence: report.sequence,
     attempt: report.attempt,
     fence: report.fence,
-    redelivery: report.deliveries > 1,
+    deliveries: report.deliveries,
     startMs: report.startMs,
     outputSequence: 0,
     operationId: operationId(report),
@@ -132,7 +136,7 @@ function* answerSettle(at: Surroundings, report: SentReport, outcome: SettleOutc
   const item = at.log.items.get(report.sequence);
   // A negative acknowledgement frees the item even if it was delivered again meanwhile: the broker looks at the message only.
   if (outcome.kind !== "hand_back") at.log.items.delete(report.sequence);
-  else if (item !== undefined) item.leased = false;
+  else if (item !== undefined && decision.kind !== "written") item.leased = false;
   return { kind: "accepted", fence, attempt: report.attempt };
 }
 

@@ -71,6 +71,8 @@ export class SimulatedLog {
       attemptStartMs: draft.attemptStartMs,
       nextAttemptMs: draft.nextAttemptMs,
       operationId,
+      dispatchSequence: draft.dispatchSequence,
+      deliveries: draft.deliveries,
     };
     return this.#last.sequence;
   }

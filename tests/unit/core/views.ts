@@ -40,6 +40,8 @@ export function taskIn(state: TaskState, change: ViewChange = {}): TaskView {
     attemptStartMs: CREATED_MS,
     nextAttemptMs: state === "backing_off" ? CREATED_MS + 5_000 : undefined,
     operationId: "earlier",
+    dispatchSequence: DISPATCH,
+    deliveries: 1,
     ...change.last,
   };
   return {

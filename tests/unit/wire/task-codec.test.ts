@@ -31,6 +31,7 @@ const draft: EventDraft = {
   cancelReason: "",
   ended: { attempt: 1, agentId: "a", outputSequence: 7 },
   dispatchSequence: 10,
+  deliveries: 1,
 };
 
 function record(change: Partial<EventDraft> | undefined, queue = "echo"): TaskRecord {
@@ -83,6 +84,8 @@ describe("the view of a task", () => {
         attemptStartMs: NOW - 1_000,
         nextAttemptMs: NOW + 5_001,
         operationId: "op",
+        dispatchSequence: 10,
+        deliveries: 1,
       },
     });
     expect(viewOf(record(undefined)).last).toBeUndefined();
