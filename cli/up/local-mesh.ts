@@ -70,6 +70,8 @@ async function open(options: LocalMeshOptions, stack: AsyncDisposableStack): Pro
     name: "coordinator",
     entry: join(SERVICES, "coordinator/main.ts"),
     env: { ...childEnv, MYCEL_LISTEN: options.listen, MYCEL_DATA_DIR: join(dataDir, "index") },
+    // Clients and agents know the port that a free choice gave; it must be the same after a restart.
+    pinned: ({ url }) => ({ MYCEL_LISTEN: new URL(String(url)).host }),
   });
   const url = String(coordinator.ready["url"]);
   report(`coordinator  ${url}`);

@@ -14,6 +14,8 @@ export interface ServiceSpec {
   readonly entry: string;
   /** Its whole environment. */
   readonly env: Readonly<Record<string, string | undefined>>;
+  /** What of its environment changes once it has been ready, for when it has to be started again: a port that it got, say. */
+  readonly pinned?: (ready: Readonly<Record<string, unknown>>) => Readonly<Record<string, string>>;
 }
 
 /** What a supervisor needs. */
@@ -48,7 +50,7 @@ const RESTART_DELAY_MS = 500;
 const STOP_TIMEOUT_MS = 15_000;
 
 interface Running {
-  readonly spec: ServiceSpec;
+  spec: ServiceSpec;
   child: ChildProcess;
 }
 
@@ -68,6 +70,7 @@ export class Supervisor implements AsyncDisposable {
     const running: Running = { spec, child: spawnService(spec) };
     this.#running.push(running);
     const ready = await whenReady(running.child, createWriteStream(logFile, { flags: "a" }));
+    running.spec = { ...spec, env: { ...spec.env, ...spec.pinned?.(ready) } };
     this.#watch(running, logFile);
     return { name: spec.name, ready, logFile };
   }

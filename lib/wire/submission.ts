@@ -127,7 +127,7 @@ function startMsOf(request: SubmitTaskRequest, nowMs: number): number | undefine
 
 /** A task id that follows from a request id, so that repeating the request names the same task. */
 export function idFromRequest(tenant: string, requestId: string): string {
-  return `r-${createHash("sha256").update(`${tenant}\0${requestId}`).digest("base64url").slice(0, 32)}`;
+  return `r-${createHash("sha256").update(`${tenant}\0${requestId}`).digest("base64url").slice(0, 22)}`;
 }
 
 /** Tells a repeated submission from a different one under the same id. */

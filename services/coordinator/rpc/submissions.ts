@@ -72,5 +72,5 @@ export function submissionRpcs({ submitter, bulk, lifecycle }: SubmissionRpcPart
 }
 
 function redriveId(tenant: string, taskId: string, requestId: string): string {
-  return `d-${createHash("sha256").update(`${tenant}\0${taskId}\0${requestId}`).digest("base64url").slice(0, 32)}`;
+  return `d-${createHash("sha256").update(`${tenant}\0${taskId}\0${requestId}`).digest("base64url").slice(0, 22)}`;
 }
