@@ -2,6 +2,7 @@
 
 import { mkdir, writeFile } from "node:fs/promises";
 import process from "node:process";
+import { setTimeout as sleep } from "node:timers/promises";
 import { openFloor } from "./floor/floor.ts";
 import { openMesh } from "./mesh/mesh.ts";
 import { cpuRowsOf, rowsOf } from "./report/rows.ts";
@@ -13,6 +14,7 @@ import { loadNow, lookAround } from "./support/environment.ts";
 import { type BenchOptions, readOptions, USAGE } from "./support/options.ts";
 
 const EXIT_USAGE = 2;
+const CRASH_KNOWN_WITHIN_MS = 500;
 
 async function main(options: BenchOptions, args: readonly string[]): Promise<void> {
   const onProgress = (line: string): void => {
@@ -27,7 +29,7 @@ async function main(options: BenchOptions, args: readonly string[]): Promise<voi
   const ranOn = await lookAround(args, mesh.natsVersion, loadBefore);
   const { rounds, tasks, samples } = options;
   const work = runRounds({ mesh, floor, scenarios, rounds, tasks, samples, onProgress });
-  const results = await Promise.race([work, interrupted()]);
+  const results = await Promise.race([explained(work, mesh.failed), interrupted()]);
   const rows = rowsOf(results);
   const cpuRows = cpuRowsOf(results);
   process.stdout.write(`${reportText(ranOn, rows, cpuRows)}\n`);
@@ -41,6 +43,16 @@ async function main(options: BenchOptions, args: readonly string[]): Promise<voi
 function withoutSettings(env: NodeJS.ProcessEnv): Record<string, string | undefined> {
   const foreign = /^(MYCEL_|OTEL_|NATS_URL$)/;
   return Object.fromEntries(Object.entries(env).filter(([name]) => !foreign.test(name)));
+}
+
+/** A call fails a moment before its process is known to be gone; that it is gone is the better reason. */
+async function explained<T>(work: Promise<T>, gone: Promise<never>): Promise<T> {
+  try {
+    return await Promise.race([work, gone]);
+  } catch (error) {
+    await Promise.race([gone, sleep(CRASH_KNOWN_WITHIN_MS)]);
+    throw error;
+  }
 }
 
 /** Rejects when the user wants it to end, so that everything that was started is stopped. */

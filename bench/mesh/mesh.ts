@@ -37,6 +37,8 @@ export interface Mesh extends Side, AsyncDisposable {
   readonly natsVersion: string;
   /** What a task's messages weigh, for the floor. */
   readonly sizes: MessageSizes;
+  /** Rejects when one of its processes ends unasked. */
+  readonly failed: Promise<never>;
 }
 
 const AGENT_ID = "bench-agent";
@@ -85,6 +87,7 @@ export async function openMesh({ environment, profileDir }: MeshOptions): Promis
     return Object.assign(side, {
       natsVersion: connection.info?.version ?? "unknown",
       sizes,
+      failed: Promise.race([coordinator.failed, agent.failed]),
       [Symbol.asyncDispose]: () => stack.disposeAsync(),
     });
   } catch (error) {

@@ -41,14 +41,13 @@ export function rowsOf(results: readonly ScenarioResult[]): readonly Row[] {
           share,
         );
       const ratios = of(mesh).map((ms, i) => ms / (of(floor)[i] ?? Number.NaN));
-      const [both, range] = [{ mesh: pooled(mesh), floor: pooled(floor) }, spread(ratios).ratioRange];
       return {
         id: `${id}.${name}`,
         title: `${title}, ${name}`,
         unit: "ms",
-        ...both,
-        ratio: both.mesh / both.floor,
-        ratioRange: range,
+        mesh: pooled(mesh),
+        floor: pooled(floor),
+        ...spread(ratios),
       };
     });
   });

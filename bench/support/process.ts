@@ -20,6 +20,8 @@ export interface BenchProcess extends AsyncDisposable {
   readonly pid: number;
   /** The fields of its ready line. */
   readonly ready: Readonly<Record<string, unknown>>;
+  /** Rejects with BenchError and the process's last lines when it ends unasked; never resolves. */
+  readonly failed: Promise<never>;
 }
 
 const ROOT = resolve(import.meta.dirname, "../..");
@@ -39,11 +41,20 @@ export async function startProcess(options: ProcessOptions): Promise<BenchProces
     child.once("exit", () => done());
     child.once("error", () => done());
   });
-  const ready = await readyLine(child, options.entry);
+  const lines: string[] = [];
+  const ready = await readyLine(child, options.entry, lines);
+  let asked = false;
+  const { promise: failed, reject } = Promise.withResolvers<never>();
+  failed.catch(() => undefined);
+  child.once("exit", (code, signal) => {
+    if (!asked) reject(new BenchError(`${options.entry} ended with ${signal ?? code}: ${lines.join(" | ")}`));
+  });
   return {
     pid: child.pid ?? 0,
     ready,
+    failed,
     [Symbol.asyncDispose]: async () => {
+      asked = true;
       const tooLate = setTimeout(() => child.kill("SIGKILL"), STOP_MS);
       child.kill("SIGTERM");
       await exited;
@@ -52,8 +63,11 @@ export async function startProcess(options: ProcessOptions): Promise<BenchProces
   };
 }
 
-async function readyLine(child: ChildProcess, entry: string): Promise<Readonly<Record<string, unknown>>> {
-  const lines: string[] = [];
+async function readyLine(
+  child: ChildProcess,
+  entry: string,
+  lines: string[],
+): Promise<Readonly<Record<string, unknown>>> {
   return new Promise((found, failed) => {
     const read = (line: string): void => {
       lines.push(line);
