@@ -3,6 +3,8 @@ import { defineConfig, type ViteUserConfig } from "vitest/config";
 const config: ViteUserConfig = defineConfig({
   test: {
     include: ["tests/**/*.test.ts"],
+    // These need other languages' toolchains: npm run test:interop.
+    exclude: ["tests/interop/**"],
     testTimeout: 60_000,
     hookTimeout: 60_000,
     maxWorkers: 2,
