@@ -189,14 +189,21 @@ export class ResultReader {
   async *#catchUp(): Messages {
     this.#recheck = true;
     this.#early = false;
+    let surprised = false;
     for (;;) {
       const events = await this.#source.events(this.#state.position.event);
       const next = events.filter(({ link }) => link.sequence > this.#state.position.event);
       if (next.length === 0) {
-        if (events.length === 0 || this.#heard > this.#state.position.event) await this.#verify();
+        if ((events.length === 0 || this.#heard > this.#state.position.event) && (await this.#isBehind())) {
+          // It may have been stored between the two reads; only what still does not show is late.
+          if (surprised) throw lagging();
+          surprised = true;
+          continue;
+        }
         const { run } = this.#state;
         if (run === undefined || !(yield* this.#readOutputs(run, undefined))) return this.#recovered();
       }
+      surprised = false;
       for (const message of next) {
         yield* this.#stored(message);
         if (this.#state.ended) return;
@@ -241,15 +248,16 @@ export class ResultReader {
     return false;
   }
 
-  /** What the log does not show: is it gone, or does it only come late? */
-  async #verify(): Promise<void> {
+  /** Whether there is more than what was read shows. Throws if what was delivered is gone from the log. */
+  async #isBehind(): Promise<boolean> {
     const { event } = this.#state.position;
     const last = await this.#source.lastEvent();
-    if (last > event) throw lagging();
-    if (last === event && event > 0) return;
+    if (last > event) return true;
+    if (last === event && event > 0) return false;
     const record = await this.#source.record();
     if (record === undefined) throw taskNotFound(this.#source.taskId);
     if (event > 0) throw this.#expired(START);
+    return false;
   }
 
   async *#deliverEvent({ event, link }: EventMessage, state: OrderState): Messages {
