@@ -1,6 +1,7 @@
 // Draws the summary of an analysis for a terminal or a log. Pure: text from values.
 import Table from "cli-table3";
 import picocolors from "picocolors";
+import { NO_LINES } from "../output/frameless.ts";
 import type { AnalysisSummary } from "./summary.ts";
 
 /** How the summary is drawn. */
@@ -173,23 +174,7 @@ interface TableText {
 function draw({ head, alignments, rows, colours }: TableText): Block {
   if (rows.length === 0) return [];
   const table = new Table({
-    chars: {
-      top: "",
-      "top-mid": "",
-      "top-left": "",
-      "top-right": "",
-      bottom: "",
-      "bottom-mid": "",
-      "bottom-left": "",
-      "bottom-right": "",
-      left: "",
-      "left-mid": "",
-      mid: "",
-      "mid-mid": "",
-      right: "",
-      "right-mid": "",
-      middle: "  ",
-    },
+    chars: NO_LINES,
     colAligns: [...alignments],
     style: { "padding-left": 0, "padding-right": 0, head: [], border: [], compact: true },
   });

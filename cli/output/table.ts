@@ -1,5 +1,6 @@
 // Tables and lists of facts that fit their terminal.
 import Table from "cli-table3";
+import { GAP, NO_LINES } from "./frameless.ts";
 import { type Terminal, cut, harmless } from "./terminal.ts";
 
 /** One column. */
@@ -11,25 +12,6 @@ export interface Column<Row> {
   /** Colours a cell after it was cut. */
   readonly paint?: (text: string, row: Row) => string;
 }
-
-const GAP = 2;
-const NO_LINES = {
-  top: "",
-  "top-mid": "",
-  "top-left": "",
-  "top-right": "",
-  bottom: "",
-  "bottom-mid": "",
-  "bottom-left": "",
-  "bottom-right": "",
-  left: "",
-  "left-mid": "",
-  mid: "",
-  "mid-mid": "",
-  right: "",
-  "right-mid": "",
-  middle: " ".repeat(GAP),
-};
 
 /** A table, cut to the terminal's width if it has one. */
 export function renderTable<Row>(terminal: Terminal, columns: readonly Column<Row>[], rows: readonly Row[]): string {

@@ -19,9 +19,6 @@ export function isName(text: string, maxLength: number = MAX_NAME_LENGTH): boole
 /** The priorities as they stand in subjects, highest first. */
 export const PRIORITIES: readonly number[] = [15, 10, 5, 1];
 
-/** The priority of a submission that names none. */
-export const NORMAL_PRIORITY = 5;
-
 /** The only tenant of a mesh without authentication. */
 export const DEFAULT_TENANT = "default";
 

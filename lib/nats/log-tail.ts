@@ -9,7 +9,7 @@ import type { NatsConnection } from "@nats-io/nats-core";
 import type { Clock } from "../core/clock.ts";
 import { TASKS_STREAM, TASKS_SUBJECTS } from "../wire/subjects.ts";
 import type { DirectReader, StoredMessage } from "./direct-reader.ts";
-import { pause } from "./pause.ts";
+import { pause } from "../time/pause.ts";
 import { readFromLeader } from "./stream-leader.ts";
 
 /** What a tail needs. */

@@ -9,7 +9,7 @@ import type { NatsConnection, Subscription } from "@nats-io/nats-core";
 import { nuid } from "@nats-io/nats-core";
 import type { Clock } from "../core/clock.ts";
 import { ROLES_BUCKET, roleSubject } from "../wire/subjects.ts";
-import { pause } from "./pause.ts";
+import { pause } from "../time/pause.ts";
 
 /** What a candidate needs. */
 export interface RoleOptions {

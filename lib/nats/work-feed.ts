@@ -2,6 +2,7 @@
 
 import { type ConsumerMessages, jetstream, type JetStreamClient, type JsMsg } from "@nats-io/jetstream";
 import type { NatsConnection } from "@nats-io/nats-core";
+import { pause } from "../time/pause.ts";
 
 /** What a handler wants done with a message. */
 export type FeedVerdict =
@@ -91,16 +92,4 @@ export class WorkFeed implements AsyncDisposable {
       message.nak(RETRY_MS);
     }
   }
-}
-
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const done = (): void => {
-      clearTimeout(timer);
-      signal.removeEventListener("abort", done);
-      resolve();
-    };
-    const timer = setTimeout(done, ms);
-    signal.addEventListener("abort", done, { once: true });
-  });
 }

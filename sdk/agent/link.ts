@@ -9,7 +9,7 @@ import {
 } from "@nats-io/transport-node";
 import type { Logger } from "../../lib/core/logger.ts";
 import { AgentError, lineOf } from "./agent-error.ts";
-import { pause } from "./pause.ts";
+import { pause } from "../../lib/time/pause.ts";
 
 /** How to connect. */
 export interface LinkOptions {
@@ -65,6 +65,11 @@ export interface Link {
   request(subject: string, data: Uint8Array, options: RequestOptions): Promise<Msg>;
   /** Sends a pull whose statuses come back under the token. */
   pull(subject: string, token: string, body: string): void;
+  /**
+   * Takes all pulls back and sends no more. When it resolves, what the broker had already delivered has arrived, and nothing else will:
+   * a delivery that is given back cannot come back here. Resolves after a second if the broker does not answer.
+   */
+  endPulls(): Promise<void>;
   /** Listens to a subject. */
   subscribe(subject: string, onMessage: (msg: Msg) => void): Subscription;
   /** Sends what is left and closes. Safe to repeat. */
@@ -74,6 +79,7 @@ export interface Link {
 const PING_INTERVAL_MS = 10_000;
 const RECONNECT_WAIT_MS = 250;
 const CONNECT_ATTEMPT_MS = 5_000;
+const END_PULLS_MS = 1_000;
 
 interface Waiter {
   readonly resolve: (msg: Msg) => void;
@@ -88,22 +94,27 @@ export async function openLink(options: LinkOptions): Promise<Link> {
   const waiters = new Map<string, Waiter>();
   let connected = true;
   let closing = false;
+  let pullsEnded = false;
   let counter = 0;
 
-  nc.subscribe(`${inbox}.*`, {
+  const pullInbox = `${inbox}p`;
+  const pulls = nc.subscribe(`${pullInbox}.*`, {
     callback: (_error, msg) => {
-      // JetStream delivers under the message's own subject; only answers and statuses come under the inbox.
-      if (!msg.subject.startsWith(inbox)) {
+      // JetStream delivers under the message's own subject; only statuses come under the inbox.
+      if (!msg.subject.startsWith(pullInbox)) {
         options.onDelivery(msg);
         return;
       }
+      const code = msg.headers?.code ?? 0;
+      const token = msg.subject.slice(pullInbox.length + 1);
+      if (code > 0) options.onPullStatus(token, { code, description: msg.headers?.description ?? "" });
+    },
+  });
+  nc.subscribe(`${inbox}.*`, {
+    callback: (_error, msg) => {
       const token = msg.subject.slice(inbox.length + 1);
       const waiter = waiters.get(token);
-      if (waiter === undefined) {
-        const code = msg.headers?.code ?? 0;
-        if (code > 0) options.onPullStatus(token, { code, description: msg.headers?.description ?? "" });
-        return;
-      }
+      if (waiter === undefined) return;
       waiters.delete(token);
       clearTimeout(waiter.timer);
       if (msg.data.length === 0 && msg.headers?.code === 503) {
@@ -143,7 +154,14 @@ export async function openLink(options: LinkOptions): Promise<Link> {
       });
     },
     pull(subject, token, body) {
-      if (!nc.isClosed()) nc.publish(subject, body, { reply: `${inbox}.${token}` });
+      if (!nc.isClosed() && !pullsEnded) nc.publish(subject, body, { reply: `${pullInbox}.${token}` });
+    },
+    async endPulls() {
+      if (pullsEnded) return;
+      pullsEnded = true;
+      if (!connected || nc.isClosed()) return;
+      // The drain ends the interest first and then asks for an answer: the broker delivers nothing after that.
+      await Promise.race([pulls.drain().catch(() => undefined), pause(END_PULLS_MS)]);
     },
     subscribe(subject, onMessage) {
       return nc.subscribe(subject, { callback: (error, msg) => (error === null ? onMessage(msg) : undefined) });

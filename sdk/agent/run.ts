@@ -10,7 +10,7 @@ import type { AgentDefinition } from "./define.ts";
 import { type Link, openLink } from "./link.ts";
 import { type ResolvedOptions, resolveOptions, type RunAgentOptions } from "./options.ts";
 import { containRejections, onStopSignal } from "./process-hooks.ts";
-import { pause } from "./pause.ts";
+import { pause } from "../../lib/time/pause.ts";
 import { register, type Session } from "./session.ts";
 import { Workshop, type WorkStats } from "./workshop.ts";
 
@@ -150,6 +150,8 @@ class Runner implements RunningAgent {
   async #drain(graceMs: number): Promise<void> {
     const { logger } = this.#settings;
     this.#state = "draining";
+    // First of all, or what is handed back would be offered to this very agent again.
+    await this.#link.endPulls();
     this.work.stop();
     void this.#heartbeat();
     if (!(await this.work.whenIdle(graceMs))) this.work.handBackRunning();

@@ -8,7 +8,7 @@ import { msFromDuration, msFromTimestamp } from "../../lib/wire/time-codec.ts";
 import { AgentError } from "./agent-error.ts";
 import { callErrorLine, type Coordinators, isFinal } from "./coordinators.ts";
 import type { AgentDefinition } from "./define.ts";
-import { pause } from "./pause.ts";
+import { pause } from "../../lib/time/pause.ts";
 import type { LaneFacts } from "./puller.ts";
 
 /** What an agent needs to pull work and to report. */

@@ -6,7 +6,7 @@ import type { BlobRef } from "../../gen/mycel/v1/payload_pb.ts";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { withSignal } from "./call-signal.ts";
 import { MycelError } from "./mycel-error.ts";
-import { pause } from "./pause.ts";
+import { pause } from "../../lib/time/pause.ts";
 import { delayBeforeTry } from "./retry.ts";
 
 /** Content to upload. A stream is read once, as fast as the server takes it. */

@@ -3,7 +3,7 @@ import { equals } from "@bufbuild/protobuf";
 import { type Agent, AgentSchema } from "../../gen/mycel/v1/agent_pb.ts";
 import { AgentChange, type WatchAgentsResponse } from "../../gen/mycel/v1/agent_service_pb.ts";
 import { MycelError, abortError } from "./mycel-error.ts";
-import { pause } from "./pause.ts";
+import { pause } from "../../lib/time/pause.ts";
 import { delayBeforeTry } from "./retry.ts";
 
 /** One change of the fleet. */

@@ -6,7 +6,7 @@ import { Code, ConnectError, type StreamResponse, type Transport, type UnaryResp
 import type { ResolvedOptions } from "./client-options.ts";
 import type { Endpoint, Endpoints } from "./endpoints.ts";
 import { MycelError, abortError, toMycelError } from "./mycel-error.ts";
-import { pause } from "./pause.ts";
+import { pause } from "../../lib/time/pause.ts";
 import { delayBeforeTry, judge } from "./retry.ts";
 
 /** Makes the transport. `closed` is aborted when the client is disposed. Everything it throws is a MycelError. */

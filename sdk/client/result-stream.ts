@@ -5,7 +5,7 @@ import type { Logger } from "../../lib/core/logger.ts";
 import { isTerminal } from "../../lib/core/task-state.ts";
 import { type TaskEvent, eventOf, isLast } from "./event.ts";
 import { MycelError, abortError } from "./mycel-error.ts";
-import { pause } from "./pause.ts";
+import { pause } from "../../lib/time/pause.ts";
 import { delayBeforeTry } from "./retry.ts";
 
 /** What {@link followTask} needs. */

@@ -5,7 +5,7 @@ import type { Message } from "@bufbuild/protobuf";
 import type { BlobCalls } from "./blobs.ts";
 import type { ResolvedOptions } from "./client-options.ts";
 import { MycelError, abortError } from "./mycel-error.ts";
-import { pause } from "./pause.ts";
+import { pause } from "../../lib/time/pause.ts";
 import { delayBeforeTry } from "./retry.ts";
 import { type SubmitResult, prepareSubmission, resultOf } from "./submit.ts";
 import type { TaskSubmission } from "./submission.ts";

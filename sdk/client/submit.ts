@@ -18,7 +18,7 @@ import { withSignal } from "./call-signal.ts";
 import { type ResolvedOptions, within } from "./client-options.ts";
 import { MycelError, abortError, invalidOption, itemError, toMycelError } from "./mycel-error.ts";
 import { encodeInput } from "./payload.ts";
-import { pause } from "./pause.ts";
+import { pause } from "../../lib/time/pause.ts";
 import { type TaskSubmission, submissionOf } from "./submission.ts";
 
 /** An accepted task. */

@@ -89,7 +89,10 @@ const definition = defineAgent({
       if (calls <= 2) return snooze(50);
       return calls === 3 ? retryAfter(50, "once more") : { calls, attempt: ctx.attempt };
     },
-    reverse: ({ input }) => [...(input as { text: string }).text].toReversed().join(""),
+    reverse: ({ input }) =>
+      Array.from((input as { text: string }).text)
+        .toReversed()
+        .join(""),
     fail: (task, ctx) => {
       record("start", task, ctx);
       throw new Error(`no luck at attempt ${ctx.attempt}`);

@@ -7,7 +7,7 @@ import type { Clock } from "../../../lib/core/clock.ts";
 import type { Logger } from "../../../lib/core/logger.ts";
 import type { DirectReader } from "../../../lib/nats/direct-reader.ts";
 import { type LogBatch, LogReplacedError, tailLog } from "../../../lib/nats/log-tail.ts";
-import { pause } from "../../../lib/nats/pause.ts";
+import { pause } from "../../../lib/time/pause.ts";
 import { openDatabase, recreateDatabase } from "./database.ts";
 import { TaskTable } from "./task-table.ts";
 

@@ -5,7 +5,7 @@
 import type { Clock } from "../../../lib/core/clock.ts";
 import type { Logger } from "../../../lib/core/logger.ts";
 import { MeshError } from "../../../lib/core/mesh-error.ts";
-import { pause } from "../../../lib/nats/pause.ts";
+import { pause } from "../../../lib/time/pause.ts";
 import type { TaskLog } from "../../../lib/nats/task-log.ts";
 import { statusOf } from "../../../lib/wire/task-codec.ts";
 import { msFromTimestamp } from "../../../lib/wire/time-codec.ts";

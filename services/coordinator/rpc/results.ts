@@ -6,8 +6,6 @@ import { Violations } from "../../../lib/wire/validation.ts";
 import type { StreamResults } from "../results/stream-results.ts";
 import { tenantOf } from "./caller.ts";
 
-export type { WaitForStatus } from "../results/stream-results.ts";
-
 /** What the RPC needs. */
 export interface ResultRpcParts {
   readonly streamResults: StreamResults;

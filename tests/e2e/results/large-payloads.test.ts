@@ -13,7 +13,7 @@ test("a large input and a large result travel as blobs", async () => {
   const { taskId } = await client.submit("reverse", { text });
   const result = await client.result<string>(taskId);
 
-  expect(result).toBe([...text].toReversed().join(""));
+  expect(result).toBe(Array.from(text).toReversed().join(""));
   const task = await client.get(taskId);
   expect([task.input?.kind.case, task.result?.kind.case]).toEqual(["blob", "blob"]);
 });
