@@ -150,9 +150,7 @@ class Runner implements RunningAgent {
   async #drain(graceMs: number): Promise<void> {
     const { logger } = this.#settings;
     this.#state = "draining";
-    // First of all, or what is handed back would be offered to this very agent again.
-    await this.#link.endPulls();
-    this.work.stop();
+    await this.work.stop();
     void this.#heartbeat();
     if (!(await this.work.whenIdle(graceMs))) this.work.handBackRunning();
     const settled = await this.work.whenSettled(SETTLE_GRACE_MS);

@@ -59,6 +59,8 @@ export class Workshop {
   readonly #endings: Record<Ending, number>;
   readonly #checking: NodeJS.Timeout;
   #session: Session;
+  /** Deliveries that came to a workshop that had stopped; undefined while it works, and once no more can come. */
+  #unstarted: Attempt[] | undefined;
   #stopped = false;
   #running = 0;
   #hung = 0;
@@ -160,8 +162,9 @@ export class Workshop {
       const attempt = new Attempt(this.#host, delivery, task);
       this.#attempts.add(attempt);
       this.#keeper.watch(attempt);
+      if (this.#unstarted !== undefined) this.#unstarted.push(attempt);
       // Nobody will start what comes after the stop, or over a lane that is gone.
-      if (this.#stopped || !this.#puller.arrived(facts.stream, facts.consumer, attempt)) attempt.handBack();
+      else if (this.#stopped || !this.#puller.arrived(facts.stream, facts.consumer, attempt)) attempt.handBack();
     } catch (error) {
       this.#options.logger.error({ err: error, subject: msg.subject }, "cannot read a delivery");
     }
@@ -199,10 +202,14 @@ export class Workshop {
     }
   }
 
-  /** Takes no more work and hands back what has not started. */
-  stop(): void {
+  /** Takes no more work and hands back what has not started: once all pulls are back, or it would be offered to this very agent. */
+  async stop(): Promise<void> {
     this.#stopped = true;
-    for (const attempt of this.#puller.stop()) attempt.handBack();
+    const unstarted = this.#puller.stop();
+    this.#unstarted = unstarted;
+    await this.#options.link.endPulls();
+    this.#unstarted = undefined;
+    for (const attempt of unstarted) attempt.handBack();
   }
 
   /** Tells all handlers to stop and hands their attempts back. */
