@@ -3,8 +3,8 @@
 import { mkdir } from "node:fs/promises";
 import { delimiter, join, resolve } from "node:path";
 import { findNatsServer } from "../../lib/nats/server/find-server.ts";
-import { startNatsServer } from "../../lib/nats/server/start-server.ts";
 import { openTraceStore, type TraceStore } from "../traces/trace-store.ts";
+import { Broker } from "./broker.ts";
 import { Supervisor } from "./supervisor.ts";
 
 type Env = Readonly<Record<string, string | undefined>>;
@@ -101,7 +101,7 @@ async function openBroker({ env, dataDir, report }: LocalMeshOptions, stack: Asy
     return given;
   }
   const { binary, version, source } = await findNatsServer({ environment: env, report });
-  const server = stack.use(await startNatsServer({ binary, dataDir: join(dataDir, "nats") }));
-  report(`nats-server  ${server.url} (${version}, ${source}; data in ${join(dataDir, "nats")})`);
-  return server.url;
+  const broker = stack.use(await Broker.open({ binary, dataDir: join(dataDir, "nats"), report }));
+  report(`nats-server  ${broker.url} (${version}, ${source}; data in ${join(dataDir, "nats")})`);
+  return broker.url;
 }
