@@ -7,16 +7,17 @@ import { Command, InvalidArgumentError } from "commander";
 import { openTracing } from "../../lib/telemetry/tracing.ts";
 import { createClient } from "../../sdk/client/index.ts";
 import { defaultSources } from "../analysis/default-sources.ts";
-import { listSourceFiles, type SourceFile } from "../analysis/source-listing.ts";
+import { listSourceFiles, type SourceFile, SourceRootError } from "../analysis/source-listing.ts";
 import { renderSummary } from "../analysis/summary-view.ts";
+import { EXIT, Failed, UsageError } from "../failure.ts";
 import { type AnalysisJobResult, runAnalysisJob } from "../up/analysis-job.ts";
 import { type LocalMesh, openLocalMesh } from "../up/local-mesh.ts";
 import { nextSteps } from "../up/next-steps.ts";
+import { StartError } from "../up/supervisor.ts";
 
 const PROJECT = resolve(import.meta.dirname, "../..");
 const DEFAULT_LISTEN = "127.0.0.1:8080";
 const DEFAULT_CONCURRENCY = 2;
-const INTERRUPTED = 130;
 
 interface UpOptions {
   readonly path?: string;
@@ -64,6 +65,8 @@ async function up(options: UpOptions): Promise<number> {
     dataDir,
     allowedRoots: roots,
     report: say,
+  }).catch((error: unknown) => {
+    throw complaintOf(error);
   });
   await using tracing = await openTracing({ serviceName: "mycel-cli", env: mesh.tracingEnv });
   let result: AnalysisJobResult | undefined;
@@ -71,7 +74,7 @@ async function up(options: UpOptions): Promise<number> {
     try {
       result = await runJob(mesh, files, stop.signal, say);
     } catch (error) {
-      if (stop.signal.aborted) return INTERRUPTED;
+      if (stop.signal.aborted) return EXIT.interrupted;
       throw error;
     }
   }
@@ -105,7 +108,18 @@ async function runJob(
 
 async function filesOf(path: string | undefined): Promise<readonly SourceFile[]> {
   const sources = path === undefined ? await defaultSources(PROJECT) : { roots: [resolve(path)] };
-  return (await listSourceFiles(sources)).files;
+  try {
+    return (await listSourceFiles(sources)).files;
+  } catch (error) {
+    throw error instanceof SourceRootError ? new UsageError(error.message) : error;
+  }
+}
+
+/** What the user is told when something does not come up: whatever it is, it is about this machine and not about this code. */
+function complaintOf(error: unknown): Error {
+  if (!(error instanceof Error)) return new Failed(String(error));
+  const line = error.message.replace(/^mycel \w+: /, "");
+  return error instanceof StartError && error.exitCode === EXIT.usage ? new UsageError(line) : new Failed(line);
 }
 
 function addressOf({ listen, port }: UpOptions): string {
@@ -131,7 +145,7 @@ function stopRequested(stop: AbortController): Promise<void> {
     let askedMs: number | undefined;
     const onSignal = (): void => {
       const now = performance.now();
-      if (askedMs !== undefined && now - askedMs > 300) process.exit(INTERRUPTED);
+      if (askedMs !== undefined && now - askedMs > 300) process.exit(EXIT.interrupted);
       askedMs ??= now;
       stop.abort();
       resolvePromise();

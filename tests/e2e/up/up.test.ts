@@ -1,0 +1,131 @@
+// `mycel up` as a new user meets it: the job, the mistakes, and what happens when its parts are killed.
+
+import { type ChildProcess, spawn } from "node:child_process";
+import { existsSync } from "node:fs";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { createClient } from "../../../sdk/client/index.ts";
+import { natsServerBinary } from "../../support/nats.ts";
+
+const ROOT = resolve(import.meta.dirname, "../../..");
+let dir: string;
+
+beforeAll(async () => {
+  dir = await mkdtemp(join(tmpdir(), "mycel-up-"));
+  await writeFile(
+    join(dir, "a.ts"),
+    "// TODO: more\nexport function f(x: number): number {\n  return x > 1 ? x : 1;\n}\n",
+  );
+  await writeFile(join(dir, "b.md"), "# b\n");
+});
+
+afterAll(async () => {
+  await rm(dir, { recursive: true, force: true });
+});
+
+interface Up {
+  readonly child: ChildProcess;
+  readonly exited: Promise<number | null>;
+  /** Everything that it wrote so far. */
+  text(): string;
+  /** Resolves when a line like this was written. */
+  line(pattern: RegExp): Promise<RegExpExecArray>;
+}
+
+async function up(name: string, args: readonly string[]): Promise<Up> {
+  const env = { ...process.env, NATS_SERVER_BIN: await natsServerBinary(), NATS_URL: "", MYCEL_LISTEN: "" };
+  const data = join(dir, "data", name);
+  const child = spawn(process.execPath, [join(ROOT, "cli/main.ts"), "up", "--data", data, ...args], { env });
+  let text = "";
+  const heard = new Set<() => void>();
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.setEncoding("utf8").on("data", (part: string) => {
+      text += part;
+      for (const hear of heard) hear();
+    });
+  }
+  const exited = new Promise<number | null>((done) => {
+    child.once("close", (code) => done(code));
+  });
+  return {
+    child,
+    exited,
+    text: () => text,
+    line: (pattern) =>
+      new Promise((found, failed) => {
+        const hear = (): void => {
+          const match = pattern.exec(text);
+          if (match !== null) found(match);
+        };
+        heard.add(hear);
+        hear();
+        void exited.then(() => failed(new Error(`it ended without ${pattern}:\n${text}`)));
+      }),
+  };
+}
+
+test("the job runs on any folder, says what it found, and ends with 0", async () => {
+  const { exited, text } = await up("job", ["--once", "--port", "0", "--agents", "1", "--path", dir]);
+  expect(await exited).toBe(0);
+  expect(text()).toMatch(/2 files/);
+  expect(text()).toMatch(/TypeScript/);
+  expect(text()).not.toMatch(/^ready/m);
+});
+
+test("a taken port is one clear line and exit code 2, and nothing stays behind", async () => {
+  const server = createServer().listen(0, "127.0.0.1");
+  await new Promise((listening) => server.once("listening", listening));
+  const { port } = server.address() as { port: number };
+  const { exited, text } = await up("taken", ["--no-job", "--port", String(port)]);
+  expect(await exited).toBe(2);
+  const complaints = text()
+    .split("\n")
+    .filter((line) => line !== "" && !line.startsWith("nats-server "));
+  expect(complaints).toHaveLength(1);
+  expect(complaints[0]).toBe(`mycel: port ${port} on 127.0.0.1 is already in use`);
+  server.close();
+});
+
+test.for([
+  [["--path", "/no/such/folder"], "/no/such/folder"],
+  [["--port", "70000"], "from 0 to 65535"],
+  [["--listen", "nonsense"], "is not an address"],
+  [["--agents", "many"], "from 0 to 64"],
+  [["--fast"], "--fast"],
+] as const)("%j is one clear line and exit code 2", async ([args, words]) => {
+  const { exited, text } = await up("mistake", args);
+  expect(await exited).toBe(2);
+  expect(text()).toContain(words);
+  expect(text()).not.toMatch(/^\s+at /m);
+});
+
+test("what is killed comes back where it was, and a stream through it sees everything once", async () => {
+  const started = await up("killed", ["--no-job", "--port", "0", "--agents", "1"]);
+  const [, url = ""] = await started.line(/^ready (\S+)/m);
+  await using client = createClient({ url });
+  const run = client.run("echo", { message: "m", repeat: 40, delayMs: 100 });
+  const parts = ["nats-server", "coordinator"];
+  let chunks = 0;
+  for await (const event of run) {
+    if (event.kind !== "chunk") continue;
+    chunks += 1;
+    if (chunks % 15 === 5) kill(started.child.pid!, parts.shift());
+  }
+  expect(chunks).toBe(40);
+  expect(await run.result()).toEqual({ message: "m", outputs: 40 });
+  await started.line(/nats-server is back/);
+  await started.line(/coordinator is back/);
+
+  started.child.kill("SIGINT");
+  expect(await started.exited).toBe(0);
+  expect(existsSync(join(dir, "data", "killed", "nats"))).toBe(true);
+});
+
+/** Kills a child of a process by what its command line contains. */
+function kill(parent: number, part: string | undefined): void {
+  if (part === undefined) return;
+  spawn("pkill", ["-9", "-P", String(parent), "-f", part]);
+}
