@@ -119,7 +119,9 @@ async function filesOf(path: string | undefined): Promise<readonly SourceFile[]>
 function complaintOf(error: unknown): Error {
   if (!(error instanceof Error)) return new Failed(String(error));
   const line = error.message.replace(/^mycel \w+: /, "");
-  return error instanceof StartError && error.exitCode === EXIT.usage ? new UsageError(line) : new Failed(line);
+  if (!(error instanceof StartError) || error.exitCode !== EXIT.usage) return new Failed(line);
+  const advice = line.startsWith("port ") ? "; choose another with --port, or a free one with --port 0" : "";
+  return new UsageError(line + advice);
 }
 
 function addressOf({ listen, port }: UpOptions): string {

@@ -85,7 +85,9 @@ test("a taken port is one clear line and exit code 2, and nothing stays behind",
     .split("\n")
     .filter((line) => line !== "" && !line.startsWith("nats-server "));
   expect(complaints).toHaveLength(1);
-  expect(complaints[0]).toBe(`mycel: port ${port} on 127.0.0.1 is already in use`);
+  expect(complaints[0]).toBe(
+    `mycel: port ${port} on 127.0.0.1 is already in use; choose another with --port, or a free one with --port 0`,
+  );
   server.close();
 });
 
