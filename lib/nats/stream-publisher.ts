@@ -1,9 +1,9 @@
 // Publishing into a stream with compare-and-set, one message or an atomic batch, and what the broker's answers mean.
 //
 // nats.js' own JetStream client is not used here: its batch helper drops expectations and error codes, and it keeps state for retries
-// that must not be made blindly.
+// that must not be made blindly. Nor is its request: that takes a timer, three promises and an error with its stack for each.
 
-import { headers, type MsgHdrs, type NatsConnection, nuid } from "@nats-io/nats-core";
+import { createInbox, headers, type Msg, type MsgHdrs, type NatsConnection, nuid } from "@nats-io/nats-core";
 import {
   BATCH_COMMIT,
   BATCH_ID,
@@ -34,7 +34,12 @@ export type PublishOutcome =
   /** No answer: it may be stored or not. Look before anything else is done. */
   | { readonly kind: "unknown"; readonly cause: unknown };
 
-/** How long to wait for the broker's answer. Longer than an election under load, shorter than a caller's patience. */
+/** How to publish. */
+export interface PublisherOptions {
+  /** How long to wait for the broker's answer, in milliseconds. Default 5,000: longer than an election, shorter than patience. */
+  readonly timeoutMs?: number;
+}
+
 const PUBLISH_TIMEOUT_MS = 5_000;
 
 /** JetStream error codes: https://github.com/nats-io/nats-server/blob/main/server/errors.json */
@@ -46,27 +51,42 @@ interface PubAck {
   readonly error?: { readonly err_code?: number; readonly description?: string; readonly code?: number };
 }
 
-/** Publishes into streams over one connection. */
+interface Pending {
+  readonly resolve: (outcome: PublishOutcome) => void;
+  readonly sinceMs: number;
+}
+
+/** Publishes into streams over one connection, until that is closed. */
 export class StreamPublisher {
   readonly #connection: NatsConnection;
+  readonly #timeoutMs: number;
+  readonly #inbox: string;
+  /** What waits for an answer, oldest first. */
+  readonly #pending = new Map<string, Pending>();
+  #next = 0;
+  /** Runs while anything waits, for the oldest. */
+  #timer: NodeJS.Timeout | undefined;
   #turn: Promise<void> | undefined;
 
-  constructor(connection: NatsConnection) {
+  constructor(connection: NatsConnection, options: PublisherOptions = {}) {
     this.#connection = connection;
+    this.#timeoutMs = options.timeoutMs ?? PUBLISH_TIMEOUT_MS;
+    this.#inbox = `${createInbox()}.`;
+    connection.subscribe(`${this.#inbox}*`, {
+      callback: (error, reply) => {
+        if (error === null) this.#answer(reply);
+      },
+    });
+    void connection.closed().then(() => {
+      clearTimeout(this.#timer);
+      this.#expire(Infinity, "the connection to NATS was closed");
+    });
   }
 
   /** Stores one message. Never throws for what the broker may answer. */
   async publish(message: StreamMessage): Promise<PublishOutcome> {
     await this.#endOfTurn();
-    try {
-      const reply = await this.#connection.request(message.subject, message.body, {
-        timeout: PUBLISH_TIMEOUT_MS,
-        headers: headersOf(message),
-      });
-      return outcomeOf(reply.json<PubAck>());
-    } catch (cause) {
-      return { kind: "unknown", cause };
-    }
+    return this.#request(message, headersOf(message));
   }
 
   /** Stores 1 to 1,000 messages of one stream, all or none. The sequence returned is the last one's; they are consecutive. */
@@ -74,22 +94,62 @@ export class StreamPublisher {
     const last = messages.at(-1);
     if (last === undefined) throw new RangeError("a batch needs at least one message");
     const id = nuid.next();
-    messages.slice(0, -1).forEach((message, i) => {
-      const header = headersOf(message);
-      header.set(BATCH_ID, id);
-      header.set(BATCH_SEQUENCE, String(i + 1));
-      this.#connection.publish(message.subject, message.body, { headers: header });
-    });
-    const header = headersOf(last);
-    header.set(BATCH_ID, id);
-    header.set(BATCH_SEQUENCE, String(messages.length));
-    header.set(BATCH_COMMIT, "1");
     try {
-      const options = { timeout: PUBLISH_TIMEOUT_MS, headers: header };
-      const reply = await this.#connection.request(last.subject, last.body, options);
-      return outcomeOf(reply.json<PubAck>());
+      messages.slice(0, -1).forEach((message, i) => {
+        const header = headersOf(message);
+        header.append(BATCH_ID, id);
+        header.append(BATCH_SEQUENCE, String(i + 1));
+        this.#connection.publish(message.subject, message.body, { headers: header });
+      });
     } catch (cause) {
       return { kind: "unknown", cause };
+    }
+    const header = headersOf(last);
+    header.append(BATCH_ID, id);
+    header.append(BATCH_SEQUENCE, String(messages.length));
+    header.append(BATCH_COMMIT, "1");
+    return this.#request(last, header);
+  }
+
+  /** What is sent while the connection is lost may be dropped by it, and runs into the timeout. */
+  #request(message: StreamMessage, header: MsgHdrs): Promise<PublishOutcome> {
+    this.#next += 1;
+    const token = this.#next.toString(36);
+    return new Promise((resolve) => {
+      this.#pending.set(token, { resolve, sinceMs: performance.now() });
+      try {
+        this.#connection.publish(message.subject, message.body, { headers: header, reply: this.#inbox + token });
+        this.#timer ??= setTimeout(() => this.#expireOldest(), this.#timeoutMs);
+      } catch (cause) {
+        this.#pending.delete(token);
+        resolve({ kind: "unknown", cause });
+      }
+    });
+  }
+
+  #answer(reply: Msg): void {
+    const token = reply.subject.slice(this.#inbox.length);
+    const pending = this.#pending.get(token);
+    if (pending === undefined) return;
+    this.#pending.delete(token);
+    pending.resolve(outcomeOf(reply));
+  }
+
+  #expireOldest(): void {
+    this.#timer = undefined;
+    this.#expire(performance.now() - this.#timeoutMs, `no answer within ${this.#timeoutMs} ms`);
+    const [oldest] = this.#pending.values();
+    if (oldest === undefined) return;
+    const restMs = oldest.sinceMs + this.#timeoutMs - performance.now();
+    this.#timer = setTimeout(() => this.#expireOldest(), Math.max(restMs, 1));
+  }
+
+  /** Gives up what was sent until then. */
+  #expire(untilMs: number, why: string): void {
+    for (const [token, { resolve, sinceMs }] of this.#pending) {
+      if (sinceMs > untilMs) return;
+      this.#pending.delete(token);
+      resolve({ kind: "unknown", cause: new Error(why) });
     }
   }
 
@@ -111,14 +171,21 @@ export class StreamPublisher {
 function headersOf(message: StreamMessage): MsgHdrs {
   const header = headers();
   if (message.headers !== undefined) {
-    for (const [name, value] of Object.entries(message.headers)) if (value !== "") header.set(name, value);
+    for (const [name, value] of Object.entries(message.headers)) if (value !== "") header.append(name, value);
   }
-  if (message.expected !== undefined) header.set(EXPECTED_LAST_SUBJECT_SEQUENCE, String(message.expected));
-  if (message.filter !== undefined) header.set(EXPECTED_LAST_SUBJECT_SEQUENCE_SUBJECT, message.filter);
+  if (message.expected !== undefined) header.append(EXPECTED_LAST_SUBJECT_SEQUENCE, String(message.expected));
+  if (message.filter !== undefined) header.append(EXPECTED_LAST_SUBJECT_SEQUENCE_SUBJECT, message.filter);
   return header;
 }
 
-function outcomeOf(ack: PubAck): PublishOutcome {
+function outcomeOf(reply: Msg): PublishOutcome {
+  if (reply.data.length === 0) return { kind: "unknown", cause: new Error("no stream takes the subject") };
+  let ack: PubAck;
+  try {
+    ack = reply.json<PubAck>();
+  } catch (cause) {
+    return { kind: "unknown", cause };
+  }
   if (ack.error === undefined) return { kind: "stored", sequence: ack.seq ?? 0 };
   const code = ack.error.err_code ?? 0;
   if (WRONG_LAST_SEQUENCE.has(code)) return { kind: "conflict" };

@@ -3,7 +3,7 @@
 
 /** A mirror of the Debian archive and the keys that this machine checks it with. */
 export interface DebianMirror {
-  /** E.g. `http://deb.debian.org/debian`, or `mirror+file:/etc/apt/mirrors/debian.list`. */
+  /** E.g. `http://mirror.example.org/debian`, or `mirror+file:/etc/apt/mirrors/debian.list`. */
   readonly uri: string;
   /** Value of `Signed-By` (a path or an inline key block); undefined when the machine relies on apt's default keys. */
   readonly signedBy: string | undefined;

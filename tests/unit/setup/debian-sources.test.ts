@@ -5,20 +5,20 @@ import { debianSource, findDebianMirror } from "../../../lib/nats/server/debian-
 
 const DEB822 = `Types: deb deb-src
 # a comment
-URIs: http://deb.debian.org/debian
+URIs: http://mirror.example.org/debian
 Suites: bookworm bookworm-updates
 Components: main
 Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
 
 Types: deb
-URIs: http://deb.debian.org/debian-security
+URIs: http://mirror.example.org/debian-security
 Suites: bookworm-security
 Components: main
 `;
 
 test("a deb822 source gives its mirror and keyring", () => {
   expect(findDebianMirror([{ path: "debian.sources", text: DEB822 }])).toEqual({
-    uri: "http://deb.debian.org/debian",
+    uri: "http://mirror.example.org/debian",
     signedBy: "/usr/share/keyrings/debian-archive-keyring.gpg",
   });
 });
@@ -41,11 +41,11 @@ test.for([
 });
 
 test.for([
-  "# deb http://deb.debian.org/debian bookworm main",
-  "deb-src http://deb.debian.org/debian bookworm main",
-  "deb http://deb.debian.org/debian-security bookworm-security main",
+  "# deb http://mirror.example.org/debian bookworm main",
+  "deb-src http://mirror.example.org/debian bookworm main",
+  "deb http://mirror.example.org/debian-security bookworm-security main",
   "deb http://archive.ubuntu.com/ubuntu noble main",
-  "deb http://deb.debian.org/debian bookworm contrib",
+  "deb http://mirror.example.org/debian bookworm contrib",
 ])("%j is not the Debian archive's main component", (text) => {
   expect(findDebianMirror([{ path: "sources.list", text }])).toBeUndefined();
 });
