@@ -74,8 +74,12 @@ export class Lanes {
 
   /** Makes sure that the lanes of a queue exist even if somebody deleted them since. */
   async renew(tenant: string, queue: string): Promise<readonly LaneInfo[]> {
-    this.#queues.delete(keyOf(tenant, queue));
-    return this.lanesOf(tenant, queue);
+    const key = keyOf(tenant, queue);
+    if (!this.#queues.has(key)) return this.lanesOf(tenant, queue);
+    // While the broker does not answer, submissions go on with what is known: it is almost always still there.
+    const made = await this.#make(tenant, queue);
+    this.#queues.set(key, Promise.resolve(made));
+    return made.lanes;
   }
 
   /** Takes room for tasks in a queue. Throws QUEUE_FULL before anything is accepted that cannot be kept. */

@@ -160,6 +160,7 @@ async function open(config: CoordinatorConfig, logger: Logger, stack: AsyncDispo
     blobService: blobRpcs({ blobs: new BlobStore({ connection, reader }) }),
     ready: () => readiness(connection, draining.signal),
     shutdown: draining.signal,
+    clock,
     logger,
   });
   stack.defer(async () => {
