@@ -201,6 +201,10 @@ export interface DeliverySubject {
   readonly deliveries: number;
   /** The stream sequence of the message. */
   readonly sequence: number;
+  /** Names the delivery within its consumer. */
+  readonly consumerSequence: number;
+  /** When the message was stored, by the broker's clock, in milliseconds since 1970. */
+  readonly storedMs: number;
 }
 
 /** Reads the reply subject of a delivery, in its short and its long form (ADR-15); undefined if it is none. */
@@ -211,10 +215,13 @@ export function parseDeliverySubject(subject: string): DeliverySubject | undefin
   if (tokens[0] !== "$JS" || tokens[1] !== "ACK" || tokens.includes("")) return undefined;
   const at = tokens.length === 9 ? 2 : tokens.length >= 11 ? 4 : 0;
   const [stream, consumer] = tokens.slice(at, at + 2);
-  const [deliveries, sequence] = tokens.slice(at + 2, at + 4).map(numberOf);
+  const [deliveries, sequence, consumerSequence] = tokens.slice(at + 2, at + 5).map(numberOf);
+  // Nanoseconds are beyond what a number holds exactly; milliseconds are not.
+  const storedMs = Number(tokens[at + 5]) / 1_000_000;
   if (at === 0 || stream === undefined || consumer === undefined) return undefined;
   if (deliveries === undefined || deliveries < 1 || sequence === undefined || sequence < 1) return undefined;
-  return { stream, consumer, deliveries, sequence };
+  if (consumerSequence === undefined || !(storedMs >= 0)) return undefined;
+  return { stream, consumer, deliveries, sequence, consumerSequence, storedMs };
 }
 
 /** Reads the subject of a timer that has fired; undefined if it is none. */

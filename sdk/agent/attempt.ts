@@ -138,8 +138,8 @@ export class Attempt implements Watched, DeskOwner, HostedAttempt {
 
   /** Names this run: the same attempt may run again after a hand-back or a snooze, here or elsewhere. */
   get runId(): string {
-    const { consumerSequence, deliveryCount } = this.#delivery;
-    return `${this.taskId}/${this.attempt}/${this.#host.agentId}/${consumerSequence}.${deliveryCount}`;
+    const { consumerSequence, deliveries } = this.#delivery;
+    return `${this.taskId}/${this.attempt}/${this.#host.agentId}/${consumerSequence}.${deliveries}`;
   }
 
   heartbeat(): void {

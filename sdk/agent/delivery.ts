@@ -1,24 +1,13 @@
 // Owns what a delivered work item says: the dispatch inside, and the facts that JetStream puts into its reply subject.
 import type { Msg } from "@nats-io/transport-node";
 import type { Dispatch } from "../../gen/mycel/v1/task_log_pb.ts";
+import type { DeliverySubject } from "../../lib/wire/subjects.ts";
 import { TRACEPARENT, TRACESTATE } from "../../lib/wire/headers.ts";
 import { decodeDispatch } from "../../lib/wire/task-codec.ts";
 import { isTracing, type TraceCarrier } from "../../lib/wire/trace-context.ts";
 
-/** What the reply subject of a delivery says. */
-export interface DeliveryFacts {
-  readonly stream: string;
-  readonly consumer: string;
-  /** How often the message has been delivered, from 1. */
-  readonly deliveryCount: number;
-  /** When the message was stored, by the broker's clock, in milliseconds since 1970. */
-  readonly storedMs: number;
-  /** Names the delivery within its consumer. */
-  readonly consumerSequence: string;
-}
-
 /** One delivered work item. */
-export interface Delivery extends DeliveryFacts {
+export interface Delivery extends DeliverySubject {
   /** The reply subject, by which the coordinator acknowledges and the agent renews. */
   readonly reply: string;
   readonly dispatch: Dispatch;
@@ -32,22 +21,8 @@ export interface Delivery extends DeliveryFacts {
 
 const NO_CARRIER: TraceCarrier = Object.freeze({});
 
-/** Reads a reply subject in its short and its long form (ADR-15); undefined if it is none of them. */
-export function parseDelivery(reply: string): DeliveryFacts | undefined {
-  const tokens = reply.split(".");
-  if (tokens[0] !== "$JS" || tokens[1] !== "ACK") return undefined;
-  // The long form has domain and account hash before the stream, and a random token at its end.
-  const at = tokens.length === 9 ? 2 : tokens.length >= 11 ? 4 : -1;
-  const [stream, consumer, count, , consumerSequence, nanos] = tokens.slice(at, at + 6);
-  if (at < 0 || stream === undefined || consumer === undefined || consumerSequence === undefined) return undefined;
-  const deliveryCount = Number(count);
-  const storedMs = Number(nanos) / 1_000_000;
-  if (!Number.isSafeInteger(deliveryCount) || !Number.isFinite(storedMs)) return undefined;
-  return { stream, consumer, deliveryCount, storedMs, consumerSequence };
-}
-
 /** Decodes a delivered message. Throws if the body is no Dispatch. */
-export function readDelivery(facts: DeliveryFacts, msg: Msg, receivedMs: number, suspect: boolean): Delivery {
+export function readDelivery(facts: DeliverySubject, msg: Msg, receivedMs: number, suspect: boolean): Delivery {
   const dispatch = decodeDispatch(msg.data);
   if (dispatch.task === undefined) throw new Error("the dispatch carries no task");
   return { ...facts, reply: msg.reply ?? "", dispatch, carrier: carrierOf(msg), receivedMs, suspect };
@@ -58,7 +33,7 @@ export function readDelivery(facts: DeliveryFacts, msg: Msg, receivedMs: number,
  * which counts from one), or the dispatch says so.
  */
 export function beginBefore(delivery: Delivery, freshFromMs: number): "no" | "first" | "redelivery" {
-  if (delivery.deliveryCount !== 1 || delivery.suspect || delivery.storedMs < freshFromMs) return "redelivery";
+  if (delivery.deliveries !== 1 || delivery.suspect || delivery.storedMs < freshFromMs) return "redelivery";
   return delivery.dispatch.beginRequired ? "first" : "no";
 }
 

@@ -4,11 +4,12 @@ import type { Msg } from "@nats-io/transport-node";
 import { AgentSignalSchema } from "../../gen/mycel/v1/agent_protocol_pb.ts";
 import type { Clock } from "../../lib/core/clock.ts";
 import type { Logger } from "../../lib/core/logger.ts";
+import { parseDeliverySubject } from "../../lib/wire/subjects.ts";
 import { Attempt } from "./attempt.ts";
 import type { AttemptHost, Ending } from "./attempt-host.ts";
 import type { Blobs } from "./blobs.ts";
 import type { AgentDefinition } from "./define.ts";
-import { parseDelivery, readDelivery } from "./delivery.ts";
+import { readDelivery } from "./delivery.ts";
 import { LeaseKeeper } from "./lease-keeper.ts";
 import type { Link, PullStatus } from "./link.ts";
 import type { ResolvedOptions } from "./options.ts";
@@ -153,7 +154,7 @@ export class Workshop {
   /** Takes in what JetStream delivered. */
   onDelivery(msg: Msg): void {
     const nowMs = this.#options.clock.monotonicMs();
-    const facts = parseDelivery(msg.reply ?? "");
+    const facts = parseDeliverySubject(msg.reply ?? "");
     if (facts === undefined) return;
     try {
       const delivery = readDelivery(facts, msg, nowMs, this.#keeper.stalled(nowMs));

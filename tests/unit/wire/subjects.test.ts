@@ -111,7 +111,14 @@ test.for(["mycel.agent.t.a", "mycel.agent.t.a.report.x", "mycel.signal.t.a.repor
 );
 
 describe("the reply subject of a delivery", () => {
-  const expected = { stream: "MYCEL_TASKS", consumer: "t=echo=5", deliveries: 2, sequence: 1234 };
+  const expected = {
+    stream: "MYCEL_TASKS",
+    consumer: "t=echo=5",
+    deliveries: 2,
+    sequence: 1234,
+    consumerSequence: 99,
+    storedMs: 1_700_000_000_000,
+  };
   const facts = "MYCEL_TASKS.t=echo=5.2.1234.99.1700000000000000000.7";
 
   test.for([
@@ -135,6 +142,8 @@ describe("the reply subject of a delivery", () => {
     "$JS.ACK.S.c.2.0x10.99.17.7",
     "$JS.ACK.S.c..1234.99.17.7",
     "$JS.ACK.S.c.2.1e3.99.17.7",
+    "$JS.ACK.S.c.2.1234.x.17.7",
+    "$JS.ACK.S.c.2.1234.99.x.7",
     "$JS.ACK.S.c.2.1234.*.17.7",
     "$JS.ACK.S.c.2.1234.99.17.>",
     "$JS.ACK.S.c.2.1234.99.17.7 0",
