@@ -1,7 +1,7 @@
 // Reads from the leader of a stream, which has the last word; direct gets may be answered by a replica that lags behind.
 
 import type { NatsConnection } from "@nats-io/nats-core";
-import { EXPECTED_LAST_SUBJECT_SEQUENCE } from "../wire/headers.ts";
+import { EXPECTED_LAST_SUBJECT_SEQUENCE, TRACEPARENT, TRACESTATE } from "../wire/headers.ts";
 import { ReadUnavailableError } from "./direct-reader.ts";
 
 /** A message as the leader tells it. */
@@ -11,6 +11,8 @@ export interface LeaderMessage {
   readonly body: Uint8Array;
   /** The sequence of the message before it on its subject, where its writer had to name it. */
   readonly expected: number | undefined;
+  readonly traceparent: string;
+  readonly tracestate: string;
 }
 
 /** Which message to read. */
@@ -43,7 +45,16 @@ export async function readFromLeader(
     throw new ReadUnavailableError(`a read of ${stream} was answered ${answer.error?.description ?? "with nothing"}`);
   }
   const { subject, seq, data = "", hdrs = "" } = answer.message;
-  return { subject, sequence: seq, body: Buffer.from(data, "base64"), expected: expectedIn(hdrs) };
+  const headers = headersIn(hdrs);
+  const expected = headers.get(EXPECTED_LAST_SUBJECT_SEQUENCE.toLowerCase());
+  return {
+    subject,
+    sequence: seq,
+    body: Buffer.from(data, "base64"),
+    expected: expected === undefined ? undefined : Number(expected),
+    traceparent: headers.get(TRACEPARENT) ?? "",
+    tracestate: headers.get(TRACESTATE) ?? "",
+  };
 }
 
 async function ask(connection: NatsConnection, stream: string, query: LeaderQuery): Promise<Answer> {
@@ -56,9 +67,13 @@ async function ask(connection: NatsConnection, stream: string, query: LeaderQuer
   }
 }
 
-function expectedIn(encoded: string): number | undefined {
-  const name = `${EXPECTED_LAST_SUBJECT_SEQUENCE.toLowerCase()}:`;
-  const lines = Buffer.from(encoded, "base64").toString("latin1").split("\r\n");
-  const line = lines.find((line) => line.toLowerCase().startsWith(name));
-  return line === undefined ? undefined : Number(line.slice(name.length));
+/** The headers of a stored message, their names in lower case. */
+function headersIn(encoded: string): Map<string, string> {
+  const lines = Buffer.from(encoded, "base64").toString("latin1").split("\r\n").slice(1);
+  return new Map(
+    lines.map((line) => {
+      const colon = line.indexOf(":");
+      return [line.slice(0, colon).toLowerCase(), line.slice(colon + 1).trim()];
+    }),
+  );
 }

@@ -31,6 +31,7 @@ import {
   TIMERS_STREAM,
 } from "../wire/subjects.ts";
 import { type DirectReader, ReadUnavailableError, type StoredMessage } from "./direct-reader.ts";
+import { type LeaderMessage, readFromLeader } from "./stream-leader.ts";
 import type { StreamMessage, StreamPublisher } from "./stream-publisher.ts";
 
 /** W3C trace context, as it stands in headers. Empty texts mean none. */
@@ -63,13 +64,13 @@ export class TaskLog {
   readonly #connection: NatsConnection;
   readonly #manager: JetStreamManager;
   readonly #publisher: StreamPublisher;
-  readonly #reader: DirectReader;
+  readonly #reader: Pick<DirectReader, "read">;
 
   constructor(parts: {
     readonly connection: NatsConnection;
     readonly manager: JetStreamManager;
     readonly publisher: StreamPublisher;
-    readonly reader: DirectReader;
+    readonly reader: Pick<DirectReader, "read">;
   }) {
     this.#connection = parts.connection;
     this.#manager = parts.manager;
@@ -77,13 +78,28 @@ export class TaskLog {
     this.#reader = parts.reader;
   }
 
-  /** What the log says of a task; undefined if there is none. */
-  async read(tenant: string, taskId: string): Promise<TaskRecord | undefined> {
-    const filter = taskFilter(tenant, taskId);
-    const found = await this.#read({ multi_last: [filter] });
-    // A replica that answers direct gets may lag behind; the leader has the last word on what does not exist.
-    if (found.length === 0 && !(await this.#leaderHas(filter))) return undefined;
-    return recordOf(tenant, taskId, found.length === 0 ? await this.#read({ multi_last: [filter] }) : found);
+  /**
+   * What the log says of a task; undefined if there is none. It may be answered by a replica that lags behind, so whatever is decided
+   * from it has to be confirmed by a write. `reached` is a sequence that is known to stand about the task: a replica that has not come
+   * that far is not believed.
+   */
+  async read(tenant: string, taskId: string, reached = 0): Promise<TaskRecord | undefined> {
+    const record = recordOf(tenant, taskId, await this.#read({ multi_last: [taskFilter(tenant, taskId)] }));
+    const seen = Math.max(record?.dispatch.sequence ?? 0, record?.event?.sequence ?? 0);
+    // Nor has a replica the last word on what does not exist.
+    return record === undefined || seen < reached ? await this.readLatest(tenant, taskId) : record;
+  }
+
+  /** What the leader says of a task: for decisions that no write confirms. */
+  async readLatest(tenant: string, taskId: string): Promise<TaskRecord | undefined> {
+    // The event first: a dispatch that is newer than it is one that followed, never the other way round.
+    const event = await this.#readLeader(eventSubject(tenant, taskId));
+    const dispatch = await this.#readLeader(dispatchFilter(tenant, taskId));
+    return recordOf(
+      tenant,
+      taskId,
+      [event, dispatch].filter((message) => message !== undefined),
+    );
   }
 
   /** Writes a dispatch if the task's last dispatch has this sequence; 0 for a submission. */
@@ -121,7 +137,7 @@ export class TaskLog {
     });
     if (outcome.kind === "stored") return outcome;
     if (outcome.kind === "full") throw storageFull();
-    const [last] = await this.#read({ last_by_subj: subject });
+    const last = await this.#readLeader(subject);
     if (last !== undefined && isOwn(decodeEvent(last.body), draft, context.operationId)) {
       return { kind: "stored", sequence: last.sequence };
     }
@@ -150,7 +166,7 @@ export class TaskLog {
   }
 
   async #resolveDispatch(dispatch: DispatchDraft, expected: number, cause: unknown): Promise<WriteOutcome> {
-    const record = await this.read(dispatch.tenant, dispatch.taskId);
+    const record = await this.readLatest(dispatch.tenant, dispatch.taskId);
     if (record === undefined || record.dispatch.sequence <= expected) throw brokerUnavailable(cause);
     const same = sameDispatch(record.dispatch.message, decodeDispatch(encodeDispatch(dispatch.body)));
     return same ? { kind: "stored", sequence: record.dispatch.sequence } : { kind: "conflict" };
@@ -164,19 +180,21 @@ export class TaskLog {
     }
   }
 
-  async #leaderHas(filter: string): Promise<boolean> {
+  async #readLeader(subject: string): Promise<LeaderMessage | undefined> {
     try {
-      return (await this.#manager.streams.getMessage(TASKS_STREAM, { last_by_subj: filter })) !== null;
+      return await readFromLeader(this.#connection, TASKS_STREAM, { last_by_subj: subject });
     } catch (error) {
-      if (error instanceof Error && "code" in error && error.code === 10037) return false;
-      throw brokerUnavailable(error);
+      throw error instanceof ReadUnavailableError ? brokerUnavailable(error) : error;
     }
   }
 }
 
+/** A message about a task, however it was read. */
+type TaskMessage = Pick<StoredMessage, "subject" | "sequence" | "body" | "traceparent" | "tracestate">;
+
 /** Puts together what stands in the log about a task, from the last message of each of its subjects. */
-export function recordOf(tenant: string, taskId: string, messages: readonly StoredMessage[]): TaskRecord | undefined {
-  let newest: { readonly stored: StoredMessage; readonly queue: string; readonly priority: number } | undefined;
+export function recordOf(tenant: string, taskId: string, messages: readonly TaskMessage[]): TaskRecord | undefined {
+  let newest: { readonly stored: TaskMessage; readonly queue: string; readonly priority: number } | undefined;
   let event: TaskRecord["event"];
   for (const stored of messages) {
     const subject = parseTaskSubject(stored.subject);

@@ -5,7 +5,8 @@ import type { JetStreamManager } from "@nats-io/jetstream";
 import type { Clock } from "../../../lib/core/clock.ts";
 import { decideAttemptLimit, decideDeadline, decideDispatch, type TimerDecision } from "../../../lib/core/expire.ts";
 import type { Logger } from "../../../lib/core/logger.ts";
-import type { TaskView } from "../../../lib/core/task.ts";
+import { stateOf, type TaskView } from "../../../lib/core/task.ts";
+import { isTerminal } from "../../../lib/core/task-state.ts";
 import type { TaskLog } from "../../../lib/nats/task-log.ts";
 import { type DueTimer, dueTimer, type Timers } from "../../../lib/nats/timers.ts";
 import { type FeedVerdict, WorkFeed } from "../../../lib/nats/work-feed.ts";
@@ -53,28 +54,35 @@ export function openDueTimers(parts: DueTimersParts): AsyncDisposable {
   });
 }
 
-async function react(parts: DueTimersParts, timer: DueTimer): Promise<void> {
+/** `latest` reads from the leader; else a replica may answer, which may lag behind. */
+async function react(parts: DueTimersParts, timer: DueTimer, latest = false): Promise<void> {
   const { log, timers, lifecycle, clock } = parts;
-  const record = await log.read(timer.tenant, timer.taskId);
+  const { tenant, taskId } = timer;
+  const record = latest ? await log.readLatest(tenant, taskId) : await log.read(tenant, taskId);
   if (record === undefined) {
     if (timer.misses >= MAX_MISSES || timer.name === "start_to_close") return;
     await timers.set(timer, timer.name, clock.now() + MISS_DELAY_MS, timer.misses + 1);
     return;
   }
-  const decision = decide(timer, viewOf(record), clock.now(), parts.random());
+  const view = viewOf(record);
+  const decision = decide(timer, view, clock.now(), parts.random());
   switch (decision.kind) {
     case "nothing":
+      // What is done with does not come back, so the leader has to agree; but what has ended stays so.
+      if (!latest && !isTerminal(stateOf(view))) await react(parts, timer, true);
       return;
     case "rearm":
       await timers.set(timer, timer.name, decision.atMs);
       return;
-    case "dispatch":
-      await lifecycle.dispatch(record, decision.attempt, decision.fence);
+    case "dispatch": {
+      const outcome = await lifecycle.dispatch(record, decision.attempt, decision.fence);
+      if (outcome.kind === "conflict") await react(parts, timer, true);
       return;
+    }
     case "write": {
       const outcome = await lifecycle.move(record, decision.event, crypto.randomUUID());
       // Somebody moved the task meanwhile; what is true now may still be that it is too late.
-      if (outcome.kind === "conflict") await react(parts, timer);
+      if (outcome.kind === "conflict") await react(parts, timer, true);
     }
   }
 }

@@ -109,8 +109,11 @@ export class ReportDesk {
       operationId: operationId(delivered, "begin"),
     };
     for (let tries = 0; tries < MAX_CONFLICTS; tries += 1) {
-      const record = await log.read(from.tenant, report.taskId);
-      if (record === undefined) return this.#drop(delivered, "TASK_NOT_FOUND");
+      const record = await log.read(from.tenant, report.taskId, delivery.sequence);
+      // The broker forgets a delivery with its message. If the message stands after all, because the leader that was asked is none any
+      // more, an acknowledgement would be its loss; without, it comes back.
+      if (record === undefined) return dropped("TASK_NOT_FOUND");
+      if (record.dispatch.sequence < delivery.sequence) return dropped("STALE_DISPATCH");
       const decision = decideBegin(viewOf(record), command, clock.now());
       switch (decision.kind) {
         case "lease_lost":
@@ -185,7 +188,8 @@ export class ReportDesk {
       outcome,
     };
     if (!(await this.#namesOwnOutput(delivered))) return refused("INVALID_REPORT", NOT_ITS_OUTPUT);
-    const record = await log.read(from.tenant, report.taskId);
+    const reached = Math.max(delivered.delivery.sequence, command.fence);
+    const record = await log.read(from.tenant, report.taskId, reached);
     if (record === undefined) return refused("LEASE_LOST", "the task no longer exists");
     const decision = decideSettle(viewOf(record), command, clock.now(), random());
     if (decision.kind === "lease_lost")
@@ -234,9 +238,9 @@ export class ReportDesk {
     });
   }
 
-  #drop({ report }: Delivered, reason: DropReason | "TASK_NOT_FOUND"): ReportResult {
+  #drop({ report }: Delivered, reason: DropReason): ReportResult {
     this.#reply(report, ACK);
-    return create(ReportResultSchema, { outcome: { case: "dropped", value: { reason } } });
+    return dropped(reason);
   }
 
   #reply(report: Report, body: Uint8Array): void {
@@ -280,6 +284,10 @@ function delayOf(delay: Parameters<typeof msFromDuration>[0]): number {
 
 function accepted(fence: number, attempt: number): ReportResult {
   return create(ReportResultSchema, { outcome: { case: "accepted", value: { fence: BigInt(fence), attempt } } });
+}
+
+function dropped(reason: DropReason | "TASK_NOT_FOUND"): ReportResult {
+  return create(ReportResultSchema, { outcome: { case: "dropped", value: { reason } } });
 }
 
 function refused(reason: string, message: string): ReportResult {

@@ -39,9 +39,9 @@ export class Lifecycle {
     this.#parts = parts;
   }
 
-  /** Reads a task. Throws TASK_NOT_FOUND. */
-  async read(tenant: string, taskId: string): Promise<TaskRecord> {
-    const record = await this.#parts.log.read(tenant, taskId);
+  /** Reads a task, at least up to a sequence that stands about it. Throws TASK_NOT_FOUND. */
+  async read(tenant: string, taskId: string, reached = 0): Promise<TaskRecord> {
+    const record = await this.#parts.log.read(tenant, taskId, reached);
     if (record === undefined) throw taskNotFound(taskId);
     return record;
   }
@@ -79,7 +79,7 @@ export class Lifecycle {
   async cancel(tenant: string, taskId: string, reason: string): Promise<TaskRecord> {
     return this.#decide(tenant, taskId, async (record) => {
       const decision = decideCancel(viewOf(record), reason);
-      if (decision.kind === "canceled") return true;
+      if (decision.kind === "canceled") return fenceOf(viewOf(record));
       if (decision.kind === "not_cancelable") {
         const state = stateOf(viewOf(record));
         throw new MeshError("TASK_NOT_CANCELABLE", `task ${taskId} has ended already: it is ${state}`, {
@@ -87,7 +87,7 @@ export class Lifecycle {
           metadata: { state },
         });
       }
-      return (await this.move(record, decision.event, crypto.randomUUID())).kind === "stored";
+      return sequenceOf(await this.move(record, decision.event, crypto.randomUUID()));
     });
   }
 
@@ -95,18 +95,18 @@ export class Lifecycle {
   async expire(tenant: string, taskId: string): Promise<void> {
     await this.#decide(tenant, taskId, async (record) => {
       const view = viewOf(record);
-      if (isTerminal(stateOf(view))) return true;
-      return (await this.move(record, timeOutTask(view, "retention"), crypto.randomUUID())).kind === "stored";
+      if (isTerminal(stateOf(view))) return fenceOf(view);
+      return sequenceOf(await this.move(record, timeOutTask(view, "retention"), crypto.randomUUID()));
     });
   }
 
   /** Puts a delayed or backed-off task into its queue. A conflict means that somebody else did. */
-  async dispatch(record: TaskRecord, attempt: number, fence: number): Promise<void> {
+  async dispatch(record: TaskRecord, attempt: number, fence: number): Promise<WriteOutcome> {
     const { log, lanes } = this.#parts;
     const { task } = record.dispatch.message;
     if (task === undefined) throw new Error(`dispatch of ${record.taskId} has no task`);
     await lanes.lanesOf(record.tenant, task.queue);
-    await log.dispatch(
+    return log.dispatch(
       {
         tenant: record.tenant,
         taskId: record.taskId,
@@ -124,10 +124,18 @@ export class Lifecycle {
     );
   }
 
-  /** Reads and decides until the decision stands, and returns the task after it. */
-  async #decide(tenant: string, taskId: string, decide: (record: TaskRecord) => Promise<boolean>): Promise<TaskRecord> {
+  /**
+   * Reads and decides until the decision stands, and returns the task after it. `decide` gives the sequence of the event that stands, or
+   * undefined if somebody else moved the task.
+   */
+  async #decide(
+    tenant: string,
+    taskId: string,
+    decide: (record: TaskRecord) => Promise<number | undefined>,
+  ): Promise<TaskRecord> {
     for (let tries = 0; tries < MAX_CONFLICTS; tries += 1) {
-      if (await decide(await this.read(tenant, taskId))) return this.read(tenant, taskId);
+      const sequence = await decide(await this.read(tenant, taskId));
+      if (sequence !== undefined) return this.read(tenant, taskId, sequence);
     }
     throw new MeshError("CONFLICT", `task ${taskId} changes too fast to be moved now`, { retryDelayMs: 100 });
   }
@@ -138,4 +146,8 @@ export class Lifecycle {
     const { outputSequence, agentId, attempt } = event.ended;
     return outputSequence ?? (await this.#parts.outputs.fence(record, agentId, attempt));
   }
+}
+
+function sequenceOf(outcome: WriteOutcome): number | undefined {
+  return outcome.kind === "stored" ? outcome.sequence : undefined;
 }
