@@ -157,12 +157,27 @@ export class TaskLog {
     if (outcome.kind === "stored") await this.#manager.streams.deleteMessage(TASKS_STREAM, dispatch.sequence, false);
   }
 
-  /** Removes everything about a task. */
-  async purge(tenant: string, taskId: string): Promise<void> {
-    // Outputs and timers first: while the task itself stands, a purge that was cut off is done again.
-    await this.#manager.streams.purge(OUTPUT_STREAM, { filter: outputFilter(tenant, taskId) });
-    for (const filter of timerFilters(tenant, taskId)) await this.#manager.streams.purge(TIMERS_STREAM, { filter });
-    await this.#manager.streams.purge(TASKS_STREAM, { filter: taskFilter(tenant, taskId) });
+  /**
+   * Removes everything about a task, if the event that ended it has this sequence, or whatever its state if none is given. A task that was
+   * submitted anew under the id is left alone, however late the broker gets to it.
+   */
+  async purge(tenant: string, taskId: string, ended?: number): Promise<void> {
+    const beside = [
+      { stream: OUTPUT_STREAM, filter: outputFilter(tenant, taskId) },
+      ...timerFilters(tenant, taskId).map((filter) => ({ stream: TIMERS_STREAM, filter })),
+    ];
+    const lasts = await Promise.all(beside.map(({ stream, filter }) => this.#readLeader(filter, stream)));
+    // Read after them: as long as the task stands, what stands beside it cannot belong to a later one.
+    const record = await this.readLatest(tenant, taskId);
+    if (record === undefined || (ended !== undefined && record.event?.sequence !== ended)) return;
+    // The task goes last: while it stands, a purge that was cut off is done again.
+    for (const [i, { stream, filter }] of beside.entries()) await this.#purgeUpTo(stream, filter, lasts[i]?.sequence);
+    const last = Math.max(record.dispatch.sequence, record.event?.sequence ?? 0);
+    await this.#purgeUpTo(TASKS_STREAM, taskFilter(tenant, taskId), last);
+  }
+
+  async #purgeUpTo(stream: string, filter: string, last: number | undefined): Promise<void> {
+    if (last !== undefined) await this.#manager.streams.purge(stream, { filter, seq: last + 1 });
   }
 
   async #resolveDispatch(dispatch: DispatchDraft, expected: number, cause: unknown): Promise<WriteOutcome> {
@@ -180,9 +195,9 @@ export class TaskLog {
     }
   }
 
-  async #readLeader(subject: string): Promise<LeaderMessage | undefined> {
+  async #readLeader(subject: string, stream: string = TASKS_STREAM): Promise<LeaderMessage | undefined> {
     try {
-      return await readFromLeader(this.#connection, TASKS_STREAM, { last_by_subj: subject });
+      return await readFromLeader(this.#connection, stream, { last_by_subj: subject });
     } catch (error) {
       throw error instanceof ReadUnavailableError ? brokerUnavailable(error) : error;
     }

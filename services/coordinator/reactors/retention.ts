@@ -170,7 +170,7 @@ class Keeper implements Retention {
     if (record === undefined) return "forgotten";
     const expireMs = msFromTimestamp(statusOf(record, record.event).expireTime);
     if (expireMs === undefined || expireMs > nowMs) return "kept";
-    await log.purge(tenant, taskId);
+    await log.purge(tenant, taskId, record.event?.sequence);
     return "purged";
   }
 
