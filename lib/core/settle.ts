@@ -120,7 +120,10 @@ function holds(view: TaskView, command: SettleCommand): boolean {
   const { last, dispatch } = view;
   const state = stateOf(view);
   if (isTerminal(state) || state === "scheduled") return false;
-  if (last === undefined || isUnseen(view)) return command.attempt === dispatch.attempt;
+  if (last === undefined || isUnseen(view)) {
+    // The same number and token were an earlier task's too, if its id is used anew.
+    return command.attempt === dispatch.attempt && command.dispatchSequence === dispatch.sequence;
+  }
   return last.state === "working" && last.agentId === command.agentId && last.attempt === command.attempt;
 }
 

@@ -31,7 +31,7 @@ import {
   TIMERS_STREAM,
 } from "../wire/subjects.ts";
 import { type DirectReader, ReadUnavailableError, type StoredMessage } from "./direct-reader.ts";
-import { type LeaderMessage, readFromLeader } from "./stream-leader.ts";
+import { type LeaderMessage, type LeaderQuery, readFromLeader } from "./stream-leader.ts";
 import type { StreamMessage, StreamPublisher } from "./stream-publisher.ts";
 
 /** W3C trace context, as it stands in headers. Empty texts mean none. */
@@ -93,13 +93,20 @@ export class TaskLog {
   /** What the leader says of a task: for decisions that no write confirms. */
   async readLatest(tenant: string, taskId: string): Promise<TaskRecord | undefined> {
     // The event first: a dispatch that is newer than it is one that followed, never the other way round.
-    const event = await this.#readLeader(eventSubject(tenant, taskId));
-    const dispatch = await this.#readLeader(dispatchFilter(tenant, taskId));
+    const event = await this.#readLeader({ last_by_subj: eventSubject(tenant, taskId) });
+    const dispatch = await this.#readLeader({ last_by_subj: dispatchFilter(tenant, taskId) });
     return recordOf(
       tenant,
       taskId,
       [event, dispatch].filter((message) => message !== undefined),
     );
+  }
+
+  /** Whether a stream sequence is a dispatch of a task, by the leader's word. */
+  async hasDispatch(tenant: string, taskId: string, sequence: number): Promise<boolean> {
+    const message = await this.#readLeader({ seq: sequence });
+    const subject = message === undefined ? undefined : parseTaskSubject(message.subject);
+    return subject?.kind === "dispatch" && subject.tenant === tenant && subject.taskId === taskId;
   }
 
   /** Writes a dispatch if the task's last dispatch has this sequence; 0 for a submission. */
@@ -137,7 +144,7 @@ export class TaskLog {
     });
     if (outcome.kind === "stored") return outcome;
     if (outcome.kind === "full") throw storageFull();
-    const last = await this.#readLeader(subject);
+    const last = await this.#readLeader({ last_by_subj: subject });
     if (last !== undefined && isOwn(decodeEvent(last.body), draft, context.operationId)) {
       return { kind: "stored", sequence: last.sequence };
     }
@@ -166,7 +173,9 @@ export class TaskLog {
       { stream: OUTPUT_STREAM, filter: outputFilter(tenant, taskId) },
       ...timerFilters(tenant, taskId).map((filter) => ({ stream: TIMERS_STREAM, filter })),
     ];
-    const lasts = await Promise.all(beside.map(({ stream, filter }) => this.#readLeader(filter, stream)));
+    const lasts = await Promise.all(
+      beside.map(({ stream, filter }) => this.#readLeader({ last_by_subj: filter }, stream)),
+    );
     // Read after them: as long as the task stands, what stands beside it cannot belong to a later one.
     const record = await this.readLatest(tenant, taskId);
     if (record === undefined || (ended !== undefined && record.event?.sequence !== ended)) return;
@@ -195,9 +204,9 @@ export class TaskLog {
     }
   }
 
-  async #readLeader(subject: string, stream: string = TASKS_STREAM): Promise<LeaderMessage | undefined> {
+  async #readLeader(query: LeaderQuery, stream: string = TASKS_STREAM): Promise<LeaderMessage | undefined> {
     try {
-      return await readFromLeader(this.#connection, stream, { last_by_subj: subject });
+      return await readFromLeader(this.#connection, stream, query);
     } catch (error) {
       throw error instanceof ReadUnavailableError ? brokerUnavailable(error) : error;
     }

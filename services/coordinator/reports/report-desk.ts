@@ -48,6 +48,9 @@ const MAX_REPORTS = 256;
 /** How long an agent waits before it repeats a report that could not be stored, in milliseconds. */
 const RETRY_MS = 500;
 
+/** How long an attempt that nobody recorded may last without being asked whose it is, in milliseconds. The least result_ttl. */
+const UNSEEN_MS = 1_000;
+
 const NOT_ITS_OUTPUT = "output_sequence is not an output of this attempt";
 
 const ACK = new TextEncoder().encode("+ACK");
@@ -165,6 +168,7 @@ export class ReportDesk {
     };
     const task = { tenant: from.tenant, taskId: report.taskId };
     if (!(await this.#namesOwnOutput(delivered))) return refused("INVALID_REPORT", NOT_ITS_OUTPUT);
+    if (!(await this.#isOfThisTask(delivered))) return refused("LEASE_LOST", "the task no longer exists");
     const outcome = await this.#parts.log.append(task, event, context, Number(report.fence));
     if (outcome.kind === "conflict") return refused("LEASE_LOST", "another attempt is in force, or the task has ended");
     this.#reply(report, ACK);
@@ -209,6 +213,18 @@ export class ReportDesk {
     // A negative acknowledgement frees the item whoever holds it by now, so it is not repeated: at worst the lease has to end.
     else if (decision.kind !== "written") this.#reply(report, NAK);
     return accepted(fence, report.attempt);
+  }
+
+  /**
+   * Whether a completion without a token is about the task that stands. No token fits an id of which nothing is left, and one that is used
+   * anew: an agent that comes back from the dead could end a task that it never had. An attempt that nobody recorded lasts for
+   * milliseconds, and no task is purged within its first second; so only what took longer is looked up.
+   */
+  async #isOfThisTask({ from, report, delivery }: Delivered): Promise<boolean> {
+    if (report.fence !== 0n) return true;
+    const ageMs = this.#parts.clock.now() - (msFromTimestamp(report.startTime) ?? 0);
+    if (ageMs >= 0 && ageMs < UNSEEN_MS) return true;
+    return this.#parts.log.hasDispatch(from.tenant, report.taskId, delivery.sequence);
   }
 
   /** Readers believe the last output that a settled attempt names: it must be one of the attempt's own. */

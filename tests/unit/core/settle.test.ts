@@ -109,7 +109,8 @@ describe("a token that matches", () => {
 
   test("of a retry settles the retry's attempt", () => {
     const retry = taskIn("backing_off", { dispatch: { sequence: 30, attempt: 2, fence: EVENT } });
-    const settle = command(OUTCOMES["fail"]!, { fence: EVENT, attempt: 2, agentId: "other" });
+    const settle = command(OUTCOMES["fail"]!, { fence: EVENT, attempt: 2, agentId: "other", dispatchSequence: 30 });
+    expect(decide(retry, { ...settle, dispatchSequence: DISPATCH }).kind).toBe("lease_lost");
     expect(written(retry, settle)).toMatchObject({ state: "backing_off", attempt: 2, nextAttempt: 3 });
   });
 });
