@@ -11,7 +11,8 @@ import type { Task } from "../../../gen/mycel/v1/task_pb.ts";
 import type { Clock } from "../../../lib/core/clock.ts";
 import { MeshError } from "../../../lib/core/mesh-error.ts";
 import { DELAYED_QUEUE } from "../../../lib/core/names.ts";
-import { beginRequiredFor, deadlinesOf } from "../../../lib/core/task.ts";
+import { beginRequiredFor, deadlinesOf, stateOf } from "../../../lib/core/task.ts";
+import { isTerminal } from "../../../lib/core/task-state.ts";
 import type { Lanes, Room } from "../../../lib/nats/lanes.ts";
 import type { DispatchDraft, TaskLog } from "../../../lib/nats/task-log.ts";
 import type { Timers } from "../../../lib/nats/timers.ts";
@@ -103,8 +104,11 @@ export class Submitter {
 
   /** Arms the deadlines of a task. They come first: a task without its deadline would never end. */
   async arm(prepared: Prepared): Promise<void> {
-    const view = viewOf(recordOfDraft(prepared, 0));
-    for (const { kind, atMs } of deadlinesOf(view)) await this.#parts.timers.set(prepared.draft, kind, atMs);
+    await this.#arm(recordOfDraft(prepared, 0));
+  }
+
+  async #arm(record: TaskRecord): Promise<void> {
+    for (const { kind, atMs } of deadlinesOf(viewOf(record))) await this.#parts.timers.set(record, kind, atMs);
   }
 
   /** Stores a prepared submission, or finds that it stands already. */
@@ -143,6 +147,8 @@ export class Submitter {
   async existing({ draft }: Prepared): Promise<SubmitTaskResponse | undefined> {
     const record = await this.#parts.log.read(draft.tenant, draft.taskId);
     if (record === undefined) return undefined;
+    // The repetition has armed its own deadlines in place of the task's: whoever repeats often enough would put them off for ever.
+    if (!isTerminal(stateOf(viewOf(record)))) await this.#arm(record);
     const same =
       Buffer.compare(record.dispatch.message.requestDigest, draft.body.requestDigest ?? new Uint8Array()) === 0;
     if (!same) {
