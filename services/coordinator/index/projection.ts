@@ -1,7 +1,7 @@
 // What a message of the log makes of a task's row. Pure: the same messages give the same row, in whatever order and however often they
 // come, because only what is newer than what the row was made of counts.
 
-import { create, toBinary } from "@bufbuild/protobuf";
+import { create } from "@bufbuild/protobuf";
 import { DispatchSchema, TaskEventSchema } from "../../../gen/mycel/v1/task_log_pb.ts";
 import { TaskSchema } from "../../../gen/mycel/v1/task_pb.ts";
 import { DEFAULT_RESULT_TTL_MS } from "../../../lib/core/limits.ts";
@@ -13,6 +13,10 @@ import { stateFromWire, stateToWire } from "../../../lib/wire/state-codec.ts";
 import type { TaskSubject } from "../../../lib/wire/subjects.ts";
 import { decodeDispatch, decodeEvent } from "../../../lib/wire/task-codec.ts";
 import { msFromDuration, msFromTimestamp } from "../../../lib/wire/time-codec.ts";
+import { withoutField } from "./without-field.ts";
+
+const INPUT: readonly number[] = [DispatchSchema.field.task.number, TaskSchema.field.input.number];
+const RESULT: readonly number[] = [TaskEventSchema.field.result.number];
 
 /** A task as the index keeps it. */
 export interface TaskRow {
@@ -103,9 +107,8 @@ export function project(row: TaskRow, subject: TaskSubject, message: StoredMessa
 
 function afterEvent(row: TaskRow, message: StoredMessage): Projected | undefined {
   if (message.sequence <= row.eventSequence || message.sequence < row.floorSequence) return undefined;
-  const event = decodeEvent(message.body);
-  const whole = event.result === undefined;
-  delete event.result;
+  const body = withoutField(message.body, RESULT);
+  const event = decodeEvent(body);
   return {
     row: derived({
       ...row,
@@ -113,7 +116,7 @@ function afterEvent(row: TaskRow, message: StoredMessage): Projected | undefined
       eventState: event.state,
       eventMs: msFromTimestamp(event.eventTime) ?? message.storeMs,
       agentId: event.agentId,
-      event: whole ? message.body : toBinary(TaskEventSchema, event),
+      event: body,
     }),
     definition: undefined,
   };
@@ -125,12 +128,10 @@ function afterDispatch(
   message: StoredMessage,
 ): Projected | undefined {
   if (message.sequence <= row.dispatchSequence) return undefined;
-  const dispatch = decodeDispatch(message.body);
-  const task = dispatch.task ?? create(TaskSchema);
+  const body = withoutField(message.body, INPUT);
+  const task = decodeDispatch(body).task ?? create(TaskSchema);
   const createMs = msFromTimestamp(task.createTime) ?? message.storeMs;
   const known = row.dispatchSequence > 0 && row.createMs === createMs;
-  const whole = task.input === undefined;
-  delete task.input;
   return {
     row: derived({
       ...(row.dispatchSequence > 0 && !known ? anew(row, subject.queue, message.sequence) : row),
@@ -143,7 +144,7 @@ function afterDispatch(
       resultTtlMs: msFromDuration(task.resultTtl) ?? DEFAULT_RESULT_TTL_MS,
       dispatchSequence: message.sequence,
       traceparent: message.traceparent,
-      dispatch: whole ? message.body : toBinary(DispatchSchema, dispatch),
+      dispatch: body,
     }),
     definition: known ? undefined : { labels: task.labels, redriveOf: task.redriveOf },
   };
