@@ -277,6 +277,7 @@ export function brokerUnavailable(cause: unknown): MeshError {
   return new MeshError("BROKER_UNAVAILABLE", "the log can't be reached now", { retryDelayMs: BROKER_RETRY_MS, cause });
 }
 
-function storageFull(): MeshError {
+/** The error for a log that takes no more. */
+export function storageFull(): MeshError {
   return new MeshError("STORAGE_FULL", "the log is full", { retryDelayMs: 10_000 });
 }

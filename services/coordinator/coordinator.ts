@@ -13,6 +13,7 @@ import { DirectReader } from "../../lib/nats/direct-reader.ts";
 import { EventReader } from "../../lib/nats/event-reader.ts";
 import { Lanes } from "../../lib/nats/lanes.ts";
 import { LiveHub } from "../../lib/nats/live-hub.ts";
+import { LogRoom } from "../../lib/nats/log-room.ts";
 import { OutputLog } from "../../lib/nats/output-log.ts";
 import { Registry } from "../../lib/nats/registry.ts";
 import { StreamPublisher } from "../../lib/nats/stream-publisher.ts";
@@ -92,10 +93,11 @@ async function open(config: CoordinatorConfig, logger: Logger, stack: AsyncDispo
     { leaseMs: config.leaseMs, depthLimit: config.queueDepthLimit, maxQueues: config.maxQueues },
     () => clock.monotonicMs(),
   );
+  const logRoom = new LogRoom(manager, () => clock.monotonicMs());
   const lifecycle = new Lifecycle({ connection, log, outputs, timers, lanes, clock, logger });
   const limits = { maxStartToCloseMs: config.maxStartToCloseMs, maxWaitMs: maxWaitMsOf(config) };
   const randomId = (): string => nuid.next();
-  const submitter = new Submitter({ log, lanes, timers, clock, randomId, limits });
+  const submitter = new Submitter({ log, lanes, logRoom, timers, clock, randomId, limits });
   const bulk = new BulkSubmitter({ submitter, log, clock, limits });
 
   const registry = stack.use(

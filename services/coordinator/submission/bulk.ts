@@ -121,7 +121,7 @@ export class BulkSubmitter {
       });
     };
     const rooms = await this.#admitAll(all).catch(async (error: unknown) => {
-      // A full queue takes nothing new, but what it took already it still knows.
+      // What is full takes nothing new, but what was taken already is still known.
       if (!isFull(error)) throw error;
       await findStanding();
       return this.#admitAll(missing());

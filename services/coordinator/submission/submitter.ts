@@ -9,11 +9,13 @@ import {
 } from "../../../gen/mycel/v1/agent_service_pb.ts";
 import type { Task } from "../../../gen/mycel/v1/task_pb.ts";
 import type { Clock } from "../../../lib/core/clock.ts";
+import { MAX_INLINE_PAYLOAD_BYTES } from "../../../lib/core/limits.ts";
 import { MeshError } from "../../../lib/core/mesh-error.ts";
 import { DELAYED_QUEUE } from "../../../lib/core/names.ts";
 import { beginRequiredFor, deadlinesOf, stateOf } from "../../../lib/core/task.ts";
 import { isTerminal } from "../../../lib/core/task-state.ts";
 import type { Lanes, Room } from "../../../lib/nats/lanes.ts";
+import type { LogRoom } from "../../../lib/nats/log-room.ts";
 import type { DispatchDraft, TaskLog } from "../../../lib/nats/task-log.ts";
 import type { Timers } from "../../../lib/nats/timers.ts";
 import {
@@ -36,6 +38,7 @@ import {
 export interface SubmitterParts {
   readonly log: TaskLog;
   readonly lanes: Lanes;
+  readonly logRoom: LogRoom;
   readonly timers: Timers;
   readonly clock: Clock;
   readonly randomId: () => string;
@@ -56,6 +59,10 @@ export interface Caller {
 
 /** A submission stands already, and no longer: a purge or withdrawal came in between. */
 const MAX_RACES = 3;
+
+/** The most that one submission, and all submissions of one call, take in the log. */
+const MAX_TASK_BYTES = MAX_INLINE_PAYLOAD_BYTES + 65_536;
+const MAX_REQUEST_BYTES = 64 * MAX_TASK_BYTES;
 
 const TEMPLATE = "task.{tenant}.{task}.q.{queue}.{priority}";
 
@@ -97,8 +104,9 @@ export class Submitter {
     return { task, draft };
   }
 
-  /** Takes room in the queues of tasks. Throws QUEUE_FULL. */
-  admit({ task, draft }: Prepared, count: number): Promise<Room> {
+  /** Takes room in the log and in the queue of tasks. Throws STORAGE_FULL and QUEUE_FULL. */
+  async admit({ task, draft }: Prepared, count: number): Promise<Room> {
+    await this.#parts.logRoom.admit(Math.min(count * MAX_TASK_BYTES, MAX_REQUEST_BYTES));
     return this.#parts.lanes.admit(draft.tenant, task.queue, count);
   }
 
@@ -117,7 +125,7 @@ export class Submitter {
     try {
       room = await this.admit(prepared, 1);
     } catch (error) {
-      // A full queue takes nothing new, but what it took already it still knows.
+      // What is full takes nothing new, but what was taken already is still known.
       const existing = isFull(error) ? await this.existing(prepared) : undefined;
       if (existing !== undefined) return existing;
       throw error;
@@ -183,9 +191,9 @@ export class Submitter {
   }
 }
 
-/** Whether a queue had no room. */
+/** Whether a queue or the log had no room. */
 export function isFull(error: unknown): boolean {
-  return error instanceof MeshError && error.reason === "QUEUE_FULL";
+  return error instanceof MeshError && (error.reason === "QUEUE_FULL" || error.reason === "STORAGE_FULL");
 }
 
 /** The answer for a submission that was just stored. */

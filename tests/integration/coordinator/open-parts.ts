@@ -6,6 +6,7 @@ import type { Clock } from "../../../lib/core/clock.ts";
 import { silentLogger } from "../../../lib/core/logger.ts";
 import type { DirectReader } from "../../../lib/nats/direct-reader.ts";
 import { Lanes } from "../../../lib/nats/lanes.ts";
+import { LogRoom } from "../../../lib/nats/log-room.ts";
 import { TaskLog } from "../../../lib/nats/task-log.ts";
 import { Timers } from "../../../lib/nats/timers.ts";
 import { laneConsumer, parseDeliverySubject, TASKS_STREAM } from "../../../lib/wire/subjects.ts";
@@ -82,6 +83,7 @@ export async function openParts(): Promise<Parts> {
   const submitter = new Submitter({
     log: taskLog,
     lanes,
+    logRoom: new LogRoom(manager, () => clock.monotonicMs()),
     timers,
     clock,
     randomId: () => crypto.randomUUID(),
