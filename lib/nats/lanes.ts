@@ -43,8 +43,10 @@ interface Queue {
 const CONSUMER_EXISTS = 10148;
 
 const NANOS_PER_MS = 1_000_000;
-/** How old a depth may be when it is near the limit, in milliseconds. */
+/** How old a depth must be to be measured anew, in milliseconds. */
 const DEPTH_FRESH_MS = 100;
+/** How much of its limit one process adds to a queue before it measures it again, though by its own count there is room. */
+const UNSEEN_SHARE = 0.05;
 /** How long a caller should wait when a queue is full, in milliseconds. */
 const QUEUE_FULL_RETRY_MS = 1_000;
 
@@ -99,6 +101,11 @@ export class Lanes {
       }
     }
     state.inFlight += count;
+    // Others fill the same queue, which only the broker knows. Nobody has to wait for what is news to the next one.
+    const unseen = state.storedSince + state.inFlight;
+    if (unseen > depthLimit * UNSEEN_SHARE && this.#monotonicMs() - state.readMs > DEPTH_FRESH_MS) {
+      this.#measure(tenant, queue, state).catch(() => undefined);
+    }
     return {
       settle: (stored) => {
         state.inFlight -= count;

@@ -116,6 +116,26 @@ describe("a queue", () => {
     expect(kinds.filter((kind) => kind === "QUEUE_FULL")).toHaveLength(30);
   });
 
+  test("is not filled twice by two coordinators, each of which knows only of its own", async () => {
+    await using mesh = await setup();
+    let ms = 0;
+    const later = (): number => (ms += 1_000);
+    const both = [0, 1].map(() => new Lanes(mesh.manager, { ...options, depthLimit: 100 }, later));
+    await Promise.all(both.map((lanes) => lanes.lanesOf("t", "q")));
+    let stored = 0;
+    const fill = async (lanes: Lanes, first: number): Promise<void> => {
+      for (let i = first; i < first + 100; i += 1) {
+        const room = await lanes.admit("t", "q", 1);
+        await mesh.publisher.publish({ subject: dispatchSubject("t", `task-${i}`, "q", 5), body: new Uint8Array() });
+        room.settle(1);
+        stored += 1;
+      }
+    };
+    const filled = await Promise.allSettled(both.map((lanes, i) => fill(lanes, 1_000 * i)));
+    expect(filled.map(({ status }) => status)).toContain("rejected");
+    expect(stored).toBeLessThanOrEqual(125);
+  });
+
   test("has room again for what was not stored, and for what others finished", async () => {
     await using mesh = await setup();
     const lanes = new Lanes(mesh.manager, options, now);
