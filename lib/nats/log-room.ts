@@ -21,10 +21,12 @@ const MAX_READS = 3;
 export class LogRoom {
   readonly #manager: JetStreamManager;
   readonly #monotonicMs: () => number;
-  /** How many bytes may still be admitted, as it was read last. */
+  /** How many bytes new tasks may still take, as it was read last. Infinity for a log without a limit. */
   #free = 0;
-  /** Admitted since then, at most this many bytes. */
-  #taken = 0;
+  /** Stored by this process since then. */
+  #stored = 0;
+  /** Admitted, but not known to be stored yet. */
+  #inFlight = 0;
   #freshUntilMs = -Infinity;
   #known = false;
   #reading: Promise<void> | undefined;
@@ -34,18 +36,24 @@ export class LogRoom {
     this.#monotonicMs = monotonicMs;
   }
 
-  /** Takes room for tasks of at most so many bytes. Throws STORAGE_FULL and BROKER_UNAVAILABLE. */
-  async admit(bytes: number): Promise<void> {
-    for (let reads = 0; reads < MAX_READS; reads += 1) {
-      if (this.#known && this.#taken + bytes <= this.#free) {
-        this.#taken += bytes;
-        // Nobody has to wait for what is news to the next one; if it fails, the task's own write fails too.
-        if (this.#monotonicMs() > this.#freshUntilMs) this.#read().catch(() => undefined);
-        return;
-      }
+  /**
+   * Takes room for tasks; `size` says for how many bytes, and is asked only if the log has a limit. Returns what must be called once they
+   * are stored, or will not be. Throws STORAGE_FULL and BROKER_UNAVAILABLE.
+   */
+  async admit(size: () => number): Promise<() => void> {
+    if (!this.#known) await this.#read();
+    const bytes = this.#free === Infinity ? 0 : size();
+    for (let reads = 0; this.#stored + this.#inFlight + bytes > this.#free; reads += 1) {
+      if (reads === MAX_READS) throw storageFull();
       await this.#read();
     }
-    throw storageFull();
+    // Nobody has to wait for what is news to the next one; if it fails, the task's own write fails too.
+    if (this.#monotonicMs() > this.#freshUntilMs) this.#read().catch(() => undefined);
+    this.#inFlight += bytes;
+    return () => {
+      this.#inFlight -= bytes;
+      this.#stored += bytes;
+    };
   }
 
   async #read(): Promise<void> {
@@ -56,13 +64,14 @@ export class LogRoom {
   }
 
   async #ask(): Promise<void> {
-    const before = this.#taken;
+    // What is stored while the broker is asked may or may not be in its answer: it stays counted.
+    const before = this.#stored;
     const { state, config } = await this.#manager.streams.info(TASKS_STREAM).catch((cause: unknown) => {
       throw brokerUnavailable(cause);
     });
     const limited = config.max_bytes > 0;
     this.#free = limited ? config.max_bytes * (1 - RESERVE) - state.bytes : Infinity;
-    this.#taken -= before;
+    this.#stored -= before;
     this.#freshUntilMs = this.#monotonicMs() + (limited ? FRESH_MS : UNLIMITED_FRESH_MS);
     this.#known = true;
   }

@@ -154,9 +154,9 @@ export class BulkSubmitter {
     const rooms: [Room, number][] = [];
     try {
       for (const group of queues.values()) {
-        const [first] = group;
+        const [first, ...others] = group;
         const counted = group.filter(({ draft }) => draft.queue !== DELAYED_QUEUE).length;
-        if (first !== undefined) rooms.push([await this.#parts.submitter.admit(first, group.length), counted]);
+        if (first !== undefined) rooms.push([await this.#parts.submitter.admit([first, ...others]), counted]);
       }
       return rooms;
     } catch (error) {

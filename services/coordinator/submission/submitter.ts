@@ -9,7 +9,6 @@ import {
 } from "../../../gen/mycel/v1/agent_service_pb.ts";
 import type { Task } from "../../../gen/mycel/v1/task_pb.ts";
 import type { Clock } from "../../../lib/core/clock.ts";
-import { MAX_INLINE_PAYLOAD_BYTES } from "../../../lib/core/limits.ts";
 import { MeshError } from "../../../lib/core/mesh-error.ts";
 import { DELAYED_QUEUE } from "../../../lib/core/names.ts";
 import { beginRequiredFor, deadlinesOf, stateOf } from "../../../lib/core/task.ts";
@@ -24,7 +23,7 @@ import {
   type SubmissionLimits,
   taskFromSubmission,
 } from "../../../lib/wire/submission.ts";
-import { policyOf, statusOf, type TaskRecord, viewOf } from "../../../lib/wire/task-codec.ts";
+import { encodeDispatch, policyOf, statusOf, type TaskRecord, viewOf } from "../../../lib/wire/task-codec.ts";
 import {
   carrierFromContext,
   isTracing,
@@ -60,9 +59,8 @@ export interface Caller {
 /** A submission stands already, and no longer: a purge or withdrawal came in between. */
 const MAX_RACES = 3;
 
-/** The most that one submission, and all submissions of one call, take in the log. */
-const MAX_TASK_BYTES = MAX_INLINE_PAYLOAD_BYTES + 65_536;
-const MAX_REQUEST_BYTES = 64 * MAX_TASK_BYTES;
+/** What a message takes in the log beside its body: subject, headers and the stream's own. */
+const MESSAGE_OVERHEAD_BYTES = 1_024;
 
 const TEMPLATE = "task.{tenant}.{task}.q.{queue}.{priority}";
 
@@ -104,10 +102,22 @@ export class Submitter {
     return { task, draft };
   }
 
-  /** Takes room in the log and in the queue of tasks. Throws STORAGE_FULL and QUEUE_FULL. */
-  async admit({ task, draft }: Prepared, count: number): Promise<Room> {
-    await this.#parts.logRoom.admit(Math.min(count * MAX_TASK_BYTES, MAX_REQUEST_BYTES));
-    return this.#parts.lanes.admit(draft.tenant, task.queue, count);
+  /** Takes room in the log and in the queue of tasks, which is the same for all. Throws STORAGE_FULL and QUEUE_FULL. */
+  async admit(group: readonly [Prepared, ...Prepared[]]): Promise<Room> {
+    const [{ task, draft }] = group;
+    const leave = await this.#parts.logRoom.admit(() => group.reduce((sum, each) => sum + sizeOf(each), 0));
+    try {
+      const room = await this.#parts.lanes.admit(draft.tenant, task.queue, group.length);
+      return {
+        settle: (stored) => {
+          leave();
+          room.settle(stored);
+        },
+      };
+    } catch (error) {
+      leave();
+      throw error;
+    }
   }
 
   /** Arms the deadlines of a task. They come first: a task without its deadline would never end. */
@@ -123,7 +133,7 @@ export class Submitter {
   async store(prepared: Prepared): Promise<SubmitTaskResponse> {
     let room: Room;
     try {
-      room = await this.admit(prepared, 1);
+      room = await this.admit([prepared]);
     } catch (error) {
       // What is full takes nothing new, but what was taken already is still known.
       const existing = isFull(error) ? await this.existing(prepared) : undefined;
@@ -189,6 +199,10 @@ export class Submitter {
       span.end();
     }
   }
+}
+
+function sizeOf({ draft }: Prepared): number {
+  return encodeDispatch(draft.body).length + MESSAGE_OVERHEAD_BYTES;
 }
 
 /** Whether a queue or the log had no room. */
