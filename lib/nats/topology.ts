@@ -113,14 +113,7 @@ export async function ensureTopology(
 async function ensure(connection: NatsConnection, options: TopologyOptions): Promise<JetStreamManager> {
   const manager = await jetstreamManager(connection);
   for (const config of streamConfigs(options)) await ensureStream(manager, config);
-  await manager.consumers.add(TIMERS_STREAM, {
-    durable_name: TIMERS_CONSUMER,
-    ack_policy: "explicit",
-    filter_subject: TIMERS_FIRED,
-    ack_wait: 30_000 * NANOS_PER_MS,
-    max_ack_pending: 10_000,
-    max_waiting: 1_000,
-  });
+  await ensureTimersConsumer(manager);
   const kv = new Kvm(connection);
   const bucket = { replicas: options.replicas, history: 1, storage: "file" } as const;
   await kv.create(AGENTS_BUCKET, { ...bucket, ttl: options.agentTtlMs, markerTTL: options.agentTtlMs });
@@ -131,6 +124,18 @@ async function ensure(connection: NatsConnection, options: TopologyOptions): Pro
     ttl: options.retentionMs * NANOS_PER_MS,
   });
   return manager;
+}
+
+/** Makes sure that the consumer of due timers exists. */
+export async function ensureTimersConsumer(manager: JetStreamManager): Promise<void> {
+  await manager.consumers.add(TIMERS_STREAM, {
+    durable_name: TIMERS_CONSUMER,
+    ack_policy: "explicit",
+    filter_subject: TIMERS_FIRED,
+    ack_wait: 30_000 * NANOS_PER_MS,
+    max_ack_pending: 10_000,
+    max_waiting: 1_000,
+  });
 }
 
 async function ensureStream(

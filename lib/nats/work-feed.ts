@@ -16,6 +16,8 @@ export interface WorkFeedOptions {
   readonly connection: NatsConnection;
   readonly stream: string;
   readonly consumer: string;
+  /** Makes sure that the consumer exists: before the first pull, and again when pulls fail or end. */
+  readonly ensure: () => Promise<unknown>;
   /** How many messages may be in hand at once. */
   readonly maxInHand: number;
   /** Handles one message. What it throws makes the message come again. */
@@ -63,7 +65,8 @@ export class WorkFeed implements AsyncDisposable {
   }
 
   async #pull(): Promise<void> {
-    const { stream, consumer: name, maxInHand } = this.#options;
+    const { stream, consumer: name, ensure, maxInHand } = this.#options;
+    await ensure();
     const consumer = await this.#client.consumers.get(stream, name);
     if (this.#stopping.signal.aborted) return;
     // Short pulls with heartbeats: a pull that got lost with a connection is noticed within seconds.
@@ -75,10 +78,18 @@ export class WorkFeed implements AsyncDisposable {
     });
     this.#messages = messages;
     if (this.#stopping.signal.aborted) await messages.close();
+    void this.#endWithConsumer(messages);
     for await (const message of messages) {
       const handled = this.#handle(message).finally(() => this.#inHand.delete(handled));
       this.#inHand.add(handled);
       if (this.#inHand.size >= maxInHand) await Promise.race(this.#inHand);
+    }
+  }
+
+  /** A pull that is bound to its consumer would go on for ever without it. */
+  async #endWithConsumer(messages: ConsumerMessages): Promise<void> {
+    for await (const { type } of messages.status()) {
+      if (type === "consumer_deleted" || type === "no_responders") await messages.close().catch(() => undefined);
     }
   }
 

@@ -25,17 +25,20 @@ const ACK_WAIT_NANOS = 30_000_000_000;
 
 /** Sets the timers of delayed submissions until it is disposed. */
 export async function openDelayedSubmissions(parts: DelayedSubmissionsParts): Promise<AsyncDisposable> {
-  await parts.manager.consumers.add(TASKS_STREAM, {
-    durable_name: DELAYED_CONSUMER,
-    filter_subject: DELAYED_FILTER,
-    ack_policy: "explicit",
-    ack_wait: ACK_WAIT_NANOS,
-    max_ack_pending: 10_000,
-  });
+  const ensure = (): Promise<unknown> =>
+    parts.manager.consumers.add(TASKS_STREAM, {
+      durable_name: DELAYED_CONSUMER,
+      filter_subject: DELAYED_FILTER,
+      ack_policy: "explicit",
+      ack_wait: ACK_WAIT_NANOS,
+      max_ack_pending: 10_000,
+    });
+  await ensure();
   return new WorkFeed({
     connection: parts.connection,
     stream: TASKS_STREAM,
     consumer: DELAYED_CONSUMER,
+    ensure,
     maxInHand: MAX_IN_HAND,
     handle: async (message) => {
       const subject = parseTaskSubject(message.subject);

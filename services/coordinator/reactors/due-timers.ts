@@ -9,6 +9,7 @@ import { stateOf, type TaskView } from "../../../lib/core/task.ts";
 import { isTerminal } from "../../../lib/core/task-state.ts";
 import type { TaskLog } from "../../../lib/nats/task-log.ts";
 import { type DueTimer, dueTimer, type Timers } from "../../../lib/nats/timers.ts";
+import { ensureTimersConsumer } from "../../../lib/nats/topology.ts";
 import { type FeedVerdict, WorkFeed } from "../../../lib/nats/work-feed.ts";
 import { TIMERS_CONSUMER, TIMERS_STREAM } from "../../../lib/wire/subjects.ts";
 import { viewOf } from "../../../lib/wire/task-codec.ts";
@@ -42,6 +43,7 @@ export function openDueTimers(parts: DueTimersParts): AsyncDisposable {
     connection: parts.connection,
     stream: TIMERS_STREAM,
     consumer: TIMERS_CONSUMER,
+    ensure: () => ensureTimersConsumer(parts.manager),
     maxInHand: MAX_IN_HAND,
     handle: async (message): Promise<FeedVerdict> => {
       const timer = dueTimer(message.subject, message.data);
