@@ -71,7 +71,9 @@ export function createEndpoints(options: ResolvedOptions): Endpoints {
 function createEndpoint(url: string, options: ResolvedOptions): Endpoint & { close(): void } {
   const session = new Http2SessionManager(
     url,
-    { pingIntervalMs: PING_INTERVAL_MS, pingTimeoutMs: PING_TIMEOUT_MS, pingIdleConnection: true },
+    // Pinging idle connections too would ping one that was closed with a stream open, and the error of that nobody can catch. An idle
+    // one is tried before the next call.
+    { pingIntervalMs: PING_INTERVAL_MS, pingTimeoutMs: PING_TIMEOUT_MS },
     { maxSessionMemory: MAX_SESSION_MEMORY_MB },
   );
   const connected = (): boolean => session.state() === "open" || session.state() === "idle";

@@ -63,6 +63,8 @@ export interface FakeCoordinator extends AsyncDisposable {
   failNext(method: string, ...failures: (ConnectError | "cut")[]): void;
   /** A stream of results that reaches this sequence sends nothing more, not even a keep-alive, until its connection is gone. Once. */
   stallAfter(sequence: number): void;
+  /** How many connections are open. */
+  readonly connections: number;
   /** Cuts every open connection. */
   cut(): void;
   /** Leaves out one message of the next streams. */
@@ -369,6 +371,9 @@ export async function openFakeCoordinator(
     count: (method) => calls.filter((call) => call.method === method).length,
     failNext: (method, ...failures) => cues.set(method, [...(cues.get(method) ?? []), ...failures]),
     stallAfter: (sequence) => (stall = sequence),
+    get connections() {
+      return sockets.size;
+    },
     cut,
     dropSequence: (sequence) => (dropped = sequence),
     complete(taskId, result) {

@@ -1,6 +1,6 @@
 // What the client promises about following a task: each event once and in order, whatever happens to connections.
 import { Code } from "@connectrpc/connect";
-import { describe, expect, test } from "vitest";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
 import type { RunTaskRequest, StreamResultsRequest } from "../../../gen/mycel/v1/agent_service_pb.ts";
 import { AgentChange, ResultKind } from "../../../gen/mycel/v1/agent_service_pb.ts";
 import { richError } from "../../../lib/rpc/rich-error.ts";
@@ -347,6 +347,24 @@ describe("resilience", () => {
     await expect(waiting).rejects.toMatchObject(closed);
     await expect(client.status(taskId)).rejects.toMatchObject(closed);
     await client[Symbol.asyncDispose]();
+  });
+});
+
+describe("closing", () => {
+  test("leaves nothing behind that fails later when streams were open", async () => {
+    await using mesh = await openFakeCoordinator();
+    const client = createClient({ url: mesh.url });
+    const { taskId } = await client.submit("idle");
+    const stream = client.watch(taskId)[Symbol.asyncIterator]();
+    await stream.next();
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+    onTestFinished(() => void vi.useRealTimers());
+    const next = expect(stream.next()).rejects.toThrow("closed");
+    await client[Symbol.asyncDispose]();
+    await next;
+    await vi.waitFor(() => expect(mesh.connections).toBe(0));
+    // A ping of the connection that is gone would throw here, and in a real process out of everybody's reach.
+    await vi.advanceTimersByTimeAsync(60_000);
   });
 });
 
