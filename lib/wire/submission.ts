@@ -1,8 +1,8 @@
 // A submission: checked, defaults filled in, named, and made recognisable when it comes again.
 
-import { createHash } from "node:crypto";
+import { createHash, hash } from "node:crypto";
 import { clone, create, toBinary } from "@bufbuild/protobuf";
-import type { Value } from "@bufbuild/protobuf/wkt";
+import { type Value, ValueSchema } from "@bufbuild/protobuf/wkt";
 import { type SubmitTaskRequest, SubmitTaskRequestSchema } from "../../gen/mycel/v1/agent_service_pb.ts";
 import { RetryPolicySchema } from "../../gen/mycel/v1/retry_policy_pb.ts";
 import { Priority, type Task, TaskSchema, type Timeouts, TimeoutsSchema } from "../../gen/mycel/v1/task_pb.ts";
@@ -133,30 +133,34 @@ export function idFromRequest(tenant: string, requestId: string): string {
 /** Tells a repeated submission from a different one under the same id. */
 export function submissionDigest(request: SubmitTaskRequest): Uint8Array<ArrayBuffer> {
   // Protobuf bytes are stable within one codec for equal messages, but for maps, whose order is the caller's; Go's even changes it from
-  // one repetition to the next.
-  const canonical = { ...request, labels: inOneOrder(request.labels), taskId: "", requestId: "" };
+  // one repetition to the next. JSON goes in as text, which is far cheaper to make in one order than a message, and no two values share
+  // one: the text of a string has its quotes.
+  const canonical = { ...request, labels: inOneOrder(request.labels, String), taskId: "", requestId: "" };
   const input = request.input;
   if (input?.kind.case === "json") {
-    canonical.input = { ...input, kind: { case: "json", value: canonicalJson(input.kind.value) } };
+    const text = JSON.stringify(canonicalJson(input.kind.value));
+    const value = create(ValueSchema, { kind: { case: "stringValue", value: text } });
+    canonical.input = { ...input, kind: { case: "json", value } };
   }
-  return new Uint8Array(createHash("sha256").update(toBinary(SubmitTaskRequestSchema, canonical)).digest());
+  return new Uint8Array(hash("sha256", toBinary(SubmitTaskRequestSchema, canonical), "buffer"));
 }
 
-/** A JSON value whose objects have their keys in one order. */
-function canonicalJson(value: Value): Value {
-  const { kind } = value;
-  if (kind.case === "structValue") {
-    const fields = inOneOrder(kind.value.fields, canonicalJson);
-    return { ...value, kind: { case: "structValue", value: { ...kind.value, fields } } };
+/** What a JSON value holds, its objects' keys in one order. */
+function canonicalJson({ kind }: Value): unknown {
+  switch (kind.case) {
+    case "structValue":
+      return inOneOrder(kind.value.fields, canonicalJson);
+    case "listValue":
+      return kind.value.values.map(canonicalJson);
+    case "nullValue":
+    case undefined:
+      return null;
+    default:
+      return kind.value;
   }
-  if (kind.case === "listValue") {
-    const values = kind.value.values.map(canonicalJson);
-    return { ...value, kind: { case: "listValue", value: { ...kind.value, values } } };
-  }
-  return value;
 }
 
-function inOneOrder<T>(map: Readonly<Record<string, T>>, each: (value: T) => T = (value) => value): Record<string, T> {
+function inOneOrder<T, U>(map: Readonly<Record<string, T>>, each: (value: T) => U): Record<string, U> {
   const entries = Object.entries(map).sort(([a], [b]) => (a < b ? -1 : 1));
   return Object.fromEntries(entries.map(([key, value]) => [key, each(value)]));
 }

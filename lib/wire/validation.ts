@@ -1,8 +1,7 @@
 // The bounds of the contract, checked in one place that collects every violation of a request at once.
 
-import type { Message } from "@bufbuild/protobuf";
+import { type Message, toBinary } from "@bufbuild/protobuf";
 import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
-import { toBinary } from "@bufbuild/protobuf";
 import { type Payload, PayloadSchema } from "../../gen/mycel/v1/payload_pb.ts";
 import {
   MAX_BLOB_BYTES,
@@ -14,6 +13,7 @@ import {
 import { MeshError, type Violation } from "../core/mesh-error.ts";
 import { isName, isSystemQueue, MAX_NAME_LENGTH, MAX_TASK_ID_LENGTH, NAME_ALPHABET } from "../core/names.ts";
 import { msFromDuration } from "./time-codec.ts";
+import { encodedLength, valueSize } from "./value-size.ts";
 
 /** Collects the violations of one request. Each check adds at most one. */
 export class Violations {
@@ -167,11 +167,12 @@ export class Violations {
 }
 
 function encodedSize(payload: Payload): number {
-  // Bytes are counted without being copied; other forms have no size but by encoding them.
+  // Bytes and JSON are counted without being copied or encoded.
   if (payload.kind.case === "bytes") return payload.kind.value.data.length;
   if (payload.kind.case === "message") {
     return payload.kind.value.value.length + Buffer.byteLength(payload.kind.value.typeUrl);
   }
+  if (payload.kind.case === "json") return encodedLength(valueSize(payload.kind.value));
   return toBinary(PayloadSchema, payload).length;
 }
 

@@ -292,6 +292,11 @@ describe("the digest of a submission", () => {
       { input: json('{"a":1}') },
       { input: json('{"b":1}') },
       { input: json('{"a":{"b":1}}') },
+      { input: json(JSON.stringify('{"a":{"b":1}}')) },
+      { input: json("1") },
+      { input: json('"1"') },
+      { input: json("null") },
+      { input: json('"null"') },
       { input: bytes(0) },
       { input: bytes(1) },
       {
