@@ -67,7 +67,8 @@ export function decideSettle(view: TaskView, command: SettleCommand, nowMs: numb
   const ran = {
     attempt: command.attempt,
     agentId: command.agentId,
-    attemptStartMs: command.startMs,
+    // A report that does not say when the attempt started must not erase what `begin` has recorded.
+    attemptStartMs: command.startMs ?? (isUnseen(view) ? undefined : last?.attemptStartMs),
     deliveries: command.deliveries,
     ended,
   };

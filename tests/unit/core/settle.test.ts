@@ -49,6 +49,17 @@ function written(view: TaskView, settle: SettleCommand) {
   return decision.event;
 }
 
+test("a report without a start keeps the start that was recorded, but not an earlier attempt's", () => {
+  const outcomes = NAMES.filter((name) => name !== "hand_back_unstarted").map((name) => OUTCOMES[name]!);
+  const later = taskIn("backing_off", { dispatch: { sequence: EVENT + 1, attempt: 2, fence: EVENT } });
+  for (const outcome of outcomes) {
+    const begun = command(outcome, { fence: EVENT, startMs: undefined });
+    expect(written(taskIn("working"), begun).attemptStartMs).toBe(CREATED_MS);
+    const unseen = command(outcome, { fence: EVENT, startMs: undefined, attempt: 2, dispatchSequence: EVENT + 1 });
+    expect(written(later, unseen).attemptStartMs).toBeUndefined();
+  }
+});
+
 describe.for<[string, TaskView, number]>([
   ["that nobody recorded", taskIn("submitted"), 0],
   ["that was begun", taskIn("working"), EVENT],
