@@ -30,9 +30,9 @@ interface Up {
   readonly child: ChildProcess;
   readonly exited: Promise<number | null>;
   /** Everything that it wrote so far. */
-  text(): string;
+  readonly text: () => string;
   /** Resolves when a line like this was written. */
-  line(pattern: RegExp): Promise<RegExpExecArray>;
+  readonly line: (pattern: RegExp) => Promise<RegExpExecArray>;
 }
 
 async function up(name: string, args: readonly string[]): Promise<Up> {
