@@ -36,6 +36,9 @@ export class Attempt implements Watched, DeskOwner, HostedAttempt {
   readonly #delivery: Delivery;
   readonly #task: Task;
   readonly #desk: HandlerDesk;
+  // While begin is asked for a redelivery: what was said of which attempt. Its number is not known yet, and the end of the one before,
+  // which this very agent may have held, is not its own.
+  #signalled: Map<number, string> | undefined;
   #phase: Phase = "held";
   #fence: bigint;
   #renewedMs: number;
@@ -97,9 +100,14 @@ export class Attempt implements Watched, DeskOwner, HostedAttempt {
     }
   }
 
-  /** The task ended elsewhere: stop, report nothing. */
-  cancel(reason: string): void {
+  /** The task, or this attempt of it, ended elsewhere: stop, report nothing. Attempt 0 means every one. */
+  cancel(attempt: number, reason: string): void {
     if (this.#phase === "over" || this.#phase === "settling") return;
+    if (this.#signalled !== undefined && attempt !== 0) {
+      this.#signalled.set(attempt, reason);
+      return;
+    }
+    if (attempt !== 0 && attempt !== this.attempt) return;
     this.#abort(new AgentError("CANCELED", reason || "the task was canceled"));
     this.#end("canceled");
   }
@@ -170,6 +178,7 @@ export class Attempt implements Watched, DeskOwner, HostedAttempt {
 
   async #ask(redelivery: boolean): Promise<void> {
     this.#phase = "asking";
+    if (redelivery) this.#signalled = new Map();
     this.#plan();
     const answer = await this.#report({ kind: "begin", redelivery }, undefined);
     // The answer may have waited in a socket while the process stood still.
@@ -187,6 +196,13 @@ export class Attempt implements Watched, DeskOwner, HostedAttempt {
     this.#fence = answer.fence;
     this.attempt = answer.attempt;
     this.#begun = Promise.resolve(true);
+    const reason = this.#signalled?.get(this.attempt);
+    this.#signalled = undefined;
+    if (reason !== undefined) {
+      this.#freeSlot();
+      this.cancel(this.attempt, reason);
+      return;
+    }
     if (this.#desk.abortReason === undefined) {
       this.#run();
       return;

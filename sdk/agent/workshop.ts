@@ -198,9 +198,7 @@ export class Workshop {
     }
     if (signal.kind.case !== "cancel") return;
     const { taskId, attempt: number, reason } = signal.kind.value;
-    for (const attempt of this.#attempts) {
-      if (attempt.taskId === taskId && (number === 0 || attempt.attempt === number)) attempt.cancel(reason);
-    }
+    for (const attempt of this.#attempts) if (attempt.taskId === taskId) attempt.cancel(number, reason);
   }
 
   /** Takes no more work and hands back what has not started: once all pulls are back, or it would be offered to this very agent. */

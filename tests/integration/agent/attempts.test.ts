@@ -72,6 +72,44 @@ test("a redelivered task is begun as such, and runs as the attempt that the mesh
   expect(valueOfPayload(report.kind.case === "complete" ? report.kind.value.result : undefined)).toBe(3);
 });
 
+test("a redelivered task runs although the mesh has just told this agent of the attempt that it lost", async () => {
+  await using mesh = await openFakeMesh({ leaseMs: 600 });
+  await mesh.prepare("echo");
+  await mesh.submit({ taskId: "t1" });
+  await mesh.takeAndForget("echo", 5);
+  const agent = defineAgent({ name: "a", capabilities: { echo: (_task, ctx) => ctx.attempt } });
+  mesh.tasks.get("t1")!.fence = 7n;
+  mesh.answer = (report) => {
+    if (report.kind.case !== "begin") return undefined;
+    // The process that had the id before was killed at attempt 1; the signal to it comes before the answer.
+    mesh.cancel("a1", "t1", 1, "AGENT_LOST");
+    return { case: "accepted", value: { fence: 7n, attempt: 2 } };
+  };
+  await using _running = await runAgent(agent, mesh.agentOptions({ agentId: "a1" }));
+  const report = await mesh.ended("t1");
+  expect(report.attempt).toBe(2);
+  expect(valueOfPayload(report.kind.case === "complete" ? report.kind.value.result : undefined)).toBe(2);
+});
+
+test("a cancel signal that comes before the answer to begin starts no handler", async () => {
+  await using mesh = await openFakeMesh({ leaseMs: 600 });
+  await mesh.prepare("echo");
+  await mesh.submit({ taskId: "t1" });
+  await mesh.takeAndForget("echo", 5);
+  let started = 0;
+  const agent = defineAgent({ name: "a", capabilities: { echo: () => (started += 1) } });
+  mesh.answer = (report) => {
+    if (report.kind.case !== "begin") return undefined;
+    mesh.cancel("a1", "t1", 2, "not needed any more");
+    return { case: "accepted", value: { fence: 7n, attempt: 2 } };
+  };
+  await using running = await runAgent(agent, mesh.agentOptions({ agentId: "a1" }));
+  await expect.poll(() => running.stats().endings.canceled).toBe(1);
+  expect(started).toBe(0);
+  expect(mesh.reportsOf("t1").map((one) => one.kind.case)).toEqual(["begin"]);
+  expect(running.stats().running).toBe(0);
+});
+
 test("a delivery that the mesh drops starts no handler", async () => {
   await using mesh = await openFakeMesh();
   let calls = 0;
