@@ -61,7 +61,9 @@ function settle(command: Command, context: CliContext): void {
     getOutHasColors: () => context.out.colors.isColorSupported,
     getErrHasColors: () => context.err.colors.isColorSupported,
     outputError: (text, write) => {
-      const line = harmless(text.replace(/^error: /, "").trim()).replace(/\(Did you mean /, "(did you mean ");
+      const line = harmless(text.replace(/^error: /, "").trim())
+        .replace(/\(Did you mean /, "(did you mean ")
+        .replace(/\.$/, "");
       write(
         `mycel: ${line}${line.endsWith(")") || line.includes("--help") ? "" : `; see "mycel ${pathOf(command)}--help"`}\n`,
       );

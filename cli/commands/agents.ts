@@ -47,7 +47,10 @@ export function agentsCommand(context: CliContext): Command {
       if (flags.json === true) {
         return await context.out.line(jsonDocument({ agents: agents.map((agent) => jsonOf(AgentSchema, agent)) }));
       }
-      if (agents.length === 0) return await context.err.line("no agents are registered");
+      if (agents.length === 0) {
+        const wanted = flags.type === undefined ? "" : ` for ${JSON.stringify(flags.type)}`;
+        return await context.err.line(`no agents are registered${wanted}`);
+      }
       await context.out.line(renderTable(context.out, columns(context), agents));
     });
 }

@@ -14,6 +14,7 @@ import { jsonDocument, jsonOf } from "../output/json.ts";
 export function blobCommand(context: CliContext): Command {
   return new Command("blob")
     .summary("store and get large content")
+    .helpCommand("help [command]", "print help for a command")
     .description("Store content that is too large for a task's input, and get it back.")
     .addCommand(putCommand(context))
     .addCommand(getCommand(context));

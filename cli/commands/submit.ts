@@ -4,7 +4,13 @@ import { SubmitTaskResponseSchema } from "../../gen/mycel/v1/agent_service_pb.ts
 import { TaskSchema } from "../../gen/mycel/v1/task_pb.ts";
 import { create } from "@bufbuild/protobuf";
 import { PayloadSchema } from "../../gen/mycel/v1/payload_pb.ts";
-import { type MycelClient, MycelError, type PriorityName, type TaskOptions } from "../../sdk/client/index.ts";
+import {
+  type MycelClient,
+  MycelError,
+  type PriorityName,
+  type TaskOptions,
+  type TaskRun,
+} from "../../sdk/client/index.ts";
 import {
   type CliContext,
   countOption,
@@ -77,28 +83,33 @@ export function submitCommand(context: CliContext): Command {
       await using client = openClient(command, { logger: noticeBreaks(context) });
       if (!stays) return await submitOnly(context, client, type, input, flags);
       const limit = flags.timeout === undefined ? new AbortController().signal : AbortSignal.timeout(flags.timeout);
+      const run = client.run(type, input, {
+        ...taskOptions(flags),
+        signal: AbortSignal.any([context.interrupted, limit]),
+        ...(flags.wait === true ? { kinds: ["state"] } : {}),
+      });
+      let taskId: string | undefined;
+      run.submitted.then(
+        (submitted) => (taskId = submitted.taskId),
+        () => undefined,
+      );
       try {
-        await stay(context, client, type, input, flags, AbortSignal.any([context.interrupted, limit]));
+        await stay(context, client, run, flags);
       } catch (error) {
-        if (!limit.aborted || context.interrupted.aborted || !(error instanceof MycelError)) throw error;
-        throw new Failed(`the task has not ended within ${formatDuration(flags.timeout ?? 0)}; it goes on`);
+        const left = context.interrupted.aborted;
+        if (!(left || limit.aborted) || !(error instanceof MycelError)) throw error;
+        const goesOn = taskId === undefined ? "" : `task ${taskId} goes on; follow it with: mycel watch ${taskId}`;
+        if (left) {
+          if (goesOn !== "") await context.err.line(goesOn);
+          throw error;
+        }
+        const within = `within ${formatDuration(flags.timeout ?? 0)}`;
+        throw new Failed(goesOn === "" ? `not submitted ${within}` : `no end ${within}: ${goesOn}`);
       }
     });
 }
 
-async function stay(
-  context: CliContext,
-  client: MycelClient,
-  type: string,
-  input: unknown,
-  flags: SubmitFlags,
-  signal: AbortSignal,
-): Promise<void> {
-  const run = client.run(type, input, {
-    ...taskOptions(flags),
-    signal,
-    ...(flags.wait === true ? { kinds: ["state"] } : {}),
-  });
+async function stay(context: CliContext, client: MycelClient, run: TaskRun, flags: SubmitFlags): Promise<void> {
   if (flags.stream === true) return await printEvents(context, run, flags.json === true);
   const result = await run.result();
   if (flags.json !== true) return await printResult(context, result);

@@ -33,7 +33,8 @@ interface UpOptions {
 /** Makes the command. */
 export function upCommand(): Command {
   return new Command("up")
-    .description("Brings up a whole mesh on this machine, runs a real job on it, and stays up.")
+    .summary("a whole mesh on this machine, with a real job on it")
+    .description("Bring up a whole mesh on this machine, run a real job on it, and stay up.")
     .option("--path <dir>", "the folder to analyse; this project and some of its packages if left out")
     .option("--once", "stop when the job is done")
     .option("--no-job", "bring the mesh up without running the job")
@@ -54,6 +55,8 @@ async function up(options: UpOptions): Promise<number> {
   };
   const stop = new AbortController();
   const stopped = stopRequested(stop);
+  if (options.once === true && (!options.job || options.agents === 0))
+    throw new UsageError("--once stops when the job is done: it goes with neither --no-job nor --agents 0");
   const files = options.job ? await filesOf(options.path) : [];
   const roots = [...new Set([PROJECT, ...files.map(({ root }) => root)])];
   const dataDir = resolve(options.data);
@@ -109,7 +112,9 @@ async function runJob(
 async function filesOf(path: string | undefined): Promise<readonly SourceFile[]> {
   const sources = path === undefined ? await defaultSources(PROJECT) : { roots: [resolve(path)] };
   try {
-    return (await listSourceFiles(sources)).files;
+    const { files } = await listSourceFiles(sources);
+    if (files.length === 0) throw new UsageError(`there are no files to analyse in ${sources.roots.join(", ")}`);
+    return files;
   } catch (error) {
     throw error instanceof SourceRootError ? new UsageError(error.message) : error;
   }
@@ -119,6 +124,8 @@ async function filesOf(path: string | undefined): Promise<readonly SourceFile[]>
 function complaintOf(error: unknown): Error {
   if (!(error instanceof Error)) return new Failed(String(error));
   const line = error.message.replace(/^mycel \w+: /, "");
+  if (line.includes(" is in use by a running nats-server"))
+    return new UsageError(`${line}: stop the mesh that runs there, or start another one with --data DIR --port 0`);
   if (!(error instanceof StartError) || error.exitCode !== EXIT.usage) return new Failed(line);
   const advice = line.startsWith("port ") ? "; choose another with --port, or a free one with --port 0" : "";
   return new UsageError(line + advice);

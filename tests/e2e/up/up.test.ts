@@ -2,7 +2,7 @@
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync } from "node:fs";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
@@ -96,12 +96,33 @@ test.for([
   [["--port", "70000"], "from 0 to 65535"],
   [["--listen", "nonsense"], "is not an address"],
   [["--agents", "many"], "from 0 to 64"],
+  [["--once", "--agents", "0"], "--once stops when the job is done"],
   [["--fast"], "--fast"],
 ] as const)("%j is one clear line and exit code 2", async ([args, words]) => {
   const { exited, text } = await up("mistake", args);
   expect(await exited).toBe(2);
   expect(text()).toContain(words);
   expect(text()).not.toMatch(/^\s+at /m);
+});
+
+test("a folder without files to analyse is one clear line and exit code 2", async () => {
+  const empty = join(dir, "empty");
+  await mkdir(empty);
+  const { exited, text } = await up("nothing", ["--once", "--path", empty]);
+  expect(await exited).toBe(2);
+  expect(text()).toBe(`mycel: there are no files to analyse in ${empty}\n`);
+});
+
+test("a second mesh on the same data says how to get around the first", async () => {
+  const first = await up("shared", ["--no-job", "--port", "0", "--agents", "0"]);
+  await first.line(/^ready /m);
+  const second = await up("shared", ["--no-job", "--port", "0"]);
+  expect(await second.exited).toBe(2);
+  expect(second.text()).toMatch(
+    /^mycel: \S+ is in use by a running nats-server \(process \d+\): .*--data DIR --port 0\n$/,
+  );
+  first.child.kill("SIGTERM");
+  expect(await first.exited).toBe(0);
 });
 
 test("what is killed comes back where it was, and a stream through it sees everything once", async () => {

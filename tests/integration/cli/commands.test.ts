@@ -115,7 +115,16 @@ describe("submit", () => {
 
   test("stops staying after --timeout", async () => {
     const { code, stderr } = await runCli(mesh.url, ["submit", "idle", "--id", "slow", "--wait", "--timeout", "300ms"]);
-    expect({ code, stderr }).toEqual({ code: 1, stderr: "mycel: the task has not ended within 300ms; it goes on\n" });
+    const line = "mycel: no end within 300ms: task slow goes on; follow it with: mycel watch slow\n";
+    expect({ code, stderr }).toEqual({ code: 1, stderr: line });
+  });
+
+  test("names the task that goes on when Ctrl-C ends the stay", async () => {
+    const run = startCli(mesh.url, ["submit", "idle", "--id", "left", "--stream"]);
+    await run.until("submitted");
+    run.process.kill("SIGINT");
+    const { code, stderr } = await run.done;
+    expect({ code, stderr }).toEqual({ code: 130, stderr: "task left goes on; follow it with: mycel watch left\n" });
   });
 });
 
@@ -216,6 +225,7 @@ describe("lists", () => {
   test("agents are listed and watched", async () => {
     await using own = await openFakeCoordinator();
     expect((await runCli(own.url, ["agents"])).stderr).toBe("no agents are registered\n");
+    expect((await runCli(own.url, ["agents", "--type", "x"])).stderr).toBe('no agents are registered for "x"\n');
     own.agents.set("agent-1", fakeAgent("agent-1", ["echo", "code-analysis"], 2));
     const { stdout } = await runCli(own.url, ["agents"]);
     expect(stdout).toMatch(/^AGENT .*\nagent-1 {2}worker 1\.2\.3 {2}active {2}2\/4 {3}echo, code-analysis {2}\d{4}-/);
@@ -276,7 +286,7 @@ describe("mistakes", () => {
     [
       ["submit", "echo", "--delay", "5"],
       2,
-      /^mycel: option '--delay <duration>' argument '5' is invalid\. Write a duration like 500ms, 5s, 2m, 1h or 1d\.; see "mycel submit --help"\n$/,
+      /^mycel: option '--delay <duration>' argument '5' is invalid\. Write a duration like 500ms, 5s, 2m, 1h or 1d; see "mycel submit --help"\n$/,
     ],
     [["submit", "echo", "--priority", "urgent"], 2, /Allowed choices are low, normal, high, critical/],
     [["submit", "echo", "--wait", "--stream"], 2, /cannot be used with/],
