@@ -66,6 +66,9 @@ function headline(summary: AnalysisSummary, elapsedMs: number, colours: Colours)
 
 function countsBlock({ counts }: AnalysisSummary, colours: Colours, width: number): Block {
   const density = counts.searchedLines > 0 ? decimal((counts.todos * 1000) / counts.searchedLines) : "–";
+  // In a tree of languages that are not parsed these are unknown; noughts would be wrong.
+  if (counts.code === 0)
+    return [colours.dim(`${density} TODO / 1,000 lines; code is parsed in JavaScript and TypeScript only`)];
   const columns: [string, string][] = [
     ["Code lines", whole(counts.code)],
     ["Functions", whole(counts.functions)],

@@ -159,3 +159,11 @@ test("names from agents and file systems cannot send escape sequences to the ter
   // oxlint-disable-next-line no-control-regex -- control characters are what must not be there
   expect(text).not.toMatch(/[\u0000-\u0009\u000B-\u001F\u007F-\u009F]/);
 });
+
+test("a tree of languages that nobody parses gets no noughts for its code", () => {
+  const text = renderSummary(fold([{ agent: "a", chunk: aChunk({ "a.go": "package a // TODO\n" }) }]), {
+    elapsedMs: 1_000,
+  });
+  expect(text).not.toContain("Code lines");
+  expect(text).toContain(" TODO / 1,000 lines; code is parsed in JavaScript and TypeScript only");
+});
