@@ -60,7 +60,7 @@ async function up(options: UpOptions): Promise<number> {
   const files = options.job ? await filesOf(options.path) : [];
   const roots = [...new Set([PROJECT, ...files.map(({ root }) => root)])];
   const dataDir = resolve(options.data);
-  await using mesh = await openLocalMesh({
+  const opened = await openLocalMesh({
     env: process.env,
     listen: addressOf(options),
     agents: options.agents,
@@ -68,9 +68,13 @@ async function up(options: UpOptions): Promise<number> {
     dataDir,
     allowedRoots: roots,
     report: say,
+    signal: stop.signal,
   }).catch((error: unknown) => {
+    if (stop.signal.aborted) return undefined;
     throw complaintOf(error);
   });
+  if (opened === undefined) return EXIT.interrupted;
+  await using mesh = opened;
   await using tracing = await openTracing({ serviceName: "mycel-cli", env: mesh.tracingEnv });
   let result: AnalysisJobResult | undefined;
   if (files.length > 0 && options.agents > 0) {
@@ -124,7 +128,7 @@ async function filesOf(path: string | undefined): Promise<readonly SourceFile[]>
 function complaintOf(error: unknown): Error {
   if (!(error instanceof Error)) return new Failed(String(error));
   const line = error.message.replace(/^mycel \w+: /, "");
-  if (line.includes(" is in use by a running nats-server"))
+  if (/ is in use by a running nats-server|^process \d+ is starting a nats-server/.test(line))
     return new UsageError(`${line}: stop the mesh that runs there, or start another one with --data DIR --port 0`);
   if (!(error instanceof StartError) || error.exitCode !== EXIT.usage) return new Failed(line);
   const advice = line.startsWith("port ") ? "; choose another with --port, or a free one with --port 0" : "";

@@ -25,6 +25,8 @@ export interface LocalMeshOptions {
   readonly allowedRoots: readonly string[];
   /** Hears, in one line each, what is done. */
   readonly report: (line: string) => void;
+  /** Ends bringing up, with its reason, before the next step. */
+  readonly signal: AbortSignal;
 }
 
 /** A mesh that runs. Disposing it stops everything in order. */
@@ -53,7 +55,7 @@ export async function openLocalMesh(options: LocalMeshOptions): Promise<LocalMes
 }
 
 async function open(options: LocalMeshOptions, stack: AsyncDisposableStack): Promise<LocalMesh> {
-  const { env, dataDir, report } = options;
+  const { env, dataDir, report, signal } = options;
   const logDir = join(dataDir, "logs");
   await mkdir(logDir, { recursive: true });
   const natsUrl = await openBroker(options, stack);
@@ -63,10 +65,13 @@ async function open(options: LocalMeshOptions, stack: AsyncDisposableStack): Pro
     traces === undefined
       ? env
       : { ...env, OTEL_EXPORTER_OTLP_ENDPOINT: traces.address, OTEL_BSP_SCHEDULE_DELAY: "200" };
-  // The reporting side of a restart is the supervisor's; the children's own lines are in their log files.
-  const supervisor = stack.use(new Supervisor({ logDir, report }));
+  // The reporting side of a restart is the supervisors'; the children's own lines are in their log files. The agents end together, and
+  // before the coordinator that takes their last reports.
+  const coordinators = stack.use(new Supervisor({ logDir, report }));
+  const agents = stack.use(new Supervisor({ logDir, report }));
+  signal.throwIfAborted();
   const childEnv = { ...tracingEnv, NODE_NO_WARNINGS: "1", NATS_URL: natsUrl };
-  const coordinator = await supervisor.start({
+  const coordinator = await coordinators.start({
     name: "coordinator",
     entry: join(SERVICES, "coordinator/main.ts"),
     env: { ...childEnv, MYCEL_LISTEN: options.listen, MYCEL_DATA_DIR: join(dataDir, "index") },
@@ -75,9 +80,10 @@ async function open(options: LocalMeshOptions, stack: AsyncDisposableStack): Pro
   });
   const url = String(coordinator.ready["url"]);
   report(`coordinator  ${url}`);
+  signal.throwIfAborted();
   await Promise.all(
     Array.from({ length: options.agents }, (_, i) =>
-      supervisor.start({
+      agents.start({
         name: `agent-${i + 1}`,
         entry: join(SERVICES, "worker/main.ts"),
         env: {
@@ -90,17 +96,19 @@ async function open(options: LocalMeshOptions, stack: AsyncDisposableStack): Pro
       }),
     ),
   );
+  signal.throwIfAborted();
   if (options.agents > 0) report(`agents       ${options.agents} × ${options.concurrency} slots: echo, code-analysis`);
   return { url, natsUrl, logDir, traces, tracingEnv, [Symbol.asyncDispose]: () => stack.disposeAsync() };
 }
 
-async function openBroker({ env, dataDir, report }: LocalMeshOptions, stack: AsyncDisposableStack): Promise<string> {
+async function openBroker(options: LocalMeshOptions, stack: AsyncDisposableStack): Promise<string> {
+  const { env, dataDir, report, signal } = options;
   const given = env["NATS_URL"];
   if (given !== undefined && given !== "") {
     report(`nats-server  ${given} (NATS_URL; nothing is started)`);
     return given;
   }
-  const { binary, version, source } = await findNatsServer({ environment: env, report });
+  const { binary, version, source } = await findNatsServer({ environment: env, report, signal });
   const broker = stack.use(await Broker.open({ binary, dataDir: join(dataDir, "nats"), report }));
   report(`nats-server  ${broker.url} (${version}, ${source}; data in ${join(dataDir, "nats")})`);
   return broker.url;

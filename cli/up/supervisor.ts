@@ -1,5 +1,5 @@
 // Keeps child processes running: starts them, waits until each says that it is ready, starts them again when they die, and stops them
-// in order. Their logs go to files, so that the terminal stays readable.
+// together. Their logs go to files, so that the terminal stays readable.
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { createWriteStream, type WriteStream } from "node:fs";
@@ -54,7 +54,7 @@ interface Running {
   child: ChildProcess;
 }
 
-/** Starts, restarts and stops services. Disposing it stops all, the last started first. */
+/** Starts, restarts and stops services. Disposing it stops all at once. */
 export class Supervisor implements AsyncDisposable {
   readonly #options: SupervisorOptions;
   readonly #running: Running[] = [];
@@ -77,7 +77,7 @@ export class Supervisor implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stopping = true;
-    for (const { child } of this.#running.toReversed()) await stop(child);
+    await Promise.all(this.#running.map(({ child }) => stop(child)));
   }
 
   #watch(running: Running, logFile: string): void {

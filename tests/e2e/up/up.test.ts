@@ -125,6 +125,14 @@ test("a second mesh on the same data says how to get around the first", async ()
   expect(await first.exited).toBe(0);
 });
 
+test("a signal while things come up ends it with 130 before the next step", async () => {
+  const { child, exited, line, text } = await up("early", ["--port", "0", "--path", dir]);
+  await line(/^nats-server /m);
+  child.kill("SIGINT");
+  expect(await exited).toBe(130);
+  expect(text()).not.toMatch(/^(agents|job) /m);
+});
+
 test("what is killed comes back where it was, and a stream through it sees everything once", async () => {
   const started = await up("killed", ["--no-job", "--port", "0", "--agents", "1"]);
   const [, url = ""] = await started.line(/^ready (\S+)/m);
