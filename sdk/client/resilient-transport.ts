@@ -40,6 +40,7 @@ export function createResilientTransport(
     const limitMs = timeoutMs ?? options.timeoutMs;
     const deadline = performance.now() + limitMs;
     const repeatable = isRepeatable(method, input);
+    let before: MycelError | undefined;
     for (let tries = 1; ; tries += 1) {
       const endpoint = endpoints.current;
       const remainingMs = deadline - performance.now();
@@ -51,11 +52,12 @@ export function createResilientTransport(
       } catch (error) {
         const failed = judge(error, signal?.aborted === true || closed.aborted);
         leaveIfUseless(error, endpoint);
-        if (failed.kind === "final" || (sent && !repeatable) || tries >= options.maximumTries) {
-          throw failure(error, endpoint, signal);
-        }
+        // A try that the deadline cuts short says less than the failure that made it necessary.
+        if (before !== undefined && isOutOfTime(error, deadline)) throw before;
+        before = failure(error, endpoint, signal);
+        if (failed.kind === "final" || (sent && !repeatable) || tries >= options.maximumTries) throw before;
         const delayMs = delayBeforeTry(failed, tries, endpoints.count, Math.random());
-        if (performance.now() + delayMs >= deadline) throw failure(error, endpoint, signal);
+        if (performance.now() + delayMs >= deadline) throw before;
         options.logger.debug({ err: error, method: method.name, tries, delay_ms: delayMs }, "trying a call again");
         if (delayMs > 0 && !(await pause(delayMs, signal, closed))) throw failure(error, endpoint, signal);
       }
@@ -126,6 +128,11 @@ function lostError(error: unknown, endpoint: Endpoint): MycelError {
 // gRPC's timeout header knows whole numbers only, and servers refuse others.
 function wholeMs(ms: number): number {
   return Math.max(1, Math.ceil(ms));
+}
+
+// Timers fire up to a millisecond early.
+function isOutOfTime(error: unknown, deadline: number): boolean {
+  return error instanceof ConnectError && error.code === Code.DeadlineExceeded && performance.now() >= deadline - 1;
 }
 
 function isUnavailable(error: unknown): boolean {

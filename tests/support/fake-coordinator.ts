@@ -42,6 +42,9 @@ export interface RecordedCall {
   readonly headers: Headers;
 }
 
+/** How a call fails. */
+export type Cue = ConnectError | "cut" | "hang";
+
 /** A task of the fake. */
 export interface FakeTask {
   readonly task: Task;
@@ -59,8 +62,8 @@ export interface FakeCoordinator extends AsyncDisposable {
   readonly blobs: Map<string, { readonly ref: BlobRef; readonly data: Uint8Array }>;
   /** How many calls of a method arrived. */
   count(method: string): number;
-  /** The next calls of a method fail with these errors, one each; `"cut"` cuts every connection instead. */
-  failNext(method: string, ...failures: (ConnectError | "cut")[]): void;
+  /** The next calls of a method fail with these errors, one each; `"cut"` cuts every connection instead, `"hang"` never answers. */
+  failNext(method: string, ...failures: Cue[]): void;
   /** A stream of results that reaches this sequence sends nothing more, not even a keep-alive, until its connection is gone. Once. */
   stallAfter(sequence: number): void;
   /** How many connections are open. */
@@ -93,7 +96,7 @@ export async function openFakeCoordinator(
   const agents = options.replicaOf?.agents ?? new Map<string, Agent>();
   const blobs = options.replicaOf?.blobs ?? new Map<string, { ref: BlobRef; data: Uint8Array }>();
   const submissions = new Map<string, SubmitTaskRequest>();
-  const cues = new Map<string, (ConnectError | "cut")[]>();
+  const cues = new Map<string, Cue[]>();
   const sockets = new Set<Socket>();
   const watchers = new Set<(event: WatchAgentsResponse) => void>();
   let wake = Promise.withResolvers<void>();
@@ -114,6 +117,7 @@ export async function openFakeCoordinator(
       cut();
       await gone(context.signal);
     }
+    if (cue === "hang") await gone(context.signal);
     if (cue instanceof ConnectError) throw cue;
   };
 

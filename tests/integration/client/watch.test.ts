@@ -334,6 +334,13 @@ describe("resilience", () => {
     expect(mesh.count("GetTaskStatus")).toBeLessThan(12);
   });
 
+  test("says what went wrong, and not that time ran out, when the deadline cuts the last try short", async () => {
+    await using mesh = await openFakeCoordinator();
+    await using client = createClient({ url: mesh.url, timeoutMs: 300 });
+    mesh.failNext("GetTaskStatus", unavailable(), "hang");
+    await expect(client.status("t")).rejects.toMatchObject({ code: "unavailable", reason: "BROKER_UNAVAILABLE" });
+  });
+
   test("fails every call, also those under way, once it is closed", async () => {
     await using mesh = await openFakeCoordinator();
     const client = createClient({ url: mesh.url });
