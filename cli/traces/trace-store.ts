@@ -68,7 +68,7 @@ export async function openTraceStore(options: TraceStoreOptions): Promise<TraceS
       return request.method === "POST" ? await ingest(request, book, file) : text(405, "use POST", "POST");
     }
     if (request.method !== "GET" && request.method !== "HEAD") return text(405, "use GET", "GET, HEAD");
-    if (path === "/") return page(listPage(book.list(), address));
+    if (path === "/" || path === "/traces" || path === "/traces/") return page(listPage(book.list(), address));
     const [, traceId = "", suffix] = /^\/traces\/([0-9a-f]{32})(\.json)?$/i.exec(path) ?? [];
     const found = book.get(traceId.toLowerCase());
     if (found === undefined) return text(404, "no such trace here; it may not have arrived, or be too old");
