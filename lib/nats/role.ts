@@ -25,7 +25,7 @@ export interface RoleOptions {
   readonly onLost: () => void;
   /** Hears of what went wrong. The candidate goes on. */
   readonly onTrouble: (error: unknown) => void;
-  /** How long an entry of the bucket lives, in milliseconds. Default 10,000, as ensureTopology makes it. */
+  /** How long an entry of the bucket lives, in milliseconds. Default ROLE_TTL_MS, as ensureTopology makes it. */
   readonly ttlMs?: number;
 }
 
@@ -34,6 +34,9 @@ export interface Role extends AsyncDisposable {
   /** Whether this process holds the role now. */
   readonly held: boolean;
 }
+
+/** How long an entry of the roles bucket lives, in milliseconds. */
+export const ROLE_TTL_MS = 10_000;
 
 /** How often a candidate looks whether the holder has vanished, in milliseconds. */
 const LOOK_MS = 1_000;
@@ -62,7 +65,7 @@ class Candidate implements Role {
   constructor(options: RoleOptions, kv: KV) {
     this.#options = options;
     this.#kv = kv;
-    this.#ttlMs = options.ttlMs ?? 10_000;
+    this.#ttlMs = options.ttlMs ?? ROLE_TTL_MS;
     this.#mark = `${options.holderId}.${nuid.next()}`;
   }
 
@@ -107,7 +110,7 @@ class Candidate implements Role {
       }
       if (this.#held && this.#options.clock.monotonicMs() >= this.#trustedUntilMs) this.#lose();
       if (this.#held) await pause(this.#renewMs(), signal);
-      else await pause(LOOK_MS, AbortSignal.any([signal, this.#vacant.signal]));
+      else await pause(LOOK_MS, signal, this.#vacant.signal);
     }
   }
 
@@ -122,7 +125,7 @@ class Candidate implements Role {
     const entry = await this.#kv.get(name);
     const taken = entry !== null && entry.operation === "PUT";
     if (taken && entry.string() !== this.#mark) return;
-    await this.#write(taken ? entry.revision : (entry?.revision ?? 0));
+    await this.#write(entry?.revision ?? 0);
   }
 
   async #renew(): Promise<void> {

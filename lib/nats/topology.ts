@@ -4,6 +4,7 @@ import { JetStreamApiError, jetstreamManager, type JetStreamManager, type Stream
 import type { NatsConnection } from "@nats-io/nats-core";
 import { Kvm } from "@nats-io/kv";
 import { Objm } from "@nats-io/obj";
+import { pause } from "../time/pause.ts";
 import {
   AGENTS_BUCKET,
   BLOBS_BUCKET,
@@ -19,6 +20,7 @@ import {
   TIMERS_STREAM,
   TIMERS_SUBJECTS,
 } from "../wire/subjects.ts";
+import { ROLE_TTL_MS } from "./role.ts";
 
 /** What an operator can choose about storage. */
 export interface TopologyOptions {
@@ -37,6 +39,9 @@ const NANOS_PER_MS = 1_000_000;
 /** JetStream's codes for a stream that exists with other settings, and for a system that is temporarily unavailable. */
 const STREAM_NAME_IN_USE = 10058;
 const SERVICE_UNAVAILABLE = 10008;
+
+/** JetStream's own choice where the messages live longer. */
+const MAX_DUPLICATE_WINDOW_MS = 120_000;
 
 /** Room for queues at four priorities each; a stream takes 1,000 consumers unless told otherwise. */
 const MAX_CONSUMERS = 100_000;
@@ -105,7 +110,7 @@ export async function ensureTopology(
       if (error instanceof JetStreamApiError && error.code !== SERVICE_UNAVAILABLE) throw error;
       if (performance.now() > untilMs) throw error;
       onTrouble(error);
-      await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+      await pause(RETRY_MS);
     }
   }
 }
@@ -114,16 +119,37 @@ async function ensure(connection: NatsConnection, options: TopologyOptions): Pro
   const manager = await jetstreamManager(connection);
   for (const config of streamConfigs(options)) await ensureStream(manager, config);
   await ensureTimersConsumer(manager);
-  const kv = new Kvm(connection);
-  const bucket = { replicas: options.replicas, history: 1, storage: "file" } as const;
-  await kv.create(AGENTS_BUCKET, { ...bucket, ttl: options.agentTtlMs, markerTTL: options.agentTtlMs });
-  await kv.create(ROLES_BUCKET, { ...bucket, ttl: 10_000, markerTTL: 10_000 });
-  await new Objm(connection).create(BLOBS_BUCKET, {
-    replicas: options.replicas,
-    storage: "file",
-    ttl: options.retentionMs * NANOS_PER_MS,
-  });
+  await ensureKeyBucket(connection, manager, AGENTS_BUCKET, options.replicas, options.agentTtlMs);
+  await ensureKeyBucket(connection, manager, ROLES_BUCKET, options.replicas, ROLE_TTL_MS);
+  const { replicas } = options;
+  const blobAge = options.retentionMs * NANOS_PER_MS;
+  await new Objm(connection).create(BLOBS_BUCKET, { replicas, storage: "file", ttl: blobAge });
+  await adopt(manager, `OBJ_${BLOBS_BUCKET}`, { num_replicas: replicas, max_age: blobAge });
   return manager;
+}
+
+/** Makes sure that a bucket exists whose keys expire unless they are written again. */
+async function ensureKeyBucket(
+  connection: NatsConnection,
+  manager: JetStreamManager,
+  name: string,
+  replicas: number,
+  ttlMs: number,
+): Promise<void> {
+  await new Kvm(connection).create(name, { replicas, history: 1, storage: "file", ttl: ttlMs, markerTTL: ttlMs });
+  await adopt(manager, `KV_${name}`, {
+    num_replicas: replicas,
+    max_age: ttlMs * NANOS_PER_MS,
+    subject_delete_marker_ttl: ttlMs * NANOS_PER_MS,
+    // Nobody writes there with message ids; but the window may not exceed the age, which may just have shrunk.
+    duplicate_window: Math.min(ttlMs, MAX_DUPLICATE_WINDOW_MS) * NANOS_PER_MS,
+  });
+}
+
+/** Gives the stream of a bucket these settings: nats.js makes a bucket, but leaves one that exists as it is. */
+async function adopt(manager: JetStreamManager, name: string, settings: Partial<StreamConfig>): Promise<void> {
+  const { config } = await manager.streams.info(name);
+  await ensureStream(manager, { ...config, ...settings, name });
 }
 
 /** Makes sure that the consumer of due timers exists. */

@@ -7,7 +7,14 @@ import { NatsUnavailableError, openNats } from "../../../lib/nats/connection.ts"
 import { Lanes } from "../../../lib/nats/lanes.ts";
 import { StreamPublisher } from "../../../lib/nats/stream-publisher.ts";
 import { ensureTopology, type TopologyOptions } from "../../../lib/nats/topology.ts";
-import { dispatchFilter, dispatchSubject, laneConsumer, TASKS_STREAM } from "../../../lib/wire/subjects.ts";
+import {
+  AGENTS_BUCKET,
+  BLOBS_BUCKET,
+  dispatchFilter,
+  dispatchSubject,
+  laneConsumer,
+  TASKS_STREAM,
+} from "../../../lib/wire/subjects.ts";
 import { openTestNats } from "../../support/nats.ts";
 
 const OPTIONS: TopologyOptions = { replicas: 1, retentionMs: 7 * 86_400_000, maxBytes: -1, agentTtlMs: 3_000 };
@@ -44,6 +51,23 @@ describe("the topology", () => {
     });
     // Whoever may write there must not be able to wipe it.
     expect(config.allow_rollup_hdrs).toBe(false);
+  });
+
+  test("lets the buckets follow changed settings too, longer and shorter", async () => {
+    await using mesh = await setup();
+    for (const [agentTtlMs, retentionMs] of [
+      [300_000, 8 * 86_400_000],
+      [2_000, 86_400_000],
+    ] as const) {
+      await ensureTopology(mesh.connection, { ...OPTIONS, agentTtlMs, retentionMs });
+      const agents = await mesh.manager.streams.info(`KV_${AGENTS_BUCKET}`);
+      expect(agents.config).toMatchObject({
+        max_age: agentTtlMs * 1_000_000,
+        subject_delete_marker_ttl: agentTtlMs * 1_000_000,
+      });
+      const blobs = await mesh.manager.streams.info(`OBJ_${BLOBS_BUCKET}`);
+      expect(blobs.config.max_age).toBe(retentionMs * 1_000_000);
+    }
   });
 
   test("a full log refuses, and says so", async () => {
