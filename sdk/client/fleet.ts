@@ -73,5 +73,7 @@ function eventFor(change: AgentChange, agent: Agent, known: Map<string, Agent>):
   const before = known.get(agent.agentId);
   known.set(agent.agentId, agent);
   if (before === undefined) return { kind: "added", agent };
-  return equals(AgentSchema, before, agent) ? undefined : { kind: "updated", agent };
+  // When it was last heard of is no change: it is another time after every reconnection.
+  const same = equals(AgentSchema, { ...before, heartbeatTime: agent.heartbeatTime }, agent);
+  return same ? undefined : { kind: "updated", agent };
 }

@@ -1,8 +1,8 @@
 // The RPCs about agents.
 
-import { create } from "@bufbuild/protobuf";
+import { create, equals } from "@bufbuild/protobuf";
 import type { ServiceImpl } from "@connectrpc/connect";
-import type { Agent } from "../../../gen/mycel/v1/agent_pb.ts";
+import { type Agent, AgentSchema } from "../../../gen/mycel/v1/agent_pb.ts";
 import {
   AgentChange,
   type AgentService,
@@ -22,8 +22,8 @@ type AgentRpcs = Pick<
 
 /** What the RPCs need. */
 export interface AgentRpcParts {
-  readonly fleet: Fleet;
-  readonly registry: Registry;
+  readonly fleet: Pick<Fleet, "register" | "deregister" | "get">;
+  readonly registry: Pick<Registry, "list" | "listen">;
   /** Aborts when the coordinator drains. */
   readonly draining: AbortSignal;
 }
@@ -72,7 +72,7 @@ export function agentRpcs({ fleet, registry, draining }: AgentRpcParts): AgentRp
 }
 
 async function* watch(
-  registry: Registry,
+  registry: AgentRpcParts["registry"],
   tenant: string,
   type: string,
   ended: AbortSignal,
@@ -126,8 +126,8 @@ function tell(sent: Map<string, Agent>, agentId: string, message: WatchAgentsRes
   sent.set(agentId, agent);
   if (before === undefined) return AgentChange.ADDED;
   // A sign of life that says nothing new is no change.
-  const same = before.state === agent.state && before.running === agent.running && before.version === agent.version;
-  return same && before.registerTime?.nanos === agent.registerTime?.nanos ? undefined : AgentChange.UPDATED;
+  const same = equals(AgentSchema, { ...before, heartbeatTime: agent.heartbeatTime }, agent);
+  return same ? undefined : AgentChange.UPDATED;
 }
 
 function response(change: AgentChange, agent: Agent | undefined): WatchAgentsResponse {

@@ -4,6 +4,7 @@ import { describe, expect, onTestFinished, test, vi } from "vitest";
 import type { RunTaskRequest, StreamResultsRequest } from "../../../gen/mycel/v1/agent_service_pb.ts";
 import { AgentChange, ResultKind } from "../../../gen/mycel/v1/agent_service_pb.ts";
 import { richError } from "../../../lib/rpc/rich-error.ts";
+import { timestampFromMs } from "../../../lib/wire/time-codec.ts";
 import { type TaskEvent, TaskFailedError, createClient } from "../../../sdk/client/index.ts";
 import { fakeAgent, openFakeCoordinator, unavailable } from "../../support/fake-coordinator.ts";
 
@@ -410,6 +411,7 @@ describe("lists and the fleet", () => {
       seen.push(event.kind === "synced" ? "synced" : `${event.kind}:${event.agent.agentId}`);
       if (event.kind === "synced") {
         mesh.agents.delete("a");
+        mesh.agents.set("b", { ...b, heartbeatTime: timestampFromMs(Date.now() + 5_000) });
         mesh.agents.set("c", c);
         mesh.cut();
       }

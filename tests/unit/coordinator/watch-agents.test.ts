@@ -1,0 +1,66 @@
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { createClient, createRouterTransport } from "@connectrpc/connect";
+import { expect, test } from "vitest";
+import { type Agent, AgentSchema, AgentState } from "../../../gen/mycel/v1/agent_pb.ts";
+import { AgentChange, AgentService } from "../../../gen/mycel/v1/agent_service_pb.ts";
+import type { RegistryListener } from "../../../lib/nats/registry.ts";
+import { timestampFromMs } from "../../../lib/wire/time-codec.ts";
+import { agentRpcs } from "../../../services/coordinator/rpc/agents.ts";
+
+const REFUSING = { register: refuse, deregister: refuse, get: refuse };
+
+test.for<[string, MessageInitShape<typeof AgentSchema>]>([
+  ["its capabilities", { capabilities: [{ type: "echo", queue: "echo" }, { type: "more" }] }],
+  ["its concurrency", { concurrency: 9 }],
+  ["its labels", { labels: { zone: "b" } }],
+  ["its load", { running: 1 }],
+  ["its state", { state: AgentState.DRAINING }],
+])("a watcher hears that an agent changed %s, and nothing of a mere sign of life", async ([, change]) => {
+  const listeners = new Set<RegistryListener>();
+  const registry = {
+    list: () => [agent({})],
+    listen: (listener: RegistryListener) => {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+  };
+  const tell = (changed: Agent): void => {
+    for (const listener of listeners) listener({ kind: "updated", tenant: "default", agent: changed });
+  };
+  const rpcs = agentRpcs({ fleet: REFUSING, registry, draining: new AbortController().signal });
+  const client = createClient(
+    AgentService,
+    createRouterTransport((router) => router.service(AgentService, rpcs)),
+  );
+  const seen: AgentChange[] = [];
+  for await (const { change: kind, agent: told } of client.watchAgents({})) {
+    seen.push(kind);
+    if (kind === AgentChange.SYNCED) {
+      tell(agent({ heartbeatTime: timestampFromMs(2_000) }));
+      // Another agent comes behind each: what is told before it is all there is.
+      tell(agent({ agentId: "b" }));
+    }
+    if (told?.agentId === "b") {
+      tell(agent({ heartbeatTime: timestampFromMs(3_000), ...change }));
+      tell(agent({ agentId: "c" }));
+    }
+    if (seen.length > 3) break;
+  }
+  expect(seen).toEqual([AgentChange.ADDED, AgentChange.SYNCED, AgentChange.ADDED, AgentChange.UPDATED]);
+});
+
+function agent(more: MessageInitShape<typeof AgentSchema>): Agent {
+  return create(AgentSchema, {
+    agentId: "a",
+    capabilities: [{ type: "echo", queue: "echo" }],
+    concurrency: 4,
+    labels: { zone: "a" },
+    state: AgentState.ACTIVE,
+    heartbeatTime: timestampFromMs(1_000),
+    ...more,
+  });
+}
+
+function refuse(): never {
+  throw new Error("only watching is tested here");
+}
