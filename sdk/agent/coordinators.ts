@@ -12,8 +12,8 @@ export interface Coordinators {
   readonly url: string;
   agents(): Client<typeof AgentService>;
   blobs(): Client<typeof BlobService>;
-  /** Goes on to the next coordinator. */
-  next(): void;
+  /** Goes on from the coordinator with this URL to the next one, unless another call did that already. */
+  leave(url: string): void;
   /** Closes all connections. */
   close(): void;
 }
@@ -55,8 +55,8 @@ export function createCoordinators(urls: readonly string[], interceptors: readon
     },
     agents: () => createClient(AgentService, current().transport),
     blobs: () => createClient(BlobService, current().transport),
-    next: () => {
-      at += 1;
+    leave: (url) => {
+      if (url === current().url) at += 1;
     },
     close: () => {
       for (const peer of peers) peer.session.abort();
@@ -73,6 +73,7 @@ const FINAL_CODES: ReadonlySet<Code> = new Set([
   Code.FailedPrecondition,
   Code.Unimplemented,
   Code.OutOfRange,
+  Code.DataLoss,
 ]);
 
 /** Whether asking again, here or elsewhere, cannot help. */

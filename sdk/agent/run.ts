@@ -111,7 +111,7 @@ class Runner implements RunningAgent {
       settings,
       session,
       link,
-      blobs: createBlobs(() => coordinators.blobs()),
+      blobs: createBlobs(coordinators),
       clock: SYSTEM_CLOCK,
       logger: settings.logger,
       onLaneMissing: () => void this.#registerAgain("a consumer is missing"),

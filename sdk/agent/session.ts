@@ -77,7 +77,7 @@ export async function register(
         { url, reason: callErrorLine(error), wait_ms: Math.round(waitMs) },
         "coordinator not reachable, trying again",
       );
-      coordinators.next();
+      coordinators.leave(url);
       await pause(waitMs, signal);
     }
   }

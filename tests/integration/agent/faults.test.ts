@@ -1,4 +1,9 @@
+import { once } from "node:events";
+import { type AddressInfo, connect, createServer, type Socket } from "node:net";
+import { setTimeout as tick } from "node:timers/promises";
+import { create } from "@bufbuild/protobuf";
 import { expect, test } from "vitest";
+import { PayloadSchema } from "../../../gen/mycel/v1/payload_pb.ts";
 import { defineAgent, runAgent } from "../../../sdk/agent/index.ts";
 import { openFakeMesh } from "./fake-mesh.ts";
 
@@ -174,6 +179,24 @@ test("a delivery that gets no slot in time is handed back, and another agent run
   await mesh.ended("long");
 });
 
-function tick(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
-}
+test("blobs go over the next coordinator when the one in use is gone", async () => {
+  await using mesh = await openFakeMesh();
+  const sockets = new Set<Socket>();
+  const gate = createServer((socket) => {
+    const onward = connect(Number(new URL(mesh.url).port), "127.0.0.1");
+    for (const end of [socket, onward]) sockets.add(end.on("error", () => undefined));
+    socket.pipe(onward).pipe(socket);
+  }).listen(0, "127.0.0.1");
+  await once(gate, "listening");
+  const { port } = gate.address() as AddressInfo;
+  const agent = defineAgent({ name: "a", capabilities: { echo: (task) => task.input } });
+  const { url: _, ...options } = mesh.agentOptions();
+  await using _running = await runAgent(agent, { ...options, urls: [`http://127.0.0.1:${port}`, mesh.url] });
+  gate.close();
+  for (const socket of sockets) socket.destroy();
+  const value = mesh.storeBlob(Buffer.from(JSON.stringify("x".repeat(300_000))), "application/json");
+  await mesh.submit({ taskId: "t1", payload: create(PayloadSchema, { kind: { case: "blob", value } }) });
+  const { kind } = await mesh.ended("t1");
+  expect(kind.case === "fail" ? kind.value.failure?.message : kind.case).toBe("complete");
+  expect(mesh.blobs.size).toBe(2);
+});
