@@ -1,4 +1,5 @@
-// The `mycel` command's process: the only place that reads its arguments, environment and streams, and that ends it.
+// The `mycel` command's process: the only place that reads its arguments, environment and streams, and that ends it. Only `up`,
+// which runs services, sees to its own signals.
 import { readFile } from "node:fs/promises";
 import type { CliContext } from "./context.ts";
 import { EXIT, endingOf } from "./failure.ts";

@@ -31,7 +31,7 @@ export function createProgram(context: CliContext, version: string): Command {
       examples(`mycel submit echo '{"message":"hello"}' --wait`, "mycel watch TASK", "mycel doctor"),
     );
   for (const command of [
-    upCommand(),
+    upCommand(context),
     submitCommand(context),
     watchCommand(context),
     statusCommand(context),

@@ -7,8 +7,9 @@ import { Command, InvalidArgumentError } from "commander";
 import { openTracing } from "../../lib/telemetry/tracing.ts";
 import { createClient } from "../../sdk/client/index.ts";
 import { defaultSources } from "../analysis/default-sources.ts";
-import { listSourceFiles, type SourceFile, SourceRootError } from "../analysis/source-listing.ts";
+import { listSourceFiles, type SourceListing, SourceRootError } from "../analysis/source-listing.ts";
 import { renderSummary } from "../analysis/summary-view.ts";
+import { type CliContext, examples } from "../context.ts";
 import { EXIT, Failed, UsageError } from "../failure.ts";
 import { type AnalysisJobResult, runAnalysisJob } from "../up/analysis-job.ts";
 import { type LocalMesh, openLocalMesh } from "../up/local-mesh.ts";
@@ -31,7 +32,7 @@ interface UpOptions {
 }
 
 /** Makes the command. */
-export function upCommand(): Command {
+export function upCommand(context: CliContext): Command {
   return new Command("up")
     .summary("a whole mesh on this machine, with a real job on it")
     .description("Bring up a whole mesh on this machine, run a real job on it, and stay up.")
@@ -43,26 +44,24 @@ export function upCommand(): Command {
     .option("--agents <n>", "how many stock agents", wholeNumber(0, 64), defaultAgents())
     .option("--concurrency <n>", "how many tasks each agent runs at once", wholeNumber(1, 1_000), DEFAULT_CONCURRENCY)
     .option("--data <dir>", "the folder for data and logs; it survives restarts", ".mycel")
-    .addHelpText("after", "\nExamples:\n  $ mycel up --path ~/src/my-project\n  $ mycel up --no-job --port 9000\n")
+    .addHelpText("after", examples("mycel up --path ~/src/my-project", "mycel up --no-job --port 9000"))
     .action(async (options: UpOptions) => {
-      process.exitCode = await up(options);
+      process.exitCode = await up(context, options);
     });
 }
 
-async function up(options: UpOptions): Promise<number> {
-  const say = (line: string): void => {
-    process.stdout.write(`${line}\n`);
-  };
+async function up(context: CliContext, options: UpOptions): Promise<number> {
+  const say = (line: string): void => void context.out.line(line);
   const stop = new AbortController();
   const stopped = stopRequested(stop);
   if (options.once === true && (!options.job || options.agents === 0))
     throw new UsageError("--once stops when the job is done: it goes with neither --no-job nor --agents 0");
-  const files = options.job ? await filesOf(options.path) : [];
-  const roots = [...new Set([PROJECT, ...files.map(({ root }) => root)])];
+  const sources = options.job ? await sourcesOf(options.path) : undefined;
+  const roots = [...new Set([PROJECT, ...(sources?.files ?? []).map(({ root }) => root)])];
   const dataDir = resolve(options.data);
   const opened = await openLocalMesh({
-    env: process.env,
-    listen: addressOf(options),
+    env: context.env,
+    listen: addressOf(options, context.env),
     agents: options.agents,
     concurrency: options.concurrency,
     dataDir,
@@ -77,9 +76,9 @@ async function up(options: UpOptions): Promise<number> {
   await using mesh = opened;
   await using tracing = await openTracing({ serviceName: "mycel-cli", env: mesh.tracingEnv });
   let result: AnalysisJobResult | undefined;
-  if (files.length > 0 && options.agents > 0) {
+  if (sources !== undefined && options.agents > 0) {
     try {
-      result = await runJob(mesh, files, stop.signal, say);
+      result = await runJob(context, mesh, sources, stop.signal);
     } catch (error) {
       if (stop.signal.aborted) return EXIT.interrupted;
       throw error;
@@ -95,30 +94,31 @@ async function up(options: UpOptions): Promise<number> {
 }
 
 async function runJob(
+  { out }: CliContext,
   mesh: LocalMesh,
-  files: readonly SourceFile[],
+  { files, truncated }: SourceListing,
   signal: AbortSignal,
-  say: (line: string) => void,
 ): Promise<AnalysisJobResult> {
   await using client = createClient({ url: mesh.url });
-  say(`job          analysing ${files.length} files with the fleet`);
+  const which = truncated ? `the first ${files.length} files` : `${files.length} files`;
+  await out.line(`job          analysing ${which} with the fleet`);
   const result = await runAnalysisJob({ client, files, stream: process.stderr, signal });
-  const { stdout } = process;
   const view = {
     elapsedMs: result.elapsedMs,
-    columns: stdout.columns ?? 80,
-    colour: stdout.isTTY && !process.env["NO_COLOR"],
+    columns: out.isTerminal ? out.columns : undefined,
+    colour: out.colors.isColorSupported,
   };
-  say(renderSummary(result.summary, view));
+  await out.line(renderSummary(result.summary, view));
   return result;
 }
 
-async function filesOf(path: string | undefined): Promise<readonly SourceFile[]> {
+async function sourcesOf(path: string | undefined): Promise<SourceListing> {
   const sources = path === undefined ? await defaultSources(PROJECT) : { roots: [resolve(path)] };
   try {
-    const { files } = await listSourceFiles(sources);
-    if (files.length === 0) throw new UsageError(`there are no files to analyse in ${sources.roots.join(", ")}`);
-    return files;
+    const listing = await listSourceFiles(sources);
+    if (listing.files.length === 0)
+      throw new UsageError(`there are no files to analyse in ${sources.roots.join(", ")}`);
+    return listing;
   } catch (error) {
     throw error instanceof SourceRootError ? new UsageError(error.message) : error;
   }
@@ -136,8 +136,8 @@ function complaintOf(error: unknown): Error {
   return new UsageError(line + advice);
 }
 
-function addressOf({ listen, port }: UpOptions): string {
-  const base = listen ?? process.env["MYCEL_LISTEN"] ?? DEFAULT_LISTEN;
+function addressOf({ listen, port }: UpOptions, env: CliContext["env"]): string {
+  const base = listen ?? env["MYCEL_LISTEN"] ?? DEFAULT_LISTEN;
   return port === undefined ? base : base.replace(/[^:]*$/, String(port));
 }
 

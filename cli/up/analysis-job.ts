@@ -20,7 +20,6 @@ export interface AnalysisJobOptions {
 /** What the job came to. */
 export interface AnalysisJobResult {
   readonly summary: AnalysisSummary;
-  readonly tasks: number;
   readonly failed: number;
   /** From the submission to the last result. */
   readonly elapsedMs: number;
@@ -76,7 +75,7 @@ async function run({ client, files, stream, signal }: AnalysisJobOptions, traceI
   });
   await Promise.all(watchers);
   progress.stop();
-  return { summary, tasks: taskIds.length, failed, elapsedMs: elapsedMs(), traceId };
+  return { summary, failed, elapsedMs: elapsedMs(), traceId };
 }
 
 function submission({ root, files }: FileChunk): TaskSubmission {
