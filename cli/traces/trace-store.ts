@@ -34,11 +34,6 @@ export interface TraceStore extends AsyncDisposable {
   readonly address: string;
   /** Address of one trace's page, whether or not its spans have arrived. Throws a RangeError unless 32 hex digits. */
   addressOf(traceId: string): string;
-  /**
-   * Address of the newest complete trace: a root has arrived and no span's parent is missing. With `rootName`, of the
-   * newest whose root has that name. Undefined when there is none. Processes send in batches, so ask after a flush.
-   */
-  latest(filter?: { readonly rootName?: string }): string | undefined;
 }
 
 /** Starts the viewer, with the traces of earlier runs. Throws a RangeError for options out of range. */
@@ -89,12 +84,6 @@ export async function openTraceStore(options: TraceStoreOptions): Promise<TraceS
     addressOf(traceId) {
       if (!/^[0-9a-f]{32}$/i.test(traceId)) throw new RangeError("trace id must be 32 hexadecimal digits");
       return `${address}/traces/${traceId.toLowerCase()}`;
-    },
-    latest({ rootName } = {}) {
-      const newest = book
-        .list()
-        .find((trace) => trace.complete && (rootName === undefined || trace.rootName === rootName));
-      return newest === undefined ? undefined : `${address}/traces/${newest.traceId}`;
     },
     [Symbol.asyncDispose]: () => (closing ??= close()),
   };
