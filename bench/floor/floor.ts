@@ -27,37 +27,33 @@ const AGENT_TTL_MS = 30_000;
 
 /** Starts everything. */
 export async function openFloor({ environment, sizes }: FloorOptions): Promise<Side & AsyncDisposable> {
-  const stack = new AsyncDisposableStack();
-  try {
-    const nats = stack.use(await openBenchNats(environment));
-    const connection = stack.adopt(await openNats({ servers: nats.url, name: "bench" }), (opened) => opened.close());
-    const manager = await ensureTopology(connection, {
-      replicas: 1,
-      retentionMs: DEFAULT_RETENTION_MS,
-      maxBytes: -1,
-      agentTtlMs: AGENT_TTL_MS,
-    });
-    const lanesOptions = { leaseMs: DEFAULT_LEASE_MS, depthLimit: Number.MAX_SAFE_INTEGER, maxQueues: 10 };
-    const lanes = new Lanes(manager, lanesOptions, () => performance.now());
-    for (const queue of Object.values(QUEUES)) await lanes.lanesOf(TENANT, queue);
-    const reporterArgs = [nats.url, String(sizes.event), String(sizes.answer)];
-    const reporter = stack.use(
-      await startProcess({ entry: "bench/floor/reporter.ts", args: reporterArgs, env: environment }),
-    );
-    const worker = stack.use(
-      await startProcess({
-        entry: "bench/floor/worker.ts",
-        args: [nats.url, String(sizes.report)],
-        env: environment,
-      }),
-    );
-    const pids = { client: process.pid, coordinator: reporter.pid, agent: worker.pid, "nats-server": nats.pid };
-    const side = new FloorSide(connection, sizes.dispatch, pids);
-    return Object.assign(side, { [Symbol.asyncDispose]: () => stack.disposeAsync() });
-  } catch (error) {
-    await stack.disposeAsync();
-    throw error;
-  }
+  await using stack = new AsyncDisposableStack();
+  const nats = stack.use(await openBenchNats(environment));
+  const connection = stack.adopt(await openNats({ servers: nats.url, name: "bench" }), (opened) => opened.close());
+  const manager = await ensureTopology(connection, {
+    replicas: 1,
+    retentionMs: DEFAULT_RETENTION_MS,
+    maxBytes: -1,
+    agentTtlMs: AGENT_TTL_MS,
+  });
+  const lanesOptions = { leaseMs: DEFAULT_LEASE_MS, depthLimit: Number.MAX_SAFE_INTEGER, maxQueues: 10 };
+  const lanes = new Lanes(manager, lanesOptions, () => performance.now());
+  for (const queue of Object.values(QUEUES)) await lanes.lanesOf(TENANT, queue);
+  const reporterArgs = [nats.url, String(sizes.event), String(sizes.answer)];
+  const reporter = stack.use(
+    await startProcess({ entry: "bench/floor/reporter.ts", args: reporterArgs, env: environment }),
+  );
+  const worker = stack.use(
+    await startProcess({
+      entry: "bench/floor/worker.ts",
+      args: [nats.url, String(sizes.report)],
+      env: environment,
+    }),
+  );
+  const pids = { client: process.pid, coordinator: reporter.pid, agent: worker.pid, "nats-server": nats.pid };
+  const side = new FloorSide(connection, sizes.dispatch, pids);
+  const started = stack.move();
+  return Object.assign(side, { [Symbol.asyncDispose]: () => started.disposeAsync() });
 }
 
 class FloorSide implements Side {

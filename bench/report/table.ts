@@ -3,12 +3,7 @@
 import type { BenchEnvironment } from "../support/environment.ts";
 import type { CpuRow, Row } from "./rows.ts";
 
-const CPU_COLUMNS = [
-  ["client", "client"],
-  ["coordinator", "coordinator"],
-  ["agent", "agent"],
-  ["nats-server", "nats-server"],
-] as const;
+const CPU_COLUMNS = ["client", "coordinator", "agent", "nats-server"] as const;
 
 /** Everything that is printed at the end. */
 export function reportText(environment: BenchEnvironment, rows: readonly Row[], cpuRows: readonly CpuRow[]): string {
@@ -21,11 +16,11 @@ export function reportText(environment: BenchEnvironment, rows: readonly Row[], 
   ];
   if (cpuRows.length > 0) {
     const cells = ({ mesh, floor }: CpuRow): string[] =>
-      CPU_COLUMNS.map(([name]) => `${micros(mesh[name])} / ${micros(floor[name])}`);
+      CPU_COLUMNS.map((name) => `${micros(mesh[name])} / ${micros(floor[name])}`);
     parts.push(
       "Processor time of each process for one task or call, µs, mesh / floor (the floor's reporter stands under coordinator, its worker\nunder agent):",
       table(
-        ["", ...CPU_COLUMNS.map(([, title]) => title)],
+        ["", ...CPU_COLUMNS],
         cpuRows.map((row) => [row.title, ...cells(row)]),
       ),
     );

@@ -9,10 +9,8 @@ export interface BenchOptions {
   readonly tasks: number;
   /** Rounds after the warm-up. `--rounds`, 1 to 100; 3 unless told otherwise. */
   readonly rounds: number;
-  /** Tasks of each latency measurement. */
+  /** Tasks of each latency measurement; 500, or 20 with `--quick`. */
   readonly samples: number;
-  /** Small numbers, one round: only to see that it works. `--quick`. */
-  readonly quick: boolean;
   /** Where the results go as JSON. `--json`. */
   readonly json: string | undefined;
   /** Only these scenarios; all if empty. `--only`, comma-separated. */
@@ -48,7 +46,6 @@ export function readOptions(args: readonly string[], scenarioIds: readonly strin
     tasks: number("--tasks", values.tasks, quick ? 400 : 20_000, 100, 1_000_000),
     rounds: number("--rounds", values.rounds, quick ? 1 : 3, 1, 100),
     samples: quick ? 20 : 500,
-    quick,
     json: values.json,
     only,
     profile: values.profile,
