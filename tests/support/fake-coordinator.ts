@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { type Http2Server, createServer } from "node:http2";
 import type { AddressInfo, Socket } from "node:net";
-import { type MessageInitShape, create, equals } from "@bufbuild/protobuf";
+import { create, equals } from "@bufbuild/protobuf";
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError, type HandlerContext } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
@@ -11,29 +11,19 @@ import { type Agent, AgentSchema, AgentState } from "../../gen/mycel/v1/agent_pb
 import {
   AgentChange,
   AgentService,
-  ResultKind,
-  type StreamResultsResponse,
-  StreamResultsResponseSchema,
+  type ResultKind,
   type SubmitTaskRequest,
   SubmitTaskRequestSchema,
-  type TaskFilter,
   type WatchAgentsResponse,
   WatchAgentsResponseSchema,
 } from "../../gen/mycel/v1/agent_service_pb.ts";
 import { BlobService } from "../../gen/mycel/v1/blob_service_pb.ts";
-import { LogLevel } from "../../gen/mycel/v1/output_pb.ts";
 import { type BlobRef, BlobRefSchema, PayloadSchema } from "../../gen/mycel/v1/payload_pb.ts";
-import {
-  FailureSource,
-  Priority,
-  type Task,
-  TaskSchema,
-  TaskState,
-  type TaskStatus,
-} from "../../gen/mycel/v1/task_pb.ts";
+import { TaskState, type TaskStatus } from "../../gen/mycel/v1/task_pb.ts";
 import { createHealth } from "../../lib/rpc/health/health.ts";
 import { addReflection } from "../../lib/rpc/reflection/reflection.ts";
 import { richError } from "../../lib/rpc/rich-error.ts";
+import { end, type FakeTask, makeTask, matches, message, TERMINAL, wanted } from "./fake-task.ts";
 
 /** One call that arrived. */
 export interface RecordedCall {
@@ -44,13 +34,6 @@ export interface RecordedCall {
 
 /** How a call fails. */
 export type Cue = ConnectError | "cut" | "hang";
-
-/** A task of the fake. */
-export interface FakeTask {
-  readonly task: Task;
-  /** Everything that StreamResults sends after the snapshot. */
-  readonly events: StreamResultsResponse[];
-}
 
 /** A running fake. Types: `echo` completes, `fail` fails, `time-out` times out, `idle` waits until it is canceled, `story` streams. */
 export interface FakeCoordinator extends AsyncDisposable {
@@ -79,13 +62,6 @@ export interface FakeCoordinator extends AsyncDisposable {
   /** Stops listening and cuts everything. */
   stop(): Promise<void>;
 }
-
-const TERMINAL: ReadonlySet<number> = new Set([
-  TaskState.COMPLETED,
-  TaskState.FAILED,
-  TaskState.CANCELED,
-  TaskState.TIMED_OUT,
-]);
 
 /** Starts a fake; with the tasks of another one, it is a second replica of the same mesh. */
 export async function openFakeCoordinator(
@@ -260,7 +236,8 @@ export async function openFakeCoordinator(
           },
           async cancelTask(request, context) {
             await arrived("CancelTask", request, context);
-            const { task, events } = find(request.taskId);
+            const found = find(request.taskId);
+            const { task } = found;
             if (TERMINAL.has(task.status!.state) && task.status!.state !== TaskState.CANCELED) {
               throw richError({
                 code: Code.FailedPrecondition,
@@ -269,7 +246,7 @@ export async function openFakeCoordinator(
               });
             }
             task.status!.cancelReason = request.reason;
-            end(task, events, TaskState.CANCELED);
+            end(found, TaskState.CANCELED);
             changed();
             return { status: task.status! };
           },
@@ -381,11 +358,11 @@ export async function openFakeCoordinator(
     cut,
     dropSequence: (sequence) => (dropped = sequence),
     complete(taskId, result) {
-      const { task, events } = find(taskId);
-      task.result = create(PayloadSchema, {
+      const found = find(taskId);
+      found.task.result = create(PayloadSchema, {
         kind: { case: "json", value: { kind: { case: "stringValue", value: result } } },
       });
-      end(task, events, TaskState.COMPLETED);
+      end(found, TaskState.COMPLETED);
       changed();
     },
     tellAgents(change, agent) {
@@ -417,99 +394,6 @@ export function fakeAgent(agentId: string, types: readonly string[] = ["echo"], 
 export function unavailable(reason = "BROKER_UNAVAILABLE", retryDelayMs?: number): ConnectError {
   const delay = retryDelayMs === undefined ? {} : { retryDelayMs };
   return richError({ code: Code.Unavailable, reason, message: "the broker does not answer", ...delay });
-}
-
-function makeTask(taskId: string, request: SubmitTaskRequest): FakeTask {
-  const now = timestampFromDate(new Date());
-  const task = create(TaskSchema, {
-    taskId,
-    type: request.type,
-    queue: request.queue || request.type,
-    priority: request.priority === Priority.UNSPECIFIED ? Priority.NORMAL : request.priority,
-    labels: request.labels,
-    createTime: now,
-    status: { taskId, state: TaskState.SUBMITTED, maximumAttempts: 3, createTime: now, updateTime: now, revision: 1n },
-    ...(request.input === undefined ? {} : { input: request.input }),
-  });
-  const events: StreamResultsResponse[] = [];
-  if (request.type === "idle") return { task, events };
-  work(task, events);
-  if (request.type === "story") {
-    output(events, { case: "log", value: { level: LogLevel.INFO, message: "reading" } });
-    output(events, { case: "progress", value: { fraction: 0.5, message: "half way" } });
-    for (const text of ["one", "two", "three"]) {
-      const value = { kind: { case: "json" as const, value: { kind: { case: "stringValue" as const, value: text } } } };
-      output(events, { case: "chunk", value: create(PayloadSchema, value) });
-    }
-  }
-  if (request.type === "fail" || request.type === "time-out") {
-    const timedOut = request.type === "time-out";
-    task.status!.failure = create(TaskSchema, {
-      status: {
-        failure: {
-          message: timedOut ? "the task took longer than 1 s" : "division by zero",
-          reason: timedOut ? "SCHEDULE_TO_CLOSE_TIMEOUT" : "HANDLER_ERROR",
-          source: timedOut ? FailureSource.TIMEOUT : FailureSource.AGENT,
-          attempt: 1,
-          details: "",
-        },
-      },
-    }).status!.failure!;
-    task.status!.deadLetter = true;
-    end(task, events, timedOut ? TaskState.TIMED_OUT : TaskState.FAILED);
-  } else {
-    if (task.input !== undefined) task.result = task.input;
-    end(task, events, TaskState.COMPLETED);
-  }
-  return { task, events };
-}
-
-function work(task: Task, events: StreamResultsResponse[]): void {
-  const status = task.status!;
-  Object.assign(status, { state: TaskState.WORKING, attempt: 1, agentId: "agent-1", revision: 2n });
-  events.push(message(events.length + 1, { case: "stateChange", value: { status: copy(status) } }));
-}
-
-function end(task: Task, events: StreamResultsResponse[], state: TaskState): void {
-  const status = task.status!;
-  const endTime = timestampFromDate(new Date());
-  Object.assign(status, { state, endTime, updateTime: endTime, revision: status.revision + 1n });
-  const value = { status: copy(status), ...(task.result === undefined ? {} : { result: task.result }) };
-  events.push(message(events.length + 1, { case: "stateChange", value }));
-}
-
-function copy(status: TaskStatus): TaskStatus {
-  return { ...status };
-}
-
-type Kind = NonNullable<MessageInitShape<typeof StreamResultsResponseSchema>["kind"]>;
-
-function message(sequence: number, kind: Kind): StreamResultsResponse {
-  return create(StreamResultsResponseSchema, { cursor: `c${sequence}`, sequence: BigInt(sequence), kind });
-}
-
-function output(events: StreamResultsResponse[], kind: object): void {
-  const index = BigInt(events.length);
-  const time = timestampFromDate(new Date());
-  const value = { attempt: 1, agentId: "agent-1", output: { index, time, kind } };
-  events.push(message(events.length + 1, { case: "output", value } as never));
-}
-
-function wanted(message: StreamResultsResponse, kinds: readonly ResultKind[]): boolean {
-  if (kinds.length === 0) return true;
-  if (message.kind.case === "stateChange") {
-    return kinds.includes(ResultKind.STATE) || TERMINAL.has(message.kind.value.status!.state);
-  }
-  if (message.kind.case !== "output") return true;
-  const kind = { chunk: ResultKind.CHUNK, progress: ResultKind.PROGRESS, log: ResultKind.LOG };
-  return kinds.includes(kind[message.kind.value.output!.kind.case!]);
-}
-
-function matches(task: Task, filter: TaskFilter | undefined): boolean {
-  if (filter === undefined) return true;
-  if (filter.states.length > 0 && !filter.states.includes(task.status!.state)) return false;
-  if (filter.types.length > 0 && !filter.types.includes(task.type)) return false;
-  return Object.entries(filter.labels).every(([key, value]) => task.labels[key] === value);
 }
 
 function itemOf(submit: () => { taskId: string; status: TaskStatus; existing: boolean }) {
