@@ -1,13 +1,12 @@
 // The README's first agent and first client are the files in examples/: they run as they stand, and the README shows them as they are.
 
-import { execFile } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { promisify } from "node:util";
 import { expect, test } from "vitest";
 import { openMesh } from "../../support/processes.ts";
 import { agentClient } from "../../support/task-calls.ts";
-import { spawn } from "node:child_process";
 
 const ROOT = resolve(import.meta.dirname, "../../..");
 const run = promisify(execFile);

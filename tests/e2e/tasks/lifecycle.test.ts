@@ -3,6 +3,7 @@
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { timestampFromMs } from "../../../lib/wire/time-codec.ts";
 import { createClient, type MycelClient, TaskFailedError } from "../../../sdk/client/index.ts";
 import { executions } from "../../support/executions.ts";
 import { openMesh, type TestMesh, type TestProcess } from "../../support/processes.ts";
@@ -65,12 +66,8 @@ test("retries back off, count their attempts, and end in a dead letter with the 
   const retry = { maximumAttempts: 3, initialIntervalMs: 20 };
   const { taskId } = await client.submit("fail", null, { retry });
 
-  expect(await states(taskId)).toEqual(
-    ["working 1", "backing_off 1", "working 2", "backing_off 2", "working 3", "failed 3"].filter(
-      // An attempt that fails within milliseconds is never seen at work; only the last one is always recorded first.
-      (state) => !/working [12]/.test(state),
-    ),
-  );
+  // An attempt that fails within milliseconds is never seen at work; only the last one is always recorded first.
+  expect(await states(taskId)).toEqual(["backing_off 1", "backing_off 2", "working 3", "failed 3"]);
   const outcome = await client.outcome(taskId);
   expect(outcome).toMatchObject({
     state: "failed",
@@ -119,7 +116,7 @@ test("the overall deadline also ends a running task, and its handler is told", a
 test("a delayed task starts at its time and not before", async () => {
   const startTime = new Date(Date.now() + 1_200);
   const { taskId, status } = await client.submit("work", {}, { startTime });
-  expect(status.nextAttemptTime).toBeDefined();
+  expect(status.nextAttemptTime).toEqual(timestampFromMs(startTime.getTime()));
   expect((await client.outcome(taskId)).state).toBe("completed");
   const { attemptStartTime } = await client.status(taskId);
   const startedMs = Number(attemptStartTime!.seconds) * 1000 + attemptStartTime!.nanos / 1e6;

@@ -1,3 +1,4 @@
+import { setTimeout as tick } from "node:timers/promises";
 import { expect, test } from "vitest";
 import {
   AgentError,
@@ -372,8 +373,4 @@ function aborted(signal: AbortSignal): Promise<void> {
     if (signal.aborted) resolve();
     else signal.addEventListener("abort", () => resolve());
   });
-}
-
-function tick(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }

@@ -1,3 +1,4 @@
+import { setTimeout as tick } from "node:timers/promises";
 import { expect, test } from "vitest";
 import { defineAgent, runAgent } from "../../../sdk/agent/index.ts";
 import { type FakeMesh, openFakeMesh } from "./fake-mesh.ts";
@@ -132,8 +133,4 @@ function endedCount(mesh: FakeMesh): number {
   let count = 0;
   for (const task of mesh.tasks.values()) if (task.ended !== undefined) count += 1;
   return count;
-}
-
-function tick(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }
