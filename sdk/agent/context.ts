@@ -1,7 +1,7 @@
 // Owns what a handler may do while it runs. Everything is made when it is asked for, so a tiny task pays for nothing it does not use.
 import type { Payload } from "../../gen/mycel/v1/payload_pb.ts";
 import type { Logger } from "../../lib/core/logger.ts";
-import type { LogLevelName } from "./outputs.ts";
+import type { LogLevelName } from "./output-codec.ts";
 
 /** A handler's means while it runs. Its methods may be taken out: `async (task, { signal, output }) => …`. */
 export interface TaskContext {

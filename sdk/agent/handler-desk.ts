@@ -6,7 +6,8 @@ import type { Logger } from "../../lib/core/logger.ts";
 import { AgentError } from "./agent-error.ts";
 import type { AttemptHost } from "./attempt-host.ts";
 import type { ContextHost } from "./context.ts";
-import { type LogLevelName, Outputs } from "./outputs.ts";
+import type { LogLevelName } from "./output-codec.ts";
+import { Outputs } from "./outputs.ts";
 import { blobContentOf, encodePayload, type EncodedPayload } from "./payload.ts";
 import { readPayload } from "./task.ts";
 

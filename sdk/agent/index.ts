@@ -21,7 +21,7 @@ export {
   snooze,
   TerminalError,
 } from "./outcome.ts";
-export type { LogLevelName } from "./outputs.ts";
+export type { LogLevelName } from "./output-codec.ts";
 export { type AgentStats, runAgent, type RunningAgent } from "./run.ts";
 export type { AgentTask } from "./task.ts";
 export type { WorkStats } from "./workshop.ts";

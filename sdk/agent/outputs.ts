@@ -2,30 +2,11 @@
 //
 // One at a time, because only then is the order on the stream certain when a publish must be repeated; while one is on its way the
 // next batch grows, so throughput is bounded by bytes, not by round trips.
-import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
-import {
-  LogLevel,
-  LogSchema,
-  type Output,
-  OutputBatchSchema,
-  OutputSchema,
-  ProgressSchema,
-} from "../../gen/mycel/v1/output_pb.ts";
-import { PayloadSchema } from "../../gen/mycel/v1/payload_pb.ts";
 import type { Clock } from "../../lib/core/clock.ts";
 import { MESSAGE_ID } from "../../lib/wire/headers.ts";
-import { timestampFromMs } from "../../lib/wire/time-codec.ts";
 import type { Link } from "./link.ts";
+import { encodeOutput, type OutputKind } from "./output-codec.ts";
 import type { EncodedPayload } from "./payload.ts";
-
-/** What an output is. */
-export type OutputKind =
-  | { readonly kind: "chunk"; readonly payload: EncodedPayload }
-  | { readonly kind: "progress"; readonly fraction: number; readonly message: string }
-  | { readonly kind: "log"; readonly level: LogLevelName; readonly message: string };
-
-/** How serious a log line is. */
-export type LogLevelName = "debug" | "info" | "warn" | "error";
 
 /** Where and how to publish. */
 export interface OutputsOptions {
@@ -47,15 +28,7 @@ const FLUSH_BYTES = 64 * 1024;
 const MAX_BATCH_BYTES = 512 * 1024;
 // What a handler may have unsent before it is asked to wait.
 const MAX_BUFFERED_BYTES = 1024 * 1024;
-const MAX_TEXT_LENGTH = 4096;
-const MAX_PROGRESS_LENGTH = 1024;
 const MAX_BACKOFF_MS = 2_000;
-const LEVELS: Readonly<Record<LogLevelName, LogLevel>> = {
-  debug: LogLevel.DEBUG,
-  info: LogLevel.INFO,
-  warn: LogLevel.WARN,
-  error: LogLevel.ERROR,
-};
 const READY: Promise<void> = Promise.resolve();
 
 interface Entry {
@@ -219,31 +192,4 @@ function sequenceOf(msg: { readonly json: () => unknown }): number {
   const ack = msg.json();
   if (typeof ack === "object" && ack !== null && "seq" in ack && typeof ack.seq === "number") return ack.seq;
   throw new Error(`the publish was not stored: ${JSON.stringify(ack)}`);
-}
-
-// A batch is its outputs one behind the other: repeated fields of concatenated messages add up.
-function encodeOutput(index: number, nowMs: number, output: OutputKind | undefined): Uint8Array {
-  const message = create(OutputSchema, {
-    index: BigInt(index),
-    time: timestampFromMs(nowMs),
-    kind: kindToWire(output),
-  });
-  return toBinary(OutputBatchSchema, create(OutputBatchSchema, { outputs: [message] }));
-}
-
-function kindToWire(output: OutputKind | undefined): Output["kind"] {
-  switch (output?.kind) {
-    case undefined:
-      return { case: undefined };
-    case "chunk":
-      return { case: "chunk", value: fromBinary(PayloadSchema, output.payload) };
-    case "progress": {
-      const message = output.message.slice(0, MAX_PROGRESS_LENGTH);
-      return { case: "progress", value: create(ProgressSchema, { fraction: output.fraction, message }) };
-    }
-    case "log": {
-      const message = output.message.slice(0, MAX_TEXT_LENGTH);
-      return { case: "log", value: create(LogSchema, { level: LEVELS[output.level], message }) };
-    }
-  }
 }
