@@ -5,6 +5,7 @@ import { type KV, Kvm, type KvWatchEntry } from "@nats-io/kv";
 import type { NatsConnection } from "@nats-io/nats-core";
 import { fromBinary, toBinary } from "@bufbuild/protobuf";
 import { type Agent, AgentSchema } from "../../gen/mycel/v1/agent_pb.ts";
+import { pause } from "../time/pause.ts";
 import { AGENTS_BUCKET } from "../wire/subjects.ts";
 
 /** A change of the fleet. */
@@ -13,6 +14,9 @@ export interface RegistryChange {
   readonly tenant: string;
   readonly agent: Agent;
 }
+
+/** How long to wait before a watch that broke is opened again, in milliseconds. */
+const RETRY_MS = 1_000;
 
 /** Hears of changes. Must not throw. */
 export type RegistryListener = (change: RegistryChange) => void;
@@ -23,8 +27,7 @@ export class Registry implements AsyncDisposable {
   readonly #agents = new Map<string, Agent>();
   readonly #listeners = new Set<RegistryListener>();
   readonly #onError: (error: unknown) => void;
-  #closed = false;
-  #stopWatch: (() => void) | undefined;
+  readonly #stopping = new AbortController();
   #loop: Promise<void> = Promise.resolve();
 
   private constructor(bucket: KV, onError: (error: unknown) => void) {
@@ -74,17 +77,21 @@ export class Registry implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#closed = true;
-    this.#stopWatch?.();
+    this.#stopping.abort();
     await this.#loop;
   }
 
   async #watch(onSynced: () => void, onFailed: (error: unknown) => void): Promise<void> {
+    const { signal } = this.#stopping;
     let first = true;
-    while (!this.#closed) {
+    while (!signal.aborted) {
+      let stop: (() => void) | undefined;
       try {
         const entries = await this.#bucket.watch();
-        this.#stopWatch = () => entries.stop();
+        stop = () => entries.stop();
+        signal.addEventListener("abort", stop);
+        // It may have been closed while the watch was opened.
+        if (signal.aborted) stop();
         const seen = new Set<string>();
         let replaying = true;
         const synced = (): void => {
@@ -102,9 +109,12 @@ export class Registry implements AsyncDisposable {
         }
       } catch (error) {
         if (first) return onFailed(error);
-        if (!this.#closed) this.#onError(error);
+        if (!signal.aborted) this.#onError(error);
+      } finally {
+        stop?.();
+        if (stop !== undefined) signal.removeEventListener("abort", stop);
       }
-      if (!this.#closed) await new Promise((resolve) => setTimeout(resolve, 1_000).unref());
+      await pause(RETRY_MS, signal);
     }
   }
 
