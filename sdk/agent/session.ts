@@ -14,7 +14,6 @@ import type { LaneFacts } from "./puller.ts";
 /** What an agent needs to pull work and to report. */
 export interface Session {
   readonly agentId: string;
-  readonly tenant: string;
   readonly natsUrls: readonly string[];
   readonly lanes: readonly LaneFacts[];
   readonly inboxPrefix: string;
@@ -102,7 +101,6 @@ function sessionOf({ agent, session }: RegisterAgentResponse): Session {
   }
   return {
     agentId: agent.agentId,
-    tenant: session.tenant,
     natsUrls: session.natsUrls,
     lanes: lanesOf(session),
     inboxPrefix: session.inboxPrefix,

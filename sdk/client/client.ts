@@ -25,7 +25,7 @@ import {
   unfinished,
   waitForOutcome,
 } from "./outcome.ts";
-import { createResilientTransport } from "./resilient-transport.ts";
+import { closedError, createResilientTransport } from "./resilient-transport.ts";
 import { type FollowOptions, followTask } from "./result-stream.ts";
 import type { TaskOptions, TaskSubmission } from "./submission.ts";
 import {
@@ -236,7 +236,7 @@ export function createClient(clientOptions: ClientOptions): MycelClient {
       downloadBlob(blobs, typeof blob === "string" ? { blobId: blob } : blob, signal),
     value: async (payload, { signal } = {}) => await fetchPayload(blobs, payload, signal),
     async [Symbol.asyncDispose]() {
-      closed.abort(new MycelError("canceled", "the client is closed", { reason: "CLIENT_CLOSED" }));
+      closed.abort(closedError());
       endpoints[Symbol.dispose]();
     },
   };

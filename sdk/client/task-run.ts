@@ -46,8 +46,12 @@ export function startRun(options: RunOptions): TaskRun {
       yield* options.rpc.streamResults({ taskId, cursor, kinds: options.kinds }, { signal });
       return;
     }
-    // Until the answer is there, the same request is sent again: its id makes that safe.
-    const task = await (request ??= options.prepare());
+    // Until the answer is there, the same request is sent again: its id makes that safe. One that could not be prepared never left.
+    request ??= options.prepare().catch((error: unknown) => {
+      request = undefined;
+      throw error;
+    });
+    const task = await request;
     for await (const { kind } of options.rpc.runTask({ task, kinds: options.kinds }, { signal })) {
       if (kind.case === "submitted") {
         const submitted = submittedOf(kind.value);

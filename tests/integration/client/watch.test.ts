@@ -261,6 +261,15 @@ describe("run", () => {
     expect(mesh.tasks.size).toBe(1);
   });
 
+  test("runs a task with a large input although the blob store was away for longer than one upload waits", async () => {
+    await using mesh = await openFakeCoordinator();
+    await using client = createClient({ url: mesh.url, reconnectTimeoutMs: 3_000 });
+    mesh.failNext("UploadBlob", ...Array.from({ length: 5 }, () => unavailable()));
+    const text = "x".repeat(300_000);
+    await expect(client.run("echo", text).result()).resolves.toBe(text);
+    expect([mesh.count("RunTask"), mesh.tasks.size]).toEqual([1, 1]);
+  });
+
   test("submits although nobody reads, and returns the result after a loop that was left", async () => {
     await using mesh = await openFakeCoordinator();
     await using client = createClient({ url: mesh.url });
