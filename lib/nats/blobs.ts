@@ -10,8 +10,8 @@ import { type ObjectInfo, type ObjectStore, Objm } from "@nats-io/obj";
 import { MAX_BLOB_BYTES } from "../core/limits.ts";
 import { MeshError } from "../core/mesh-error.ts";
 import { BLOBS_BUCKET } from "../wire/subjects.ts";
-import { type DirectReader, ReadUnavailableError, type StoredMessage } from "./direct-reader.ts";
-import { brokerUnavailable } from "./task-log.ts";
+import type { DirectReader } from "./direct-reader.ts";
+import { brokerUnavailable } from "./broker-errors.ts";
 
 /** What is known of a blob. */
 export interface BlobInfo {
@@ -87,7 +87,7 @@ export class BlobStore {
     // The last piece is held back until the whole is known to be right: who has got all of it can trust it.
     let held: Uint8Array | undefined;
     while (left > 0) {
-      const pieces = await this.#read({ seq: after + 1, next_by_subj: subject, batch: READ_AHEAD });
+      const pieces = await this.#reader.read(STREAM, { seq: after + 1, next_by_subj: subject, batch: READ_AHEAD });
       if (pieces.length === 0) throw corrupt(blobId);
       for (const { body, sequence } of pieces) {
         hash.update(body);
@@ -113,14 +113,6 @@ export class BlobStore {
       });
     }
     return found;
-  }
-
-  async #read(query: Parameters<DirectReader["read"]>[1]): Promise<StoredMessage[]> {
-    try {
-      return await this.#reader.read(STREAM, query);
-    } catch (error) {
-      throw error instanceof ReadUnavailableError ? brokerUnavailable(error) : error;
-    }
   }
 
   async #open(): Promise<ObjectStore> {

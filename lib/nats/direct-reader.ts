@@ -10,6 +10,7 @@ import {
   TRACEPARENT,
   TRACESTATE,
 } from "../wire/headers.ts";
+import { readUnavailable } from "./broker-errors.ts";
 
 /** A message as it stands in a stream. */
 export interface StoredMessage {
@@ -34,11 +35,6 @@ export type DirectQuery =
   | { readonly last_by_subj: string }
   /** One message. */
   | { readonly seq: number };
-
-/** NATS did not answer a read. */
-export class ReadUnavailableError extends Error {
-  override readonly name = "ReadUnavailableError";
-}
 
 /** How long to wait between the answers to one request. */
 const READ_TIMEOUT_MS = 5_000;
@@ -69,13 +65,13 @@ export class DirectReader implements Disposable {
     });
   }
 
-  /** Reads from a stream; an empty list if nothing matches. Throws ReadUnavailableError. */
+  /** Reads from a stream; an empty list if nothing matches. Throws MeshError BROKER_UNAVAILABLE. */
   read(stream: string, query: DirectQuery): Promise<StoredMessage[]> {
     this.#next += 1;
     const token = this.#next.toString(36);
     const { promise, resolve, reject } = Promise.withResolvers<StoredMessage[]>();
     const timer = setTimeout(() => {
-      this.#fail(token, new ReadUnavailableError(`no answer to a read of ${stream} within ${READ_TIMEOUT_MS} ms`));
+      this.#fail(token, readUnavailable(`no answer to a read of ${stream} within ${READ_TIMEOUT_MS} ms`));
     }, READ_TIMEOUT_MS);
     const many = "multi_last" in query || "next_by_subj" in query;
     this.#pending.set(token, { found: [], many, resolve, reject, timer });
@@ -83,14 +79,14 @@ export class DirectReader implements Disposable {
       const reply = `${this.#prefix}.${token}`;
       this.#connection.publish(`$JS.API.DIRECT.GET.${stream}`, JSON.stringify(query), { reply });
     } catch (cause) {
-      this.#fail(token, new ReadUnavailableError("not connected to NATS", { cause }));
+      this.#fail(token, readUnavailable("not connected to NATS", cause));
     }
     return promise;
   }
 
   [Symbol.dispose](): void {
     this.#subscription.unsubscribe();
-    for (const token of this.#pending.keys()) this.#fail(token, new ReadUnavailableError("the reader was closed"));
+    for (const token of this.#pending.keys()) this.#fail(token, readUnavailable("the reader was closed"));
   }
 
   #answer(message: Msg): void {
@@ -100,13 +96,13 @@ export class DirectReader implements Disposable {
     const code = message.headers?.code ?? 0;
     if (code === 204 || code === 404) return this.#finish(token, pending);
     if (code !== 0) {
-      this.#fail(token, new ReadUnavailableError(`a read was answered ${code} ${message.headers?.description ?? ""}`));
+      this.#fail(token, readUnavailable(`a read was answered ${code} ${message.headers?.description ?? ""}`));
       return;
     }
     // Each of many answers names the one before it: what a reconnect swallowed must not look like a gap in the stream.
     const previous = pending.found.at(-1)?.sequence ?? 0;
     if (pending.many && Number(message.headers?.get(LAST_SEQUENCE) ?? 0) !== previous) {
-      this.#fail(token, new ReadUnavailableError("a part of the answer to a read got lost"));
+      this.#fail(token, readUnavailable("a part of the answer to a read got lost"));
       return;
     }
     pending.found.push(storedMessage(message));

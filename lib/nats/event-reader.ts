@@ -2,9 +2,8 @@
 
 import type { NatsConnection } from "@nats-io/nats-core";
 import { eventSubject, TASKS_STREAM } from "../wire/subjects.ts";
-import { type DirectReader, ReadUnavailableError, type StoredMessage } from "./direct-reader.ts";
+import type { DirectReader, StoredMessage } from "./direct-reader.ts";
 import { readFromLeader } from "./stream-leader.ts";
-import { brokerUnavailable } from "./task-log.ts";
 
 /** The most that one read brings, in messages and in bytes. */
 const READ_BATCH = 16;
@@ -24,21 +23,13 @@ export class EventReader {
   async read(tenant: string, taskId: string, from: number): Promise<StoredMessage[]> {
     const subject = eventSubject(tenant, taskId);
     const query = { seq: Math.max(from, 1), next_by_subj: subject, batch: READ_BATCH, max_bytes: READ_BYTES };
-    return await broker(() => this.#reader.read(TASKS_STREAM, query));
+    return await this.#reader.read(TASKS_STREAM, query);
   }
 
   /** The sequence of the task's last event by the leader's word; 0 if there is none. */
   async last(tenant: string, taskId: string): Promise<number> {
     const query = { last_by_subj: eventSubject(tenant, taskId) };
-    const message = await broker(() => readFromLeader(this.#connection, TASKS_STREAM, query));
+    const message = await readFromLeader(this.#connection, TASKS_STREAM, query);
     return message?.sequence ?? 0;
-  }
-}
-
-async function broker<T>(read: () => Promise<T>): Promise<T> {
-  try {
-    return await read();
-  } catch (error) {
-    throw error instanceof ReadUnavailableError ? brokerUnavailable(error) : error;
   }
 }

@@ -5,7 +5,7 @@ import { type ConsumerInfo, JetStreamApiError, type JetStreamManager } from "@na
 import { MeshError } from "../core/mesh-error.ts";
 import { PRIORITIES } from "../core/names.ts";
 import { laneConsumer, laneFilter, TASKS_STREAM } from "../wire/subjects.ts";
-import { brokerUnavailable } from "./task-log.ts";
+import { brokerUnavailable } from "./broker-errors.ts";
 
 /** What an operator can choose about queues. */
 export interface LanesOptions {

@@ -7,7 +7,7 @@ import type { Msg, NatsConnection, Subscription } from "@nats-io/nats-core";
 import { LAST_SEQUENCE } from "../wire/headers.ts";
 import { liveFilter } from "../wire/subjects.ts";
 import { type StoredMessage, storedMessage } from "./direct-reader.ts";
-import { brokerUnavailable } from "./task-log.ts";
+import { brokerUnavailable } from "./broker-errors.ts";
 
 /** A message that was just stored. */
 export interface LiveMessage {

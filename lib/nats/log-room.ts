@@ -3,7 +3,7 @@
 
 import type { JetStreamManager } from "@nats-io/jetstream";
 import { TASKS_STREAM } from "../wire/subjects.ts";
-import { brokerUnavailable, storageFull } from "./task-log.ts";
+import { brokerUnavailable, storageFull } from "./broker-errors.ts";
 
 /** The share of the log that is kept for the events and retries of tasks that were accepted. */
 const RESERVE = 0.1;

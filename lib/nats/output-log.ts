@@ -3,10 +3,10 @@
 import type { NatsConnection } from "@nats-io/nats-core";
 import { decodeOutputBatch, encodeOutputBatch } from "../wire/output-codec.ts";
 import { OUTPUT_STREAM, outputSubject } from "../wire/subjects.ts";
-import { type DirectReader, ReadUnavailableError, type StoredMessage } from "./direct-reader.ts";
-import { type LeaderMessage, readFromLeader } from "./stream-leader.ts";
+import type { DirectReader, StoredMessage } from "./direct-reader.ts";
+import { type LeaderMessage, type LeaderQuery, readFromLeader } from "./stream-leader.ts";
 import type { StreamPublisher } from "./stream-publisher.ts";
-import { brokerUnavailable } from "./task-log.ts";
+import { brokerUnavailable } from "./broker-errors.ts";
 
 /** Which task. */
 export interface TaskKey {
@@ -61,11 +61,7 @@ export class OutputLog {
   async read(task: TaskKey, agentId: string, attempt: number, after: number): Promise<StoredMessage[]> {
     const subject = outputSubject(task.tenant, task.taskId, agentId, attempt);
     const query = { seq: after + 1, next_by_subj: subject, batch: READ_BATCH, max_bytes: READ_BYTES };
-    try {
-      return await this.#reader.read(OUTPUT_STREAM, query);
-    } catch (error) {
-      throw error instanceof ReadUnavailableError ? brokerUnavailable(error) : error;
-    }
+    return await this.#reader.read(OUTPUT_STREAM, query);
   }
 
   /** Whether a stream sequence is an output of an attempt, by the leader's word. */
@@ -92,11 +88,7 @@ export class OutputLog {
     return found;
   }
 
-  async #leader(query: Parameters<typeof readFromLeader>[2]): Promise<LeaderMessage | undefined> {
-    try {
-      return await readFromLeader(this.#connection, OUTPUT_STREAM, query);
-    } catch (error) {
-      throw error instanceof ReadUnavailableError ? brokerUnavailable(error) : error;
-    }
+  async #leader(query: LeaderQuery): Promise<LeaderMessage | undefined> {
+    return await readFromLeader(this.#connection, OUTPUT_STREAM, query);
   }
 }

@@ -2,7 +2,7 @@
 
 import type { NatsConnection } from "@nats-io/nats-core";
 import { EXPECTED_LAST_SUBJECT_SEQUENCE, TRACEPARENT, TRACESTATE } from "../wire/headers.ts";
-import { ReadUnavailableError } from "./direct-reader.ts";
+import { readUnavailable } from "./broker-errors.ts";
 
 /** A message as the leader tells it. */
 export interface LeaderMessage {
@@ -33,7 +33,7 @@ interface Answer {
   readonly error?: { readonly err_code?: number; readonly description?: string };
 }
 
-/** Reads one message from a stream's leader; undefined if there is none. Throws ReadUnavailableError. */
+/** Reads one message from a stream's leader; undefined if there is none. Throws MeshError BROKER_UNAVAILABLE. */
 export async function readFromLeader(
   connection: NatsConnection,
   stream: string,
@@ -42,7 +42,7 @@ export async function readFromLeader(
   const answer = await ask(connection, stream, query);
   if (answer.message === undefined) {
     if (answer.error?.err_code === NO_MESSAGE) return undefined;
-    throw new ReadUnavailableError(`a read of ${stream} was answered ${answer.error?.description ?? "with nothing"}`);
+    throw readUnavailable(`a read of ${stream} was answered ${answer.error?.description ?? "with nothing"}`);
   }
   const { subject, seq, data = "", hdrs = "" } = answer.message;
   const headers = headersIn(hdrs);
@@ -63,7 +63,7 @@ async function ask(connection: NatsConnection, stream: string, query: LeaderQuer
     const reply = await connection.request(`$JS.API.STREAM.MSG.GET.${stream}`, JSON.stringify(query), options);
     return reply.json<Answer>();
   } catch (cause) {
-    throw new ReadUnavailableError(`no answer to a read of ${stream}`, { cause });
+    throw readUnavailable(`no answer to a read of ${stream}`, cause);
   }
 }
 

@@ -7,7 +7,6 @@ import type { NatsConnection } from "@nats-io/nats-core";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { Dispatch, DispatchSchema, TaskEvent } from "../../gen/mycel/v1/task_log_pb.ts";
 import type { EventDraft } from "../core/event.ts";
-import { MeshError } from "../core/mesh-error.ts";
 import { WITHDRAWN_QUEUE } from "../core/names.ts";
 import { stateToWire } from "../wire/state-codec.ts";
 import {
@@ -30,7 +29,8 @@ import {
   timerFilters,
   TIMERS_STREAM,
 } from "../wire/subjects.ts";
-import { type DirectReader, ReadUnavailableError, type StoredMessage } from "./direct-reader.ts";
+import { brokerUnavailable, storageFull } from "./broker-errors.ts";
+import type { DirectReader, StoredMessage } from "./direct-reader.ts";
 import { type LeaderMessage, type LeaderQuery, readFromLeader } from "./stream-leader.ts";
 import type { StreamMessage, StreamPublisher } from "./stream-publisher.ts";
 
@@ -55,9 +55,6 @@ export type WriteOutcome =
   | { readonly kind: "stored"; readonly sequence: number }
   /** Somebody else moved the task first, or it exists already. */
   | { readonly kind: "conflict" };
-
-/** How long callers should wait when the broker does not answer, in milliseconds. */
-const BROKER_RETRY_MS = 1_000;
 
 /** Reads and writes tasks. Every method throws MeshError BROKER_UNAVAILABLE when the broker does not answer. */
 export class TaskLog {
@@ -84,7 +81,8 @@ export class TaskLog {
    * that far is not believed.
    */
   async read(tenant: string, taskId: string, reached = 0): Promise<TaskRecord | undefined> {
-    const record = recordOf(tenant, taskId, await this.#read({ multi_last: [taskFilter(tenant, taskId)] }));
+    const query = { multi_last: [taskFilter(tenant, taskId)] };
+    const record = recordOf(tenant, taskId, await this.#reader.read(TASKS_STREAM, query));
     const seen = Math.max(record?.dispatch.sequence ?? 0, record?.event?.sequence ?? 0);
     // Nor has a replica the last word on what does not exist.
     return record === undefined || seen < reached ? await this.readLatest(tenant, taskId) : record;
@@ -196,20 +194,8 @@ export class TaskLog {
     return same ? { kind: "stored", sequence: record.dispatch.sequence } : { kind: "conflict" };
   }
 
-  async #read(query: Parameters<DirectReader["read"]>[1]): Promise<StoredMessage[]> {
-    try {
-      return await this.#reader.read(TASKS_STREAM, query);
-    } catch (error) {
-      throw error instanceof ReadUnavailableError ? brokerUnavailable(error) : error;
-    }
-  }
-
   async #readLeader(query: LeaderQuery, stream: string = TASKS_STREAM): Promise<LeaderMessage | undefined> {
-    try {
-      return await readFromLeader(this.#connection, stream, query);
-    } catch (error) {
-      throw error instanceof ReadUnavailableError ? brokerUnavailable(error) : error;
-    }
+    return await readFromLeader(this.#connection, stream, query);
   }
 }
 
@@ -270,14 +256,4 @@ function settled(
 ): WriteOutcome {
   if (outcome.kind === "full") throw storageFull();
   return outcome.kind === "stored" ? outcome : { kind: "conflict" };
-}
-
-/** The error for a broker that does not answer. */
-export function brokerUnavailable(cause: unknown): MeshError {
-  return new MeshError("BROKER_UNAVAILABLE", "the log can't be reached now", { retryDelayMs: BROKER_RETRY_MS, cause });
-}
-
-/** The error for a log that takes no more. */
-export function storageFull(): MeshError {
-  return new MeshError("STORAGE_FULL", "the log is full", { retryDelayMs: 10_000 });
 }

@@ -6,7 +6,7 @@ import { SCHEDULE, SCHEDULE_TARGET } from "../wire/headers.ts";
 import { parseTimerSubject, timerFiredSubject, timerSubject } from "../wire/subjects.ts";
 import { timestampFromMs } from "../wire/time-codec.ts";
 import type { StreamPublisher } from "./stream-publisher.ts";
-import { brokerUnavailable } from "./task-log.ts";
+import { brokerUnavailable } from "./broker-errors.ts";
 
 /** Why a task is to be looked at. */
 export type TimerName = "dispatch" | "schedule_to_start" | "schedule_to_close" | "start_to_close";
