@@ -2,11 +2,9 @@
 
 import type { ConnectionOptions, NatsConnection } from "@nats-io/nats-core";
 import { connect } from "@nats-io/transport-node";
+import { formatNatsServerVersion, isNewEnough, MINIMUM_NATS_SERVER, parseNatsServerVersion } from "./server/version.ts";
 
 export type { NatsConnection } from "@nats-io/nats-core";
-
-/** The oldest server that has what the mesh needs: schedules that can be replaced, atomic batches, delete markers. */
-export const MINIMUM_SERVER_VERSION = "2.14.0";
 
 /** How to reach NATS. */
 export interface NatsOptions {
@@ -54,10 +52,12 @@ export async function openNats(options: NatsOptions): Promise<NatsConnection> {
   const connection = await connect(settings).catch((cause: unknown) => {
     throw new NatsUnavailableError("NATS_UNREACHABLE", `no NATS server answers at ${servers.join(", ")}`, cause);
   });
-  const { version = "0.0.0", jetstream } = connection.info ?? {};
-  if (!isAtLeast(version, MINIMUM_SERVER_VERSION)) {
+  const { version = "", jetstream } = connection.info ?? {};
+  const parsed = parseNatsServerVersion(version);
+  if (parsed === undefined || !isNewEnough(parsed)) {
     await connection.close();
-    const message = `nats-server ${version} at ${servers.join(", ")} is too old: ${MINIMUM_SERVER_VERSION} or newer is needed`;
+    const minimum = formatNatsServerVersion(MINIMUM_NATS_SERVER);
+    const message = `nats-server ${version} at ${servers.join(", ")} is too old: ${minimum} or newer is needed`;
     throw new NatsUnavailableError("NATS_TOO_OLD", message);
   }
   if (jetstream !== true) {
@@ -66,13 +66,4 @@ export async function openNats(options: NatsOptions): Promise<NatsConnection> {
     throw new NatsUnavailableError("NATS_NO_JETSTREAM", message);
   }
   return connection;
-}
-
-function isAtLeast(version: string, minimum: string): boolean {
-  const [a, b] = [version, minimum].map((text) => text.split(/[.-]/).slice(0, 3).map(Number));
-  for (let i = 0; i < 3; i += 1) {
-    const difference = (a?.[i] ?? 0) - (b?.[i] ?? 0);
-    if (difference !== 0) return difference > 0;
-  }
-  return true;
 }

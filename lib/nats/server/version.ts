@@ -1,4 +1,4 @@
-// Owns what Mycel knows of nats-server's version: how the binary tells it, and which is new enough.
+// Owns what Mycel knows of nats-server's version: how a binary or a running server tells it, and which is new enough.
 // Pure; running the binary is the business of `probe.ts`.
 
 /** A version of nats-server; a pre-release (`2.14.0-RC.1`) sorts before its release. */
@@ -10,7 +10,7 @@ export interface NatsServerVersion {
   readonly preRelease: string | undefined;
 }
 
-/** The oldest nats-server that Mycel runs on: 2.14 brought cron schedules and the cancelling of a schedule. */
+/** The oldest nats-server that has what the mesh needs: schedules that can be replaced, atomic batches, delete markers. */
 export const MINIMUM_NATS_SERVER: NatsServerVersion = { major: 2, minor: 14, patch: 0, preRelease: undefined };
 
 /**

@@ -1,5 +1,7 @@
 // The streams and buckets as they really come about, and the queues that stand on them.
 
+import { once } from "node:events";
+import { createServer } from "node:net";
 import { jetstreamManager } from "@nats-io/jetstream";
 import { describe, expect, test } from "vitest";
 import { MeshError } from "../../../lib/core/mesh-error.ts";
@@ -85,6 +87,28 @@ describe("the topology", () => {
     await expect(opened).rejects.toThrow(NatsUnavailableError);
     await expect(opened).rejects.toThrow("no NATS server answers at nats://127.0.0.1:1");
   });
+});
+
+test.for([
+  ["2.13.9", "NATS_TOO_OLD"],
+  // Like the binary of a pre-release, which is not started either.
+  ["2.14.0-RC.1", "NATS_TOO_OLD"],
+  ["2.14.0", "NATS_NO_JETSTREAM"],
+])("a running server of version %s is refused with %s", async ([version, code]) => {
+  await using closing = new AsyncDisposableStack();
+  const server = createServer((socket) => {
+    socket.on("error", () => undefined);
+    socket.write(`INFO ${JSON.stringify({ server_id: "played", version, max_payload: 1_000, headers: true })}\r\n`);
+    socket.on("data", (data) => {
+      if (String(data).includes("PING")) socket.write("PONG\r\n");
+    });
+    socket.once("end", () => socket.end());
+  });
+  await once(server.listen(0, "127.0.0.1"), "listening");
+  closing.defer(() => void server.close());
+  const address = server.address();
+  const port = typeof address === "object" ? address?.port : 0;
+  await expect(openNats({ servers: `nats://127.0.0.1:${port}`, name: "test" })).rejects.toMatchObject({ code });
 });
 
 describe("compare-and-set", () => {
