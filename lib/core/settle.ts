@@ -39,9 +39,7 @@ export type SettleDecision =
   | { readonly kind: "lease_lost" };
 
 /** The event of a completed attempt. Whether it counts is decided by the compare-and-set on the agent's fencing token alone. */
-export function completion(
-  command: Omit<SettleCommand, "outcome" | "operationId" | "fence" | "redelivery">,
-): EventDraft {
+export function completion(command: Omit<SettleCommand, "outcome" | "operationId" | "fence">): EventDraft {
   return {
     state: "completed",
     attempt: command.attempt,

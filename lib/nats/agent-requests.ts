@@ -1,7 +1,7 @@
 // What agents ask the coordinators over NATS, shared by all coordinators as a queue group; and the signals that go the other way.
 
 import type { Msg, NatsConnection, Subscription } from "@nats-io/nats-core";
-import { create, fromBinary, type MessageShape, toBinary } from "@bufbuild/protobuf";
+import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import {
   AgentSignalSchema,
   CancelSignalSchema,
@@ -14,7 +14,13 @@ import {
   type ReportResponse,
   ReportResponseSchema,
 } from "../../gen/mycel/v1/agent_protocol_pb.ts";
-import { agentVerbFilter, COORDINATORS_GROUP, parseAgentSubject, signalSubject } from "../wire/subjects.ts";
+import {
+  type AgentVerb,
+  agentVerbFilter,
+  COORDINATORS_GROUP,
+  parseAgentSubject,
+  signalSubject,
+} from "../wire/subjects.ts";
 
 /** The agent that a request comes from. The broker enforces the subject, so this is who it is. */
 export interface AgentIdentity {
@@ -38,7 +44,7 @@ export class AgentRequests implements AsyncDisposable {
   constructor(connection: NatsConnection, handlers: AgentRequestHandlers) {
     this.#handlers = handlers;
     const listen = (
-      verb: "report" | "heartbeat",
+      verb: AgentVerb,
       answer: (from: AgentIdentity, message: Msg) => Promise<Uint8Array>,
     ): Subscription =>
       connection.subscribe(agentVerbFilter(verb), {
@@ -50,12 +56,15 @@ export class AgentRequests implements AsyncDisposable {
       });
     this.#subscriptions = [
       listen("report", async (from, message) => {
-        return toBinary(ReportResponseSchema, await handlers.report(from, parse(ReportRequestSchema, message)));
+        return toBinary(
+          ReportResponseSchema,
+          await handlers.report(from, fromBinary(ReportRequestSchema, message.data)),
+        );
       }),
       listen("heartbeat", async (from, message) => {
         return toBinary(
           HeartbeatResponseSchema,
-          await handlers.heartbeat(from, parse(HeartbeatRequestSchema, message)),
+          await handlers.heartbeat(from, fromBinary(HeartbeatRequestSchema, message.data)),
         );
       }),
     ];
@@ -83,13 +92,6 @@ export class AgentRequests implements AsyncDisposable {
       this.#handlers.onError(error);
     }
   }
-}
-
-function parse<T extends typeof ReportRequestSchema | typeof HeartbeatRequestSchema>(
-  schema: T,
-  message: Msg,
-): MessageShape<T> {
-  return fromBinary(schema, message.data);
 }
 
 /** Tells an agent to abort an attempt. Best effort: what the agent reports later is refused anyway. */

@@ -1,5 +1,5 @@
 // Owns running a short command of this machine to its end and saying in one line why it failed.
-// Not for servers: those live in `process.ts`.
+// Not for servers: those live in `start-server.ts`.
 import { execFile } from "node:child_process";
 
 /** How {@link run} runs a command. */
