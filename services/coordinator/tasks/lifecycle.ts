@@ -52,34 +52,30 @@ export class Lifecycle {
     const outputSequence = await this.#outputSequence(record, event);
     const context = { eventMs: clock.now(), operationId, outputSequence, result };
     const outcome = await log.append(record, event, context, fenceOf(viewOf(record)), record.trace);
-    if (outcome.kind === "stored") await this.follow(record, event);
+    if (outcome.kind === "stored") await this.#follow(record, event);
     return outcome;
   }
 
-  /** What follows from a stored event. Safe to repeat: whoever finds the event already stored does it again. */
-  async follow(record: TaskRecord, event: EventDraft): Promise<void> {
-    const { connection, log, timers, logger } = this.#parts;
+  /** What follows from a stored event. Every step is safe to repeat: another coordinator may have to, if this one dies in between. */
+  async #follow(record: TaskRecord, event: EventDraft): Promise<void> {
     if (event.state === "backing_off" && event.nextAttemptMs !== undefined) {
-      await timers.set(record, "dispatch", event.nextAttemptMs);
+      await this.#parts.timers.set(record, "dispatch", event.nextAttemptMs);
     }
     if (event.ended !== undefined && event.ended.outputSequence === undefined) {
       // The agent was not asked: it may be at work still, or a zombie that comes back.
-      const reason = event.failure?.reason ?? "CANCELED";
-      const to = { tenant: record.tenant, agentId: event.ended.agentId };
-      signalCancel(connection, to, { taskId: record.taskId, attempt: event.ended.attempt, reason });
+      this.#signal(record, event.ended, event.failure?.reason ?? "CANCELED");
     }
-    if (isTerminal(event.state) && event.ended === undefined) {
-      await log.withdraw(record).catch((err: unknown) => {
-        logger.warn({ err, task_id: record.taskId }, "work item of an ended task not withdrawn");
-      });
-    }
+    if (isTerminal(event.state) && event.ended === undefined) await this.#withdraw(record);
   }
 
   /** Cancels a task. Throws TASK_NOT_FOUND and TASK_NOT_CANCELABLE. */
   async cancel(tenant: string, taskId: string, reason: string): Promise<TaskRecord> {
     return this.#decide(tenant, taskId, async (record) => {
       const decision = decideCancel(viewOf(record), reason);
-      if (decision.kind === "canceled") return fenceOf(viewOf(record));
+      if (decision.kind === "canceled") {
+        await this.#cancelAgain(record);
+        return fenceOf(viewOf(record));
+      }
       if (decision.kind === "not_cancelable") {
         const state = stateOf(viewOf(record));
         throw new MeshError("TASK_NOT_CANCELABLE", `task ${taskId} has ended already: it is ${state}`, {
@@ -122,6 +118,28 @@ export class Lifecycle {
       },
       record.dispatch.sequence,
     );
+  }
+
+  /** A signal may be lost, and a coordinator may die before it has sent one. Whoever cancels again asks for it again. */
+  async #cancelAgain(record: TaskRecord): Promise<void> {
+    const { endedAgentId: agentId = "", endedAttempt: attempt = 0 } = record.event?.message ?? {};
+    if (agentId === "") await this.#withdraw(record);
+    else this.#signal(record, { agentId, attempt }, "CANCELED");
+  }
+
+  #signal(
+    { tenant, taskId }: TaskRecord,
+    { agentId, attempt }: { readonly agentId: string; readonly attempt: number },
+    reason: string,
+  ): void {
+    signalCancel(this.#parts.connection, { tenant, agentId }, { taskId, attempt, reason });
+  }
+
+  async #withdraw(record: TaskRecord): Promise<void> {
+    const { log, logger } = this.#parts;
+    await log.withdraw(record).catch((err: unknown) => {
+      logger.warn({ err, task_id: record.taskId }, "work item of an ended task not withdrawn");
+    });
   }
 
   /**
