@@ -1,4 +1,4 @@
-// Every bound of the contract as a number, with the reason where the number has one.
+// The bounds of the contract as numbers, with the reason where the number has one.
 
 const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;
@@ -24,6 +24,24 @@ export const MAX_LABEL_VALUE_LENGTH = 255;
 
 /** The longest request id, in characters. */
 export const MAX_REQUEST_ID_LENGTH = 256;
+
+/** The longest media type, in characters. */
+export const MAX_CONTENT_TYPE_LENGTH = 255;
+
+/** The longest reason of a failure, in characters. */
+export const MAX_REASON_LENGTH = 63;
+
+/** The longest message of a failure, in characters. */
+export const MAX_FAILURE_MESSAGE_LENGTH = 4_096;
+
+/** The longest details of a failure, in bytes. */
+export const MAX_FAILURE_DETAILS_BYTES: number = 16 * 1024;
+
+/** The most reasons that a retry policy may name as not retryable. */
+export const MAX_NON_RETRYABLE_REASONS = 32;
+
+/** The largest factor by which the wait between attempts grows. */
+export const MAX_BACKOFF_COEFFICIENT = 10;
 
 /** How long the log is kept by default. */
 export const DEFAULT_RETENTION_MS: number = 7 * DAY_MS;

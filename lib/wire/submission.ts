@@ -10,7 +10,10 @@ import {
   DEFAULT_RESULT_TTL_MS,
   DEFAULT_START_TO_CLOSE_MS,
   MAX_ATTEMPTS,
+  MAX_BACKOFF_COEFFICIENT,
   MAX_HEARTBEAT_TIMEOUT_MS,
+  MAX_NON_RETRYABLE_REASONS,
+  MAX_REASON_LENGTH,
   MAX_REQUEST_ID_LENGTH,
   MAX_RETRY_INTERVAL_MS,
 } from "../core/limits.ts";
@@ -52,13 +55,13 @@ export function checkSubmission(
   }
   if (retryPolicy !== undefined) {
     v.number("retry_policy.maximum_attempts", retryPolicy.maximumAttempts, 1, MAX_ATTEMPTS);
-    v.number("retry_policy.backoff_coefficient", retryPolicy.backoffCoefficient, 1, 10);
+    v.number("retry_policy.backoff_coefficient", retryPolicy.backoffCoefficient, 1, MAX_BACKOFF_COEFFICIENT);
     v.duration("retry_policy.initial_interval", retryPolicy.initialInterval, 0, MAX_RETRY_INTERVAL_MS);
     const initialMs = msFromDuration(retryPolicy.initialInterval) ?? 0;
     v.duration("retry_policy.maximum_interval", retryPolicy.maximumInterval, initialMs, MAX_RETRY_INTERVAL_MS);
-    v.count("retry_policy.non_retryable_reasons", retryPolicy.nonRetryableReasons.length, 0, 32);
+    v.count("retry_policy.non_retryable_reasons", retryPolicy.nonRetryableReasons.length, 0, MAX_NON_RETRYABLE_REASONS);
     retryPolicy.nonRetryableReasons.forEach((reason, i) => {
-      v.text(`retry_policy.non_retryable_reasons[${i}]`, reason, 63, 1);
+      v.text(`retry_policy.non_retryable_reasons[${i}]`, reason, MAX_REASON_LENGTH, 1);
     });
   }
   v.duration("result_ttl", request.resultTtl, 1_000, limits.maxWaitMs);

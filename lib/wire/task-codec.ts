@@ -12,10 +12,17 @@ import {
   TaskStatusSchema,
 } from "../../gen/mycel/v1/task_pb.ts";
 import type { EventDraft } from "../core/event.ts";
-import { DEFAULT_RESULT_TTL_MS, DEFAULT_START_TO_CLOSE_MS } from "../core/limits.ts";
+import {
+  DEFAULT_RESULT_TTL_MS,
+  DEFAULT_START_TO_CLOSE_MS,
+  MAX_FAILURE_DETAILS_BYTES,
+  MAX_FAILURE_MESSAGE_LENGTH,
+  MAX_REASON_LENGTH,
+} from "../core/limits.ts";
 import { DEFAULT_RETRY_POLICY, type RetryPolicy } from "../core/retry-policy.ts";
 import { type Failure, scheduleMs, stateOf, type TaskView } from "../core/task.ts";
 import { isDeadLetter, isTerminal } from "../core/task-state.ts";
+import { cutToBytes } from "./cut-text.ts";
 import { sourceFromWire, sourceToWire, stateFromWire, stateToWire } from "./state-codec.ts";
 import { msFromDuration, msFromTimestamp, timestampFromMs } from "./time-codec.ts";
 
@@ -96,11 +103,11 @@ function failureToWire(failure: Failure, attempt: number): TaskFailure {
 /** A failure as an agent reported it, cut to its bounds. */
 export function failureFromWire(failure: TaskFailure | undefined): Failure {
   return {
-    message: (failure?.message ?? "the handler failed").slice(0, 4096),
-    reason: (failure?.reason || "HANDLER_ERROR").slice(0, 63),
+    message: (failure?.message ?? "the handler failed").slice(0, MAX_FAILURE_MESSAGE_LENGTH),
+    reason: (failure?.reason || "HANDLER_ERROR").slice(0, MAX_REASON_LENGTH),
     retryable: failure?.retryable ?? true,
     source: sourceFromWire(failure?.source ?? 0),
-    details: (failure?.details ?? "").slice(0, 16_384),
+    details: cutToBytes(failure?.details ?? "", MAX_FAILURE_DETAILS_BYTES),
   };
 }
 

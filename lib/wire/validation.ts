@@ -5,6 +5,7 @@ import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
 import { type Payload, PayloadSchema } from "../../gen/mycel/v1/payload_pb.ts";
 import {
   MAX_BLOB_BYTES,
+  MAX_CONTENT_TYPE_LENGTH,
   MAX_INLINE_PAYLOAD_BYTES,
   MAX_LABEL_KEY_LENGTH,
   MAX_LABEL_VALUE_LENGTH,
@@ -147,10 +148,11 @@ export class Violations {
       this.taskId(`${field}.blob.blob_id`, blobId);
       if (sha256.length !== 32) this.add(`${field}.blob.sha256`, `must be 32 bytes, has ${sha256.length}`);
       if (sizeBytes > BigInt(MAX_BLOB_BYTES)) this.add(`${field}.blob.size_bytes`, `must be at most ${MAX_BLOB_BYTES}`);
-      this.text(`${field}.blob.content_type`, contentType, 255);
+      this.text(`${field}.blob.content_type`, contentType, MAX_CONTENT_TYPE_LENGTH);
       return 0;
     }
-    if (payload.kind.case === "bytes") this.text(`${field}.bytes.content_type`, payload.kind.value.contentType, 255);
+    if (payload.kind.case === "bytes")
+      this.text(`${field}.bytes.content_type`, payload.kind.value.contentType, MAX_CONTENT_TYPE_LENGTH);
     const size = encodedSize(payload);
     if (size > MAX_INLINE_PAYLOAD_BYTES) {
       this.#tooLarge = true;

@@ -150,6 +150,9 @@ describe("a failure", () => {
     });
     const failure = failureFromWire(long);
     expect([failure.message.length, failure.reason.length, failure.details.length]).toEqual([4_096, 63, 16_384]);
+    // The bound of the details counts bytes: 5,461 characters of three, and no part of one more.
+    const wide = failureFromWire(create(TaskFailureSchema, { details: "€".repeat(20_000) }));
+    expect(wide.details).toBe("€".repeat(5_461));
     expect(failureFromWire(create(TaskFailureSchema))).toMatchObject({ reason: "HANDLER_ERROR", source: "agent" });
     expect(failureFromWire(undefined)).toMatchObject({ reason: "HANDLER_ERROR", retryable: true });
   });
