@@ -130,11 +130,6 @@ export function publishSpan(facts: MessagingSpanFacts): SpanShape {
   return messagingSpan(`publish ${facts.template}`, SpanKind.PRODUCER, "publish", "send", facts);
 }
 
-/** CLIENT span of one pull that brought messages: `receive {consumer or template}`. Link it to the messages. */
-export function receiveSpan(facts: MessagingSpanFacts): SpanShape {
-  return messagingSpan(`receive ${facts.consumer ?? facts.template}`, SpanKind.CLIENT, "fetch", "receive", facts);
-}
-
 /**
  * CONSUMER span of one attempt: `process {queue}`. Start it under `contextFromCarrier(dispatch)` so that one trace
  * covers the task, and pass the dispatch as a link too: the conventions correlate by links.
@@ -173,7 +168,7 @@ function messagingSpan(
   name: string,
   kind: SpanKind,
   operationName: string,
-  operationType: "send" | "receive" | "process" | "settle",
+  operationType: "send" | "process" | "settle",
   facts: MessagingSpanFacts,
 ): SpanShape {
   const attributes: Attributes = {
