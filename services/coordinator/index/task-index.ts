@@ -22,8 +22,8 @@ import type { DirectReader } from "../../../lib/nats/direct-reader.ts";
 import { answerIndexRequests, askIndex, type IndexVerb, indexUnavailable } from "../../../lib/nats/index-requests.ts";
 import { openRole, type Role } from "../../../lib/nats/role.ts";
 import type { TaskLog } from "../../../lib/nats/task-log.ts";
-import { openRetention } from "../reactors/retention.ts";
 import { Indexer } from "./indexer.ts";
+import { openRetention } from "./retention.ts";
 import { countTasks, listDeadLetters, listTasks } from "./task-queries.ts";
 
 /** What the index needs. */

@@ -5,7 +5,7 @@ import { MeshError, taskNotFound } from "../../../lib/core/mesh-error.ts";
 import { parseTaskSubject } from "../../../lib/wire/subjects.ts";
 import { openDatabase } from "../../../services/coordinator/index/database.ts";
 import { TaskTable } from "../../../services/coordinator/index/task-table.ts";
-import { openRetention, type Retention, retentionMarginMs } from "../../../services/coordinator/reactors/retention.ts";
+import { openRetention, type Retention, retentionMarginMs } from "../../../services/coordinator/index/retention.ts";
 import { type MeshLog, openMeshLog, TaskWriter, TENANT } from "../../support/mesh-log.ts";
 import { MovedClock } from "./system-clock.ts";
 

@@ -9,9 +9,9 @@ import { pause } from "../../../lib/time/pause.ts";
 import type { TaskLog } from "../../../lib/nats/task-log.ts";
 import { statusOf } from "../../../lib/wire/task-codec.ts";
 import { msFromTimestamp } from "../../../lib/wire/time-codec.ts";
-import { type DueRow, expiredTasks, FIRST_DUE, openTasks } from "../index/due-rows.ts";
-import type { Indexer } from "../index/indexer.ts";
-import type { TaskName } from "../index/task-table.ts";
+import { type DueRow, expiredTasks, FIRST_DUE, openTasks } from "./due-rows.ts";
+import type { Indexer } from "./indexer.ts";
+import type { TaskName } from "./task-table.ts";
 
 /** What retention needs. */
 export interface RetentionOptions {
