@@ -1,6 +1,6 @@
 // Owns the closed set of errors that the agent SDK raises: what a program switches on is the code, the message is one line for people.
 
-/** What went wrong. The first group ends `runAgent`, the second is the reason with which a handler's signal is aborted. */
+/** What went wrong. From CANCELED on: the reason with which a handler's signal is aborted. */
 export type AgentErrorCode =
   /** An option, name or returned value is outside what is allowed. */
   | "INVALID_OPTION"

@@ -5,8 +5,8 @@ import type { Blobs } from "./blobs.ts";
 import type { Capability } from "./define.ts";
 import type { LeaseKeeper } from "./lease-keeper.ts";
 import type { Link } from "./link.ts";
-import type { ReportKind } from "./report-codec.ts";
 import type { Reporter } from "./reporter.ts";
+import type { Ending } from "./settlement.ts";
 
 /** The settings of an agent that its attempts need. */
 export interface AttemptSettings {
@@ -61,27 +61,3 @@ export interface AttemptHost {
   /** Nothing more will be reported. */
   readonly onOver: (attempt: HostedAttempt, ending: Ending) => void;
 }
-
-/** How an attempt ended, for the agent's counts. */
-export type Ending =
-  | "completed"
-  | "failed"
-  | "retry_after"
-  | "snoozed"
-  | "handed_back"
-  | "canceled"
-  | "lease_lost"
-  | "dropped"
-  | "abandoned";
-
-/** A report that ends an attempt. */
-export type Settlement = Exclude<ReportKind, { kind: "begin" }>;
-
-/** How an attempt has ended when its last report was accepted. */
-export const ENDINGS: Readonly<Record<Settlement["kind"], Ending>> = {
-  complete: "completed",
-  fail: "failed",
-  retry_after: "retry_after",
-  snooze: "snoozed",
-  hand_back: "handed_back",
-};

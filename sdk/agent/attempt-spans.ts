@@ -12,7 +12,7 @@ import {
 } from "../../lib/wire/trace-context.ts";
 import type { Delivery } from "./delivery.ts";
 import type { ReportAnswer } from "./reporter.ts";
-import type { ReportKind } from "./report-codec.ts";
+import type { Settlement } from "./settlement.ts";
 
 /** A started process span and the context in which the handler runs. */
 export interface ProcessSpan {
@@ -21,7 +21,7 @@ export interface ProcessSpan {
 }
 
 const TEMPLATE = "task.{tenant}.{task}.q.{queue}.{priority}";
-const SETTLE_NAMES: Readonly<Record<Exclude<ReportKind["kind"], "begin">, SettleName>> = {
+const SETTLE_NAMES: Readonly<Record<Settlement["kind"], SettleName>> = {
   complete: "ack",
   fail: "ack",
   retry_after: "ack",
@@ -61,7 +61,7 @@ export interface SettleSpan {
 
 /** Starts the span of a settling report; undefined while tracing is off. */
 export function startSettleSpan(
-  kind: Exclude<ReportKind["kind"], "begin">,
+  kind: Settlement["kind"],
   delivery: Delivery,
   task: Task,
   parent: Context | undefined,

@@ -6,23 +6,22 @@ import { DEFAULT_START_TO_CLOSE_MS, MAX_INLINE_PAYLOAD_BYTES } from "../../lib/c
 import { msFromDuration } from "../../lib/wire/time-codec.ts";
 import { carrierFromContext, markSpanFailed } from "../../lib/wire/trace-context.ts";
 import { AgentError } from "./agent-error.ts";
-import { type AttemptHost, type Ending, ENDINGS, type HostedAttempt, type Settlement } from "./attempt-host.ts";
+import type { AttemptHost, HostedAttempt } from "./attempt-host.ts";
 import { startProcessSpan, startSettleSpan } from "./attempt-spans.ts";
 import { beginBefore, type Delivery } from "./delivery.ts";
 import { callHandler } from "./handler-call.ts";
 import { type DeskOwner, HandlerDesk } from "./handler-desk.ts";
+import { Lease } from "./lease.ts";
 import type { Watched } from "./lease-keeper.ts";
 import { fail, type Outcome, outcomeOfError, outcomeOfTimeout } from "./outcome.ts";
-import { encodePayload } from "./payload.ts";
 import type { ReportAnswer } from "./reporter.ts";
 import { encodeReport, type ReportKind } from "./report-codec.ts";
+import { type Ending, ENDINGS, type Settlement, settlementOf } from "./settlement.ts";
 
 type Phase = "held" | "asking" | "running" | "settling" | "over";
 
 const NEVER = Number.POSITIVE_INFINITY;
-const WORK_IN_PROGRESS = "+WPI";
-// How much of a lease is trusted; well above the third after which it is renewed.
-const LEASE_TRUST = 0.9;
+
 /** One attempt at a delivered task. */
 export class Attempt implements Watched, DeskOwner, HostedAttempt {
   dueMs: number;
@@ -36,12 +35,12 @@ export class Attempt implements Watched, DeskOwner, HostedAttempt {
   readonly #delivery: Delivery;
   readonly #task: Task;
   readonly #desk: HandlerDesk;
+  readonly #lease: Lease;
   // While begin is asked for a redelivery: what was said of which attempt. Its number is not known yet, and the end of the one before,
   // which this very agent may have held, is not its own.
   #signalled: Map<number, string> | undefined;
   #phase: Phase = "held";
   #fence: bigint;
-  #renewedMs: number;
   #holdUntilMs: number;
   #startTimeMs = 0;
   #lazyMs = NEVER;
@@ -63,7 +62,7 @@ export class Attempt implements Watched, DeskOwner, HostedAttempt {
     this.#task = task;
     this.attempt = delivery.dispatch.attempt;
     this.#fence = delivery.dispatch.fence;
-    this.#renewedMs = delivery.receivedMs;
+    this.#lease = new Lease(host, delivery);
     this.#holdUntilMs = delivery.receivedMs + host.settings.holdMs;
     this.dueMs = 0;
     this.#desk = new HandlerDesk(host, this);
@@ -115,11 +114,8 @@ export class Attempt implements Watched, DeskOwner, HostedAttempt {
   /** Renews the lease and looks at the time limits. */
   onDue(nowMs: number): void {
     if (this.#phase !== "over") {
-      if (this.#lapsed(nowMs) && this.#phase !== "settling") {
-        this.#loseLease(
-          `no renewal for ${Math.round(nowMs - this.#renewedMs)} ms, the lease is ${this.#host.leaseMs()} ms`,
-        );
-      } else if (nowMs >= this.#renewedMs + this.#host.leaseMs() / 3) this.#renew(nowMs);
+      if (this.#lease.lapsed(nowMs) && this.#phase !== "settling") this.#loseLease(this.#lease.silence(nowMs));
+      else if (nowMs >= this.#lease.dueMs) this.#lease.renew(nowMs);
     }
     if (this.#phase === "held" && nowMs >= this.#holdUntilMs) this.#host.onHeldTooLong(this);
     if (this.#phase === "running") this.#checkLimits(nowMs);
@@ -131,9 +127,9 @@ export class Attempt implements Watched, DeskOwner, HostedAttempt {
   reconnected(): void {
     if (this.#phase === "over") return;
     const nowMs = this.#host.clock.monotonicMs();
-    if (this.#lapsed(nowMs) && this.#phase === "running")
+    if (this.#lease.lapsed(nowMs) && this.#phase === "running")
       this.#loseLease("the connection was lost for longer than the lease");
-    else this.#renew(nowMs);
+    else this.#lease.renew(nowMs);
   }
 
   get deadlineTimeMs(): number {
@@ -156,7 +152,7 @@ export class Attempt implements Watched, DeskOwner, HostedAttempt {
 
   mayPublish(): boolean {
     if (this.#phase !== "running" && this.#phase !== "settling") return false;
-    const lapsed = this.#lapsed(this.#host.clock.monotonicMs());
+    const lapsed = this.#lease.lapsed(this.#host.clock.monotonicMs());
     if (lapsed && this.#phase === "running") this.#loseLease("the process stood still for longer than the lease");
     return !lapsed;
   }
@@ -182,7 +178,7 @@ export class Attempt implements Watched, DeskOwner, HostedAttempt {
     this.#plan();
     const answer = await this.#report({ kind: "begin", redelivery }, undefined);
     // The answer may have waited in a socket while the process stood still.
-    if (this.#phase === "asking" && this.#lapsed(this.#host.clock.monotonicMs()))
+    if (this.#phase === "asking" && this.#lease.lapsed(this.#host.clock.monotonicMs()))
       this.#loseLease("the lease ended before the start");
     if (this.#phase !== "asking") {
       this.#freeSlot();
@@ -247,7 +243,7 @@ export class Attempt implements Watched, DeskOwner, HostedAttempt {
 
   #timeOut(reason: AgentError): void {
     this.#abort(reason);
-    void this.#settle(this.#kindOf(outcomeOfTimeout(reason.code, reason.message)));
+    void this.#settle(settlementOf(outcomeOfTimeout(reason.code, reason.message)));
   }
 
   /** The handler returned or threw. */
@@ -261,9 +257,9 @@ export class Attempt implements Watched, DeskOwner, HostedAttempt {
       markSpanFailed(this.#span, outcome.failure.reason, outcome.failure.message);
     let kind: Settlement;
     try {
-      kind = this.#kindOf(outcome);
+      kind = settlementOf(outcome);
     } catch (error) {
-      kind = this.#kindOf(outcomeOfError(error));
+      kind = settlementOf(outcomeOfError(error));
     }
     if (kind.kind === "complete" && kind.result !== undefined && kind.result.length > MAX_INLINE_PAYLOAD_BYTES) {
       void this.#settleLarge(outcome.kind === "complete" ? outcome.value : undefined);
@@ -276,7 +272,7 @@ export class Attempt implements Watched, DeskOwner, HostedAttempt {
     try {
       kind = { kind: "complete", result: await this.#desk.upload(value) };
     } catch (error) {
-      kind = this.#kindOf(outcomeOfError(error));
+      kind = settlementOf(outcomeOfError(error));
     }
     if (this.#phase === "running") void this.#settle(kind);
   }
@@ -300,7 +296,7 @@ export class Attempt implements Watched, DeskOwner, HostedAttempt {
     if (answer.kind === "accepted") this.#end(ENDINGS[kind.kind]);
     else if (answer.kind === "refused" && answer.reason !== "LEASE_LOST" && kind.kind === "complete") {
       // The mesh will not take this result; without an answer the task would be run again for the same result.
-      void this.#settle(this.#kindOf(fail(`the result was refused: ${answer.message}`, { reason: answer.reason })));
+      void this.#settle(settlementOf(fail(`the result was refused: ${answer.message}`, { reason: answer.reason })));
     } else this.#endUnanswered(answer);
   }
 
@@ -380,31 +376,6 @@ export class Attempt implements Watched, DeskOwner, HostedAttempt {
     return this.#host.reporter.send(encodeReport(facts, kind), carrier);
   }
 
-  #kindOf(outcome: Outcome): Settlement {
-    switch (outcome.kind) {
-      case "complete":
-        return { kind: "complete", result: encodePayload(outcome.value) };
-      case "fail":
-        return { kind: "fail", failure: outcome.failure };
-      case "retry_after":
-        return { kind: "retry_after", delayMs: outcome.delayMs, failure: outcome.failure };
-      case "snooze":
-        return { kind: "snooze", delayMs: outcome.delayMs };
-    }
-  }
-
-  // The broker's clock began to run a little before ours: the lease is presumed lost before it is.
-  #lapsed(nowMs: number): boolean {
-    return nowMs - this.#renewedMs > this.#host.leaseMs() * LEASE_TRUST;
-  }
-
-  // A renewal that cannot be sent is no renewal: without a connection the lease runs out.
-  #renew(nowMs: number): void {
-    if (!this.#host.link.connected) return;
-    this.#host.link.publish(this.#delivery.reply, WORK_IN_PROGRESS);
-    this.#renewedMs = nowMs;
-  }
-
   #startToCloseMs(): number {
     return msFromDuration(this.#task.timeouts?.startToClose) ?? DEFAULT_START_TO_CLOSE_MS;
   }
@@ -413,7 +384,7 @@ export class Attempt implements Watched, DeskOwner, HostedAttempt {
     let dueMs = this.#giveUpSlotMs;
     if (this.#phase !== "over") {
       // While a renewal cannot be sent, look again soon.
-      dueMs = Math.min(dueMs, Math.max(this.#renewedMs + this.#host.leaseMs() / 3, nowMs + 50));
+      dueMs = Math.min(dueMs, Math.max(this.#lease.dueMs, nowMs + 50));
     }
     if (this.#phase === "held") dueMs = Math.min(dueMs, this.#holdUntilMs);
     if (this.#phase === "running") dueMs = Math.min(dueMs, this.#lazyMs, this.#closeMs, this.#silenceMs);

@@ -1,6 +1,5 @@
 // The public surface of `mycel/agent`: define an agent, run it, and say how an attempt ended.
 export { AgentError, type AgentErrorCode } from "./agent-error.ts";
-export type { Ending } from "./attempt-host.ts";
 export type { TaskContext } from "./context.ts";
 export {
   type AgentDefinition,
@@ -23,5 +22,6 @@ export {
 } from "./outcome.ts";
 export type { LogLevelName } from "./output-codec.ts";
 export { type AgentStats, runAgent, type RunningAgent } from "./run.ts";
+export type { Ending } from "./settlement.ts";
 export type { AgentTask } from "./task.ts";
 export type { WorkStats } from "./workshop.ts";

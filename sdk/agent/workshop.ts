@@ -6,7 +6,7 @@ import type { Clock } from "../../lib/core/clock.ts";
 import type { Logger } from "../../lib/core/logger.ts";
 import { parseDeliverySubject } from "../../lib/wire/subjects.ts";
 import { Attempt } from "./attempt.ts";
-import type { AttemptHost, Ending } from "./attempt-host.ts";
+import type { AttemptHost } from "./attempt-host.ts";
 import type { Blobs } from "./blobs.ts";
 import type { AgentDefinition } from "./define.ts";
 import { readDelivery } from "./delivery.ts";
@@ -16,6 +16,7 @@ import type { ResolvedOptions } from "./options.ts";
 import { Puller } from "./puller.ts";
 import { Reporter } from "./reporter.ts";
 import type { Session } from "./session.ts";
+import type { Ending } from "./settlement.ts";
 
 /** What the work needs. */
 export interface WorkshopOptions {
