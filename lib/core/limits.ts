@@ -81,3 +81,6 @@ export const MAX_CAPABILITIES = 64;
 
 /** The most attempts that an agent may run at once. */
 export const MAX_CONCURRENCY = 1_000;
+
+/** How many reports one request of an agent carries at most. */
+export const MAX_REPORTS = 256;

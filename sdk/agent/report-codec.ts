@@ -4,6 +4,8 @@ import { create, toBinary } from "@bufbuild/protobuf";
 import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
 import { FailSchema, RetryAfterSchema, SnoozeSchema } from "../../gen/mycel/v1/agent_protocol_pb.ts";
 import { FailureSource, type TaskFailure, TaskFailureSchema } from "../../gen/mycel/v1/task_pb.ts";
+import { MAX_FAILURE_DETAILS_BYTES, MAX_FAILURE_MESSAGE_LENGTH } from "../../lib/core/limits.ts";
+import { cutToBytes } from "../../lib/wire/cut-text.ts";
 import { durationFromMs } from "../../lib/wire/time-codec.ts";
 import type { FailureFacts } from "./outcome.ts";
 import type { EncodedPayload } from "./payload.ts";
@@ -30,8 +32,6 @@ export interface ReportFacts {
   readonly outputSequence: number;
 }
 
-const MAX_MESSAGE_LENGTH = 4096;
-const MAX_DETAILS_LENGTH = 16_384;
 const KIND_FIELD = { begin: 7, complete: 8, fail: 9, retry_after: 10, snooze: 11, hand_back: 12 };
 
 /** Encodes one report. */
@@ -97,20 +97,11 @@ function writeFlag(writer: BinaryWriter, flag: boolean): void {
 
 function failureToWire(failure: FailureFacts, attempt: number): TaskFailure {
   return create(TaskFailureSchema, {
-    message: failure.message.slice(0, MAX_MESSAGE_LENGTH),
+    message: failure.message.slice(0, MAX_FAILURE_MESSAGE_LENGTH),
     reason: failure.reason,
     retryable: failure.retryable,
     source: failure.source === "timeout" ? FailureSource.TIMEOUT : FailureSource.AGENT,
     attempt,
-    details: cutToBytes(failure.details, MAX_DETAILS_LENGTH),
+    details: cutToBytes(failure.details, MAX_FAILURE_DETAILS_BYTES),
   });
-}
-
-// The bound is in bytes; cutting by characters first keeps the common case cheap.
-function cutToBytes(text: string, maxBytes: number): string {
-  if (text.length * 3 <= maxBytes) return text;
-  const bytes = Buffer.from(text);
-  if (bytes.length <= maxBytes) return text;
-  // Streaming leaves out a character that the cut would split.
-  return new TextDecoder().decode(bytes.subarray(0, maxBytes), { stream: true });
 }

@@ -2,6 +2,7 @@
 // It knows what a report weighs, not what it says.
 import { fromBinary } from "@bufbuild/protobuf";
 import { type ReportResult, ReportResponseSchema } from "../../gen/mycel/v1/agent_protocol_pb.ts";
+import { MAX_REPORTS } from "../../lib/core/limits.ts";
 import type { Clock } from "../../lib/core/clock.ts";
 import type { Logger } from "../../lib/core/logger.ts";
 import { msFromDuration } from "../../lib/wire/time-codec.ts";
@@ -38,7 +39,6 @@ interface Pending {
   failures: number;
 }
 
-const MAX_REPORTS = 256;
 const MAX_BYTES = 700 * 1024;
 const MAX_IN_FLIGHT = 4;
 const FIRST_BACKOFF_MS = 100;

@@ -65,7 +65,8 @@ export type UploadBlobOpen = Message<"mycel.v1.UploadBlobOpen"> & {
   contentType: string;
 
   /**
-   * The SHA-256 of the content, 32 bytes, if it is known beforehand. Not checked if unset.
+   * The SHA-256 of the content, 32 bytes, if it is known beforehand. Not checked if unset. With it, or with the size, an upload that
+   * was cut off is never taken for a whole one.
    *
    * @generated from field: bytes sha256 = 2;
    */

@@ -14,7 +14,7 @@ import {
 import { type BeginCommand, decideBegin, type DropReason } from "../../../lib/core/begin.ts";
 import type { Clock } from "../../../lib/core/clock.ts";
 import { attemptLimitMs } from "../../../lib/core/expire.ts";
-import { MAX_WAIT_MS } from "../../../lib/core/limits.ts";
+import { MAX_REPORTS, MAX_WAIT_MS } from "../../../lib/core/limits.ts";
 import type { Logger } from "../../../lib/core/logger.ts";
 import { MeshError } from "../../../lib/core/mesh-error.ts";
 import { isName, MAX_TASK_ID_LENGTH } from "../../../lib/core/names.ts";
@@ -43,8 +43,6 @@ export interface ReportDeskParts {
 
 /** How often a begin is decided anew because somebody else moved the task in between. */
 const MAX_CONFLICTS = 5;
-/** The most reports of one request. */
-const MAX_REPORTS = 256;
 /** How long an agent waits before it repeats a report that could not be stored, in milliseconds. */
 const RETRY_MS = 500;
 

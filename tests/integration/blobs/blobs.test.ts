@@ -1,5 +1,6 @@
 // What the blob store and BlobService promise, over a real nats-server and real HTTP/2.
 import { createHash, randomBytes } from "node:crypto";
+import { setTimeout } from "node:timers/promises";
 import { create } from "@bufbuild/protobuf";
 import { Code, createClient } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
@@ -173,6 +174,22 @@ describe("a blob", () => {
         { signal: caller.signal },
       );
       await expect(upload).rejects.toMatchObject({ code: Code.Canceled });
+      await expect.poll(storedMessages).toBe(before);
+    });
+
+    test("whose source fails leaves nothing", { repeats: 2 }, async () => {
+      const before = await storedMessages();
+      const upload = client().uploadBlob(
+        (async function* () {
+          yield open();
+          for await (const piece of pieces(8)) yield chunk(piece);
+          await expect.poll(storedMessages).toBeGreaterThan(before + 14);
+          // On a connection that fell idle, Node sends the end of the body and the reset of the call apart.
+          await setTimeout(700);
+          throw new Error("the disk broke");
+        })(),
+      );
+      await expect(upload).rejects.toThrow("the disk broke");
       await expect.poll(storedMessages).toBe(before);
     });
 
