@@ -31,6 +31,9 @@ export const OUTPUT_REPUBLISH: { readonly src: string; readonly dest: string } =
   dest: "live.{{wildcard(1)}}.{{wildcard(2)}}.o.{{wildcard(3)}}.{{wildcard(4)}}",
 };
 
+/** How spans name every dispatch's subject: the template, because subjects are without number. */
+export const DISPATCH_TEMPLATE = "task.{tenant}.{task}.q.{queue}.{priority}";
+
 /** A dispatch of a task: the work item. */
 export function dispatchSubject(tenant: string, taskId: string, queue: string, priority: number): string {
   return `task.${tenant}.${taskId}.q.${queue}.${priority}`;

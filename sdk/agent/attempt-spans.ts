@@ -1,6 +1,7 @@
 // Owns the spans of an attempt: `process` around the handler, and the one around its settling report. Nothing while tracing is off.
 import { type Context, type Span, trace } from "@opentelemetry/api";
 import type { Task } from "../../gen/mycel/v1/task_pb.ts";
+import { DISPATCH_TEMPLATE } from "../../lib/wire/subjects.ts";
 import {
   contextFromCarrier,
   isTracing,
@@ -20,7 +21,6 @@ export interface ProcessSpan {
   readonly active: Context;
 }
 
-const TEMPLATE = "task.{tenant}.{task}.q.{queue}.{priority}";
 const SETTLE_NAMES: Readonly<Record<Settlement["kind"], SettleName>> = {
   complete: "ack",
   fail: "ack",
@@ -40,7 +40,7 @@ export function startProcessSpan(
   const { carrier, consumer } = delivery;
   const parent = contextFromCarrier(carrier);
   const facts = {
-    template: TEMPLATE,
+    template: DISPATCH_TEMPLATE,
     consumer,
     taskId: task.taskId,
     queue: task.queue,
@@ -67,7 +67,7 @@ export function startSettleSpan(
   parent: Context | undefined,
 ): SettleSpan | undefined {
   if (parent === undefined) return undefined;
-  const facts = { template: TEMPLATE, consumer: delivery.consumer, taskId: task.taskId };
+  const facts = { template: DISPATCH_TEMPLATE, consumer: delivery.consumer, taskId: task.taskId };
   const shape = settleSpan(SETTLE_NAMES[kind], facts);
   const span = mycelTracer().startSpan(shape.name, shape.options, parent);
   const end = (answer: ReportAnswer): void => {

@@ -23,6 +23,7 @@ import {
   type SubmissionLimits,
   taskFromSubmission,
 } from "../../../lib/wire/submission.ts";
+import { DISPATCH_TEMPLATE } from "../../../lib/wire/subjects.ts";
 import { encodeDispatch, policyOf, statusOf, type TaskRecord, viewOf } from "../../../lib/wire/task-codec.ts";
 import {
   carrierFromContext,
@@ -61,8 +62,6 @@ const MAX_RACES = 3;
 
 /** What a message takes in the log beside its body: subject, headers and the stream's own. */
 const MESSAGE_OVERHEAD_BYTES = 1_024;
-
-const TEMPLATE = "task.{tenant}.{task}.q.{queue}.{priority}";
 
 /** Accepts single tasks. */
 export class Submitter {
@@ -188,7 +187,7 @@ export class Submitter {
     store: () => Promise<T>,
   ): Promise<T> {
     if (!isTracing()) return store();
-    const shape = publishSpan({ template: TEMPLATE, ...facts });
+    const shape = publishSpan({ template: DISPATCH_TEMPLATE, ...facts });
     const span = mycelTracer().startSpan(shape.name, shape.options);
     try {
       return await context.with(trace.setSpan(context.active(), span), store);
