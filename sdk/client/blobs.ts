@@ -4,6 +4,7 @@ import type { Client } from "@connectrpc/connect";
 import type { BlobService, UploadBlobRequestSchema } from "../../gen/mycel/v1/blob_service_pb.ts";
 import type { BlobRef } from "../../gen/mycel/v1/payload_pb.ts";
 import type { MessageInitShape } from "@bufbuild/protobuf";
+import type { ResolvedOptions } from "./client-options.ts";
 import { withSignal } from "./call-signal.ts";
 import { MycelError } from "./mycel-error.ts";
 import { pause } from "../../lib/time/pause.ts";
@@ -26,36 +27,41 @@ export interface BlobDownload extends AsyncIterable<Uint8Array> {
   bytes(): Promise<Uint8Array>;
 }
 
-/** The calls of BlobService that are used here. */
-export type BlobCalls = Pick<Client<typeof BlobService>, "uploadBlob" | "downloadBlob">;
+/** What uploads and downloads need of a client. */
+export interface BlobCalls {
+  readonly rpc: Pick<Client<typeof BlobService>, "uploadBlob" | "downloadBlob">;
+  readonly options: Pick<ResolvedOptions, "timeoutMs" | "maximumTries">;
+}
 
 // Half of what the server takes: two pieces in flight keep a connection busy, larger ones only take memory.
 const PIECE_BYTES = 128 * 1024;
-const MAXIMUM_TRIES = 5;
 
-/** Uploads content. Bytes are sent again if the connection breaks, a stream cannot be. */
-export async function uploadBlob(blobs: BlobCalls, source: BlobSource, options: UploadOptions): Promise<BlobRef> {
+/** Uploads content. Bytes are sent again, for as long as a call may last, if the connection breaks; a stream cannot be. */
+export async function uploadBlob(calls: BlobCalls, source: BlobSource, options: UploadOptions): Promise<BlobRef> {
   const { contentType = "", signal } = options;
   const callOptions = withSignal(signal);
   if (!(source instanceof Uint8Array)) {
-    return refOf(await blobs.uploadBlob(uploadOf({ contentType }, source), callOptions));
+    return refOf(await calls.rpc.uploadBlob(uploadOf({ contentType }, source), callOptions));
   }
   const open = { contentType, sha256: sha256(source), sizeBytes: BigInt(source.length) };
+  const deadline = performance.now() + calls.options.timeoutMs;
   for (let tries = 1; ; tries += 1) {
     try {
-      return refOf(await blobs.uploadBlob(uploadOf(open, [source]), callOptions));
+      return refOf(await calls.rpc.uploadBlob(uploadOf(open, [source]), callOptions));
     } catch (error) {
       // An upload that was cut off keeps nothing, or at worst a blob that nobody refers to and that expires.
       const lost = error instanceof MycelError && error.code === "unavailable" && signal?.aborted !== true;
-      if (!lost || tries >= MAXIMUM_TRIES) throw error;
-      await pause(delayBeforeTry({ kind: "lost" }, tries, 1, Math.random()), signal);
+      const delayMs = delayBeforeTry({ kind: "lost" }, tries, 1, Math.random());
+      const spent = tries >= calls.options.maximumTries || performance.now() + delayMs >= deadline;
+      if (!lost || spent) throw error;
+      await pause(delayMs, signal);
     }
   }
 }
 
 /** Downloads a blob. With a full reference, size and SHA-256 are checked against it, otherwise against what the server announces. */
 export function downloadBlob(
-  blobs: BlobCalls,
+  calls: BlobCalls,
   blob: Pick<BlobRef, "blobId"> & Partial<Pick<BlobRef, "sha256" | "sizeBytes">>,
   signal: AbortSignal | undefined,
 ): BlobDownload {
@@ -63,7 +69,7 @@ export function downloadBlob(
     const hash = createHash("sha256");
     let expected = blob.sha256;
     let size = 0;
-    for await (const { part } of blobs.downloadBlob({ blobId: blob.blobId }, withSignal(signal))) {
+    for await (const { part } of calls.rpc.downloadBlob({ blobId: blob.blobId }, withSignal(signal))) {
       if (part.case === "blob") expected ??= part.value.sha256;
       if (part.case !== "chunk") continue;
       hash.update(part.value);

@@ -142,7 +142,7 @@ export function createClient(clientOptions: ClientOptions): MycelClient {
   const transport = createResilientTransport(options, endpoints, closed.signal);
   const rpc = createRpcClient(AgentService, transport);
   const blobs = createRpcClient(BlobService, transport);
-  const calls = { rpc, blobs, options };
+  const calls = { rpc, blobs: { rpc: blobs, options }, options };
   const servers = endpoints.count;
   const signalsWith = (signal: AbortSignal | undefined): AbortSignal[] =>
     signal === undefined ? [closed.signal] : [closed.signal, signal];
@@ -180,7 +180,7 @@ export function createClient(clientOptions: ClientOptions): MycelClient {
       startRun({
         rpc,
         kinds: kindsToWire(kinds),
-        prepare: () => prepareSubmission(blobs, { ...task, type, input }, signal),
+        prepare: () => prepareSubmission(calls.blobs, { ...task, type, input }, signal),
         follow: (open) => follow(open, { kinds, ...withSignal(signal) }),
         resultOf: (taskId, last) => resultAfter(taskId, last, signal),
       }),
@@ -231,10 +231,10 @@ export function createClient(clientOptions: ClientOptions): MycelClient {
         signals: signalsWith(signal),
         open: (signal) => rpc.watchAgents({ type }, { signal }),
       }),
-    uploadBlob: async (source, upload = {}) => await uploadBlob(blobs, source, upload),
+    uploadBlob: async (source, upload = {}) => await uploadBlob(calls.blobs, source, upload),
     downloadBlob: (blob, { signal } = {}) =>
-      downloadBlob(blobs, typeof blob === "string" ? { blobId: blob } : blob, signal),
-    value: async (payload, { signal } = {}) => await fetchPayload(blobs, payload, signal),
+      downloadBlob(calls.blobs, typeof blob === "string" ? { blobId: blob } : blob, signal),
+    value: async (payload, { signal } = {}) => await fetchPayload(calls.blobs, payload, signal),
     async [Symbol.asyncDispose]() {
       closed.abort(closedError());
       endpoints[Symbol.dispose]();

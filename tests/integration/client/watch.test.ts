@@ -263,7 +263,7 @@ describe("run", () => {
 
   test("runs a task with a large input although the blob store was away for longer than one upload waits", async () => {
     await using mesh = await openFakeCoordinator();
-    await using client = createClient({ url: mesh.url, reconnectTimeoutMs: 3_000 });
+    await using client = createClient({ url: mesh.url, timeoutMs: 100, reconnectTimeoutMs: 3_000 });
     mesh.failNext("UploadBlob", ...Array.from({ length: 5 }, () => unavailable()));
     const text = "x".repeat(300_000);
     await expect(client.run("echo", text).result()).resolves.toBe(text);
