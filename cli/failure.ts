@@ -36,7 +36,8 @@ export function endingOf(error: unknown): Ending {
   if (error instanceof UsageError) return { exitCode: EXIT.usage, line: error.message };
   if (error instanceof TaskFailedError) return { exitCode: EXIT.failed, line: error.message };
   if (error instanceof MycelError) {
-    return { exitCode: error.reason === "INVALID_OPTION" ? EXIT.usage : EXIT.failed, line: lineOf(error) };
+    const usage = error.reason === "INVALID_OPTION" || error.code === "invalid_argument";
+    return { exitCode: usage ? EXIT.usage : EXIT.failed, line: lineOf(error) };
   }
   return {
     exitCode: EXIT.failed,

@@ -295,7 +295,7 @@ describe("mistakes", () => {
     [["--url", "localhost:8080", "count"], 2, 'mycel: url must be like http://127.0.0.1:8080, got "localhost:8080"\n'],
     [["blob", "put", "/no/such"], 2, "mycel: cannot read /no/such: no such file\n"],
     [["status", "nobody"], 1, 'mycel: no task "nobody"\n'],
-    [["submit", "not ok"], 1, "mycel: type: must be 1 to 64 characters of A-Z a-z 0-9 _ -\n"],
+    [["submit", "not ok"], 2, "mycel: type: must be 1 to 64 characters of A-Z a-z 0-9 _ -\n"],
     [
       ["--url", "http://127.0.0.1:1", "count"],
       1,
