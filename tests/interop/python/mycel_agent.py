@@ -48,7 +48,7 @@ class Attempt:
         meta = delivery.metadata
         self._agent = agent
         self.delivery = delivery.reply
-        self.consumer_sequence = meta.sequence.consumer
+        self.run = f"{agent.agent_id}/{meta.sequence.consumer}.{meta.num_delivered}"
         self.task: task_pb2.Task = dispatch.task
         self.number = dispatch.attempt
         self.fence = dispatch.fence
@@ -75,8 +75,8 @@ class Attempt:
         self.outputs += 1
         output = output_pb2.Output(index=self.outputs, chunk=to_payload(value))
         output.time.GetCurrentTime()
-        # The delivery's number tells this run from another one of the same attempt, after a hand-back say.
-        message_id = f"{self.task.task_id}/{self.number}/{self.consumer_sequence}/{self.outputs}"
+        # The delivery tells this run from another one of the same attempt, after a hand-back say.
+        message_id = f"{self.task.task_id}/{self.number}/{self.run}/{self.outputs}"
         batch = output_pb2.OutputBatch(outputs=[output])
         self.output_sequence = await self._agent.publish_output(self, batch, message_id)
 
