@@ -59,7 +59,13 @@ export async function startNatsServer(options: StartNatsServerOptions): Promise<
     const exited = exitOf(child);
     const { pid } = child;
     if (pid === undefined) throw new Error(`${options.binary} could not be run`);
-    dataDir.record(pid);
+    try {
+      dataDir.record(pid);
+    } catch (error) {
+      // A server that nothing tells of would hold the folder unseen.
+      await kill(child, exited, "SIGKILL");
+      throw error;
+    }
     const guard = guardOrphan(pid);
     void exited.then(() => guard.dismiss());
 
