@@ -128,7 +128,8 @@ async function sourcesOf(path: string | undefined): Promise<SourceListing> {
 function complaintOf(error: unknown): Error {
   if (!(error instanceof Error)) return new Failed(String(error));
   const line = error.message.replace(/^mycel \w+: /, "");
-  if (/^(EACCES|EROFS|EPERM)\b/.test(line)) return new UsageError(`${line}; choose another folder with --data`);
+  if (/^(EACCES|EEXIST|ENOTDIR|EPERM|EROFS)\b/.test(line))
+    return new UsageError(`${line}; choose another folder with --data`);
   if (/ is in use by a running nats-server|^process \d+ is starting a nats-server/.test(line))
     return new UsageError(`${line}: stop the mesh that runs there, or start another one with --data DIR --port 0`);
   if (!(error instanceof StartError) || error.exitCode !== EXIT.usage) return new Failed(line);

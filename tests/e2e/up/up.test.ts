@@ -97,6 +97,7 @@ test.for([
   [["--listen", "nonsense"], "is not an address"],
   [["--agents", "many"], "from 0 to 64"],
   [["--once", "--agents", "0"], "--once stops when the job is done"],
+  [["--data", process.execPath], "choose another folder with --data"],
   [["--fast"], "--fast"],
 ] as const)("%j is one clear line and exit code 2", async ([args, words]) => {
   const { exited, text } = await up("mistake", args);
