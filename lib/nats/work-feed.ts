@@ -4,6 +4,9 @@ import { type ConsumerMessages, jetstream, type JetStreamClient, type JsMsg } fr
 import type { NatsConnection } from "@nats-io/nats-core";
 import { pause } from "../time/pause.ts";
 
+/** What a handler sees of a message. */
+export type FeedMessage = Pick<JsMsg, "subject" | "data" | "seq">;
+
 /** What a handler wants done with a message. */
 export type FeedVerdict =
   /** Done. */
@@ -21,7 +24,7 @@ export interface WorkFeedOptions {
   /** How many messages may be in hand at once. */
   readonly maxInHand: number;
   /** Handles one message. What it throws makes the message come again. */
-  readonly handle: (message: JsMsg) => Promise<FeedVerdict>;
+  readonly handle: (message: FeedMessage) => Promise<FeedVerdict>;
   /** Hears of what went wrong. The feed goes on. */
   readonly onError: (error: unknown) => void;
 }

@@ -6,7 +6,7 @@ import type { NatsConnection } from "@nats-io/nats-core";
 import type { Clock } from "../../../lib/core/clock.ts";
 import type { Logger } from "../../../lib/core/logger.ts";
 import type { Timers } from "../../../lib/nats/timers.ts";
-import { WorkFeed } from "../../../lib/nats/work-feed.ts";
+import { type FeedMessage, type FeedVerdict, WorkFeed } from "../../../lib/nats/work-feed.ts";
 import { DELAYED_CONSUMER, DELAYED_FILTER, parseTaskSubject, TASKS_STREAM } from "../../../lib/wire/subjects.ts";
 import { decodeDispatch } from "../../../lib/wire/task-codec.ts";
 import { msFromTimestamp } from "../../../lib/wire/time-codec.ts";
@@ -40,14 +40,20 @@ export async function openDelayedSubmissions(parts: DelayedSubmissionsParts): Pr
     consumer: DELAYED_CONSUMER,
     ensure,
     maxInHand: MAX_IN_HAND,
-    handle: async (message) => {
-      const subject = parseTaskSubject(message.subject);
-      if (subject !== undefined) {
-        const startMs = msFromTimestamp(decodeDispatch(message.data).task?.startTime) ?? parts.clock.now();
-        await parts.timers.set(subject, "dispatch", startMs);
-      }
-      return { kind: "ack" };
-    },
+    handle: (message) => handleDelayedSubmission(parts, message),
     onError: (err) => parts.logger.warn({ err }, "delayed submission not handled"),
   });
+}
+
+/** Sets the timer of a delayed submission. What it throws means: deliver it again. */
+export async function handleDelayedSubmission(
+  { timers, clock }: Pick<DelayedSubmissionsParts, "timers" | "clock">,
+  message: FeedMessage,
+): Promise<FeedVerdict> {
+  const subject = parseTaskSubject(message.subject);
+  if (subject !== undefined) {
+    const startMs = msFromTimestamp(decodeDispatch(message.data).task?.startTime) ?? clock.now();
+    await timers.set(subject, "dispatch", startMs);
+  }
+  return { kind: "ack" };
 }

@@ -10,7 +10,7 @@ import { isTerminal } from "../../../lib/core/task-state.ts";
 import type { TaskLog } from "../../../lib/nats/task-log.ts";
 import { type DueTimer, dueTimer, type Timers } from "../../../lib/nats/timers.ts";
 import { ensureTimersConsumer } from "../../../lib/nats/topology.ts";
-import { type FeedVerdict, WorkFeed } from "../../../lib/nats/work-feed.ts";
+import { type FeedMessage, type FeedVerdict, WorkFeed } from "../../../lib/nats/work-feed.ts";
 import { TIMERS_CONSUMER, TIMERS_STREAM } from "../../../lib/wire/subjects.ts";
 import { viewOf } from "../../../lib/wire/task-codec.ts";
 import type { Lifecycle } from "../tasks/lifecycle.ts";
@@ -45,19 +45,25 @@ export function openDueTimers(parts: DueTimersParts): AsyncDisposable {
     consumer: TIMERS_CONSUMER,
     ensure: () => ensureTimersConsumer(parts.manager),
     maxInHand: MAX_IN_HAND,
-    handle: async (message): Promise<FeedVerdict> => {
-      const timer = dueTimer(message.subject, message.data);
-      if (timer !== undefined) await react(parts, timer);
-      // The stream keeps what it stores; what is done with must not pile up in it.
-      await parts.manager.streams.deleteMessage(TIMERS_STREAM, message.seq, false).catch(() => undefined);
-      return { kind: "ack" };
-    },
+    handle: (message) => handleDueTimer(parts, message),
     onError: (err) => parts.logger.warn({ err }, "due timer not handled"),
   });
 }
 
+/** Does what a due timer asks for, and removes it. What it throws means: deliver it again. */
+export async function handleDueTimer(
+  parts: Omit<DueTimersParts, "connection">,
+  message: FeedMessage,
+): Promise<FeedVerdict> {
+  const timer = dueTimer(message.subject, message.data);
+  if (timer !== undefined) await react(parts, timer);
+  // The stream keeps what it stores; what is done with must not pile up in it.
+  await parts.manager.streams.deleteMessage(TIMERS_STREAM, message.seq, false).catch(() => undefined);
+  return { kind: "ack" };
+}
+
 /** `latest` reads from the leader; else a replica may answer, which may lag behind. */
-async function react(parts: DueTimersParts, timer: DueTimer, latest = false): Promise<void> {
+async function react(parts: Omit<DueTimersParts, "connection">, timer: DueTimer, latest = false): Promise<void> {
   const { log, timers, lifecycle, clock } = parts;
   const { tenant, taskId } = timer;
   const record = latest ? await log.readLatest(tenant, taskId) : await log.read(tenant, taskId);
