@@ -1,0 +1,163 @@
+// A whole mesh of real processes that faults are injected into: brokers, coordinators and agents of fault-agent.ts, each of which can be
+// killed, paused and started again. Injects nothing by itself.
+import { mkdir, mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { NatsServerSettings } from "../../../lib/nats/server/server-config.ts";
+import { fixedPort } from "../../support/fixed-port.ts";
+import { type Broker, openBrokers } from "./broker.ts";
+import { type MemberProcess, startMember } from "./member-process.ts";
+
+type Env = Readonly<Record<string, string>>;
+
+/** What a mesh is made of. */
+export interface FaultMeshOptions {
+  /** How many nats-servers: 1, or 3 as a cluster that keeps three replicas of everything. Default 1. */
+  readonly brokers?: 1 | 3;
+  /** Default 2. */
+  readonly coordinators?: number;
+  /** Default 3. */
+  readonly agents?: number;
+  /** The lease of a delivery, in milliseconds. Default 2,000. */
+  readonly leaseMs?: number;
+  /** How many attempts an agent runs at once. Default 16. */
+  readonly agentConcurrency?: number;
+  /** Settings of every broker. */
+  readonly brokerSettings?: NatsServerSettings;
+  /** Further settings of every coordinator. */
+  readonly coordinatorEnv?: Env;
+  /** Further settings of every agent. */
+  readonly agentEnv?: Env;
+}
+
+/** A running mesh. Disposing it ends every process and removes its folder. */
+export interface FaultMesh extends AsyncDisposable {
+  /** A folder that goes away with the mesh. */
+  readonly dir: string;
+  /** Where the agents' handlers write their part of the history. */
+  readonly historyDir: string;
+  /** All brokers, comma-separated, past all proxies. */
+  readonly natsUrl: string;
+  readonly brokers: readonly Broker[];
+  readonly coordinators: readonly MemberProcess[];
+  readonly agents: readonly MemberProcess[];
+  /** The coordinators' URLs for clients. They stay the same over restarts. */
+  readonly urls: readonly string[];
+  /** Starts another agent, called `agent-<n>` if it has no id. `env` holds for all its starts. */
+  addAgent(id?: string, env?: Env): Promise<MemberProcess>;
+  /** Starts another coordinator. Clients and agents that know the others hear of it only if they are told. */
+  addCoordinator(env?: Env): Promise<MemberProcess>;
+  /** The broker that leads a stream; the only one if there is one. */
+  leaderOf(stream: string): Promise<Broker>;
+  /** Makes the leader of a stream hand over, and resolves with the one that leads then. Needs three brokers. */
+  stepDown(stream: string): Promise<Broker>;
+}
+
+/** Agents that share 2 cores start best a few at a time. */
+const START_AT_ONCE = 4;
+const HEARTBEAT_MS = 500;
+
+/** Opens a mesh and resolves when all its members are ready. */
+export async function openFaultMesh(options: FaultMeshOptions = {}): Promise<FaultMesh> {
+  const mesh = new Mesh(options, await mkdtemp(join(tmpdir(), "mycel-faults-")));
+  try {
+    await mesh.open();
+    return mesh;
+  } catch (error) {
+    await mesh[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+class Mesh implements FaultMesh {
+  readonly dir: string;
+  readonly historyDir: string;
+  readonly coordinators: MemberProcess[] = [];
+  readonly agents: MemberProcess[] = [];
+  readonly urls: string[] = [];
+  readonly #options: FaultMeshOptions;
+  readonly #stack = new AsyncDisposableStack();
+  #brokers: Awaited<ReturnType<typeof openBrokers>> | undefined;
+  #started = 0;
+
+  constructor(options: FaultMeshOptions, dir: string) {
+    this.#options = options;
+    this.dir = dir;
+    this.historyDir = join(dir, "history");
+    this.#stack.defer(() => rm(dir, { recursive: true, force: true }));
+  }
+
+  get brokers(): readonly Broker[] {
+    return this.#brokers?.all ?? [];
+  }
+
+  get natsUrl(): string {
+    return this.brokers.map(({ url }) => url).join(",");
+  }
+
+  async open(): Promise<void> {
+    const { brokers = 1, coordinators = 2, agents = 3, brokerSettings = {} } = this.#options;
+    await mkdir(this.historyDir);
+    this.#brokers = this.#stack.use(await openBrokers({ count: brokers, settings: brokerSettings }));
+    for (let i = 0; i < coordinators; i += 1) await this.addCoordinator();
+    for (let i = 0; i < agents; i += START_AT_ONCE) {
+      const next = Array.from({ length: Math.min(START_AT_ONCE, agents - i) }, () => this.addAgent());
+      await Promise.all(next);
+    }
+  }
+
+  async addAgent(id?: string, env: Env = {}): Promise<MemberProcess> {
+    this.#started += 1;
+    const name = id ?? `agent-${this.#started}`;
+    const agent = await this.#start(name, "agent", "tests/faults/fault-agent.ts", {
+      MYCEL_URL: this.urls.join(","),
+      MYCEL_AGENT_ID: name,
+      MYCEL_CONCURRENCY: String(this.#options.agentConcurrency ?? 16),
+      FAULT_HISTORY_DIR: this.historyDir,
+      ...this.#options.agentEnv,
+      ...env,
+    });
+    this.agents.push(agent);
+    return agent;
+  }
+
+  async addCoordinator(env: Env = {}): Promise<MemberProcess> {
+    const { brokers = 1, leaseMs = 2_000 } = this.#options;
+    const port = await fixedPort();
+    const name = `coordinator-${this.coordinators.length + 1}`;
+    const coordinator = await this.#start(name, "coordinator", "services/coordinator/main.ts", {
+      NATS_URL: this.natsUrl,
+      MYCEL_LISTEN: `127.0.0.1:${port}`,
+      MYCEL_LEASE: String(leaseMs),
+      MYCEL_HEARTBEAT: String(HEARTBEAT_MS),
+      MYCEL_REPLICAS: String(brokers),
+      ...this.#options.coordinatorEnv,
+      ...env,
+    });
+    this.coordinators.push(coordinator);
+    this.urls.push(`http://127.0.0.1:${port}`);
+    return coordinator;
+  }
+
+  async leaderOf(stream: string): Promise<Broker> {
+    return await this.#opened().leaderOf(stream);
+  }
+
+  async stepDown(stream: string): Promise<Broker> {
+    return await this.#opened().stepDown(stream);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all([...this.agents, ...this.coordinators].map((member) => member.kill()));
+    await this.#stack.disposeAsync();
+  }
+
+  async #start(name: string, role: "agent" | "coordinator", entry: string, env: Env): Promise<MemberProcess> {
+    return await startMember({ name, role, entry, env });
+  }
+
+  #opened(): Awaited<ReturnType<typeof openBrokers>> {
+    if (this.#brokers === undefined) throw new Error("the mesh is not open");
+    return this.#brokers;
+  }
+}
