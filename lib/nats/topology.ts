@@ -21,6 +21,7 @@ import {
   TIMERS_SUBJECTS,
 } from "../wire/subjects.ts";
 import { ROLE_TTL_MS } from "./role.ts";
+import { FEED_ACK_WAIT_NANOS } from "./work-feed.ts";
 
 /** What an operator can choose about storage. */
 export interface TopologyOptions {
@@ -158,7 +159,7 @@ export async function ensureTimersConsumer(manager: JetStreamManager): Promise<v
     durable_name: TIMERS_CONSUMER,
     ack_policy: "explicit",
     filter_subject: TIMERS_FIRED,
-    ack_wait: 30_000 * NANOS_PER_MS,
+    ack_wait: FEED_ACK_WAIT_NANOS,
     max_ack_pending: 10_000,
     max_waiting: 1_000,
   });

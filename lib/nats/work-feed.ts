@@ -32,12 +32,20 @@ export interface WorkFeedOptions {
 /** How long to wait before a failed pull, or a failed message, is tried again, in milliseconds. */
 const RETRY_MS = 1_000;
 
+/**
+ * How long a feed may be silent about a message before another feed gets it, in nanoseconds: the `ack_wait` of its consumer. What a
+ * killed coordinator had in hand waits so long. A feed that lives says so three times as often.
+ */
+export const FEED_ACK_WAIT_NANOS = 5_000_000_000;
+
+const NANOS_PER_MS = 1_000_000;
+
 /** Pulls and handles messages until it is disposed; survives restarts of the broker and deletions of the consumer. */
 export class WorkFeed implements AsyncDisposable {
   readonly #options: WorkFeedOptions;
   readonly #client: JetStreamClient;
   readonly #stopping = new AbortController();
-  readonly #inHand = new Set<Promise<void>>();
+  readonly #inHand = new Map<JsMsg, Promise<void>>();
   #messages: ConsumerMessages | undefined;
   readonly #loop: Promise<void>;
 
@@ -52,7 +60,7 @@ export class WorkFeed implements AsyncDisposable {
     this.#stopping.abort();
     await this.#messages?.close().catch(() => undefined);
     await this.#loop;
-    await Promise.all(this.#inHand);
+    await Promise.all(this.#inHand.values());
   }
 
   async #run(): Promise<void> {
@@ -82,11 +90,26 @@ export class WorkFeed implements AsyncDisposable {
     this.#messages = messages;
     if (this.#stopping.signal.aborted) await messages.close();
     void this.#endWithConsumer(messages);
-    for await (const message of messages) {
-      const handled = this.#handle(message).finally(() => this.#inHand.delete(handled));
-      this.#inHand.add(handled);
-      if (this.#inHand.size >= maxInHand) await Promise.race(this.#inHand);
+    const { ack_wait: ackWait = FEED_ACK_WAIT_NANOS } = (await consumer.info(true)).config;
+    const keeping = setInterval(() => this.#keep(), ackWait / NANOS_PER_MS / 3);
+    try {
+      for await (const message of messages) {
+        this.#inHand.set(
+          message,
+          this.#handle(message).finally(() => this.#inHand.delete(message)),
+        );
+        if (this.#inHand.size >= maxInHand) await Promise.race(this.#inHand.values());
+      }
+      // Whoever stops or begins anew still holds what is in hand.
+      await Promise.all(this.#inHand.values());
+    } finally {
+      clearInterval(keeping);
     }
+  }
+
+  /** What takes longer is not handled by another feed at the same time. */
+  #keep(): void {
+    for (const message of this.#inHand.keys()) message.working();
   }
 
   /** A pull that is bound to its consumer would go on for ever without it. */

@@ -5,8 +5,9 @@ import type { JetStreamManager } from "@nats-io/jetstream";
 import type { NatsConnection } from "@nats-io/nats-core";
 import type { Clock } from "../../../lib/core/clock.ts";
 import type { Logger } from "../../../lib/core/logger.ts";
+import { isUnreadable } from "../../../lib/core/mesh-error.ts";
 import type { Timers } from "../../../lib/nats/timers.ts";
-import { type FeedMessage, type FeedVerdict, WorkFeed } from "../../../lib/nats/work-feed.ts";
+import { FEED_ACK_WAIT_NANOS, type FeedMessage, type FeedVerdict, WorkFeed } from "../../../lib/nats/work-feed.ts";
 import { DELAYED_CONSUMER, DELAYED_FILTER, parseTaskSubject, TASKS_STREAM } from "../../../lib/wire/subjects.ts";
 import { decodeDispatch } from "../../../lib/wire/task-codec.ts";
 import { msFromTimestamp } from "../../../lib/wire/time-codec.ts";
@@ -21,7 +22,6 @@ export interface DelayedSubmissionsParts {
 }
 
 const MAX_IN_HAND = 128;
-const ACK_WAIT_NANOS = 30_000_000_000;
 
 /** Sets the timers of delayed submissions until it is disposed. */
 export async function openDelayedSubmissions(parts: DelayedSubmissionsParts): Promise<AsyncDisposable> {
@@ -30,7 +30,7 @@ export async function openDelayedSubmissions(parts: DelayedSubmissionsParts): Pr
       durable_name: DELAYED_CONSUMER,
       filter_subject: DELAYED_FILTER,
       ack_policy: "explicit",
-      ack_wait: ACK_WAIT_NANOS,
+      ack_wait: FEED_ACK_WAIT_NANOS,
       max_ack_pending: 10_000,
     });
   await ensure();
@@ -40,7 +40,13 @@ export async function openDelayedSubmissions(parts: DelayedSubmissionsParts): Pr
     consumer: DELAYED_CONSUMER,
     ensure,
     maxInHand: MAX_IN_HAND,
-    handle: (message) => handleDelayedSubmission(parts, message),
+    handle: (message) =>
+      handleDelayedSubmission(parts, message).catch((error: unknown): FeedVerdict => {
+        if (!isUnreadable(error)) throw error;
+        // It would be no more readable the next time.
+        parts.logger.warn({ sequence: message.seq }, "unreadable delayed submission dropped");
+        return { kind: "ack" };
+      }),
     onError: (err) => parts.logger.warn({ err }, "delayed submission not handled"),
   });
 }
