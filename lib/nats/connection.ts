@@ -18,11 +18,11 @@ export interface NatsOptions {
   readonly inboxPrefix?: string;
 }
 
-/** NATS could not be reached, or it is too old. The message is one line for the operator. */
+/** NATS could not be reached, or it will not do: too old, without JetStream, or without room. The message is one line for the operator. */
 export class NatsUnavailableError extends Error {
   override readonly name = "NatsUnavailableError";
   /** Why: no answer, or an answer from a server that will not do. */
-  readonly code: "NATS_UNREACHABLE" | "NATS_TOO_OLD" | "NATS_NO_JETSTREAM";
+  readonly code: "NATS_UNREACHABLE" | "NATS_TOO_OLD" | "NATS_NO_JETSTREAM" | "NATS_NO_ROOM";
 
   constructor(code: NatsUnavailableError["code"], message: string, cause?: unknown) {
     super(message, { cause });

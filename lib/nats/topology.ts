@@ -20,8 +20,10 @@ import {
   TIMERS_STREAM,
   TIMERS_SUBJECTS,
 } from "../wire/subjects.ts";
+import { NatsUnavailableError } from "./connection.ts";
 import { ROLE_TTL_MS } from "./role.ts";
 import { FEED_ACK_WAIT_NANOS } from "./work-feed.ts";
+import { isNoRoom, settleMaxBytes } from "./stream-room.ts";
 
 /** What an operator can choose about storage. */
 export interface TopologyOptions {
@@ -29,17 +31,27 @@ export interface TopologyOptions {
   readonly replicas: number;
   /** How long the log is kept, in milliseconds. Must exceed the longest wait. */
   readonly retentionMs: number;
-  /** The most bytes that each of the task and output streams may take; -1 for no limit but the server's. */
-  readonly maxBytes: number;
+  /**
+   * The most bytes that each of the task, output and blob streams may take; -1 for no limit but the server's. Undefined for what stands, or,
+   * where nothing stands yet, for what the servers have room for.
+   */
+  readonly maxBytes: number | undefined;
   /** How long an agent stays registered without a heartbeat, in milliseconds. From 2,000. */
   readonly agentTtlMs: number;
 }
 
+/** The same with a size. */
+export interface SizedOptions extends TopologyOptions {
+  readonly maxBytes: number;
+}
+
 const NANOS_PER_MS = 1_000_000;
 
-/** JetStream's codes for a stream that exists with other settings, and for a system that is temporarily unavailable. */
+/** JetStream's code for a stream that exists with other settings. */
 const STREAM_NAME_IN_USE = 10058;
-const SERVICE_UNAVAILABLE = 10008;
+
+/** JetStream's codes for what passes: an election, servers of a cluster that are not there yet, another coordinator that looks for room. */
+const PASSING: ReadonlySet<number> = new Set([10008, 10005, STREAM_NAME_IN_USE]);
 
 /** JetStream's own choice where the messages live longer. */
 const MAX_DUPLICATE_WINDOW_MS = 120_000;
@@ -47,8 +59,10 @@ const MAX_DUPLICATE_WINDOW_MS = 120_000;
 /** Room for queues at four priorities each; a stream takes 1,000 consumers unless told otherwise. */
 const MAX_CONSUMERS = 100_000;
 
+type NamedConfig = Partial<StreamConfig> & { readonly name: string };
+
 /** The streams, as JetStream is asked for them. */
-export function streamConfigs(options: TopologyOptions): readonly (Partial<StreamConfig> & { name: string })[] {
+export function streamConfigs(options: SizedOptions): readonly [tasks: NamedConfig, ...others: NamedConfig[]] {
   const common = {
     retention: "limits",
     storage: "file",
@@ -95,7 +109,7 @@ const RETRY_MS = 500;
 
 /**
  * Makes sure that all streams, buckets and system consumers exist with these settings. Safe to call from every coordinator. A JetStream
- * that is not ready yet, because it starts or elects a leader, is waited for.
+ * that is not ready yet, because it starts or elects a leader, is waited for. Throws NatsUnavailableError NATS_NO_ROOM.
  */
 export async function ensureTopology(
   connection: NatsConnection,
@@ -107,26 +121,51 @@ export async function ensureTopology(
     try {
       return await ensure(connection, options);
     } catch (error) {
-      // What the server refuses by its API, it will refuse again.
-      if (error instanceof JetStreamApiError && error.code !== SERVICE_UNAVAILABLE) throw error;
-      if (performance.now() > untilMs) throw error;
+      if (!isPassing(error, options) || performance.now() > untilMs)
+        throw isNoRoom(error) ? noRoom(options, error) : error;
       onTrouble(error);
       await pause(RETRY_MS);
     }
   }
 }
 
-async function ensure(connection: NatsConnection, options: TopologyOptions): Promise<JetStreamManager> {
+/**
+ * What the server refuses by its API, it will refuse again; except for what a cluster learns of itself only after a while, and for room that
+ * another coordinator takes for a moment while it looks how much there is.
+ */
+function isPassing(error: unknown, { replicas, maxBytes }: TopologyOptions): boolean {
+  if (!(error instanceof JetStreamApiError)) return !(error instanceof NatsUnavailableError);
+  return PASSING.has(error.code) || (isNoRoom(error) && (replicas > 1 || maxBytes === undefined));
+}
+
+function noRoom({ maxBytes }: TopologyOptions, cause?: unknown): NatsUnavailableError {
+  const message =
+    maxBytes === undefined
+      ? "JetStream has no room for the mesh's streams: give the server more (max_file_store), or set MYCEL_MAX_BYTES"
+      : `JetStream has no room for three streams of ${maxBytes} bytes: lower MYCEL_MAX_BYTES, or raise max_file_store`;
+  return new NatsUnavailableError("NATS_NO_ROOM", message, cause);
+}
+
+async function ensure(connection: NatsConnection, given: TopologyOptions): Promise<JetStreamManager> {
   const manager = await jetstreamManager(connection);
+  const maxBytes =
+    given.maxBytes ?? (await settleMaxBytes(manager, given.replicas, (size) => ensureTasks(manager, given, size)));
+  if (maxBytes === undefined) throw noRoom(given);
+  const options = { ...given, maxBytes };
   for (const config of streamConfigs(options)) await ensureStream(manager, config);
   await ensureTimersConsumer(manager);
   await ensureKeyBucket(connection, manager, AGENTS_BUCKET, options.replicas, options.agentTtlMs);
   await ensureKeyBucket(connection, manager, ROLES_BUCKET, options.replicas, ROLE_TTL_MS);
   const { replicas } = options;
   const blobAge = options.retentionMs * NANOS_PER_MS;
-  await new Objm(connection).create(BLOBS_BUCKET, { replicas, storage: "file", ttl: blobAge });
-  await adopt(manager, `OBJ_${BLOBS_BUCKET}`, { num_replicas: replicas, max_age: blobAge });
+  await new Objm(connection).create(BLOBS_BUCKET, { replicas, storage: "file", ttl: blobAge, max_bytes: maxBytes });
+  await adopt(manager, `OBJ_${BLOBS_BUCKET}`, { num_replicas: replicas, max_age: blobAge, max_bytes: maxBytes });
   return manager;
+}
+
+async function ensureTasks(manager: JetStreamManager, options: TopologyOptions, maxBytes: number): Promise<void> {
+  const [tasks] = streamConfigs({ ...options, maxBytes });
+  await ensureStream(manager, tasks);
 }
 
 /** Makes sure that a bucket exists whose keys expire unless they are written again. */
@@ -165,10 +204,7 @@ export async function ensureTimersConsumer(manager: JetStreamManager): Promise<v
   });
 }
 
-async function ensureStream(
-  manager: JetStreamManager,
-  config: Partial<StreamConfig> & { name: string },
-): Promise<void> {
+async function ensureStream(manager: JetStreamManager, config: NamedConfig): Promise<void> {
   try {
     await manager.streams.add(config);
   } catch (error) {

@@ -22,8 +22,11 @@ export interface CoordinatorConfig {
   readonly replicas: number;
   /** How long the log is kept. `MYCEL_RETENTION`, in milliseconds or as `7d`. */
   readonly retentionMs: number;
-  /** The most bytes of each of the task and output streams; -1 for no limit. `MYCEL_MAX_BYTES`. */
-  readonly maxBytes: number;
+  /**
+   * The most bytes of each of the task, output and blob streams; -1 for no limit. If unset, what the servers have room for when the streams
+   * are made. `MYCEL_MAX_BYTES`.
+   */
+  readonly maxBytes: number | undefined;
   /** The lease of a delivery. `MYCEL_LEASE`. */
   readonly leaseMs: number;
   /** How often agents say that they live. `MYCEL_HEARTBEAT`. */
@@ -66,7 +69,7 @@ export function readConfig(env: Env): CoordinatorConfig {
     agentNatsUrls: agentUrls.length === 0 ? natsUrls : agentUrls,
     replicas: integer(env, "MYCEL_REPLICAS", 1, 1, 5),
     retentionMs,
-    maxBytes: integer(env, "MYCEL_MAX_BYTES", -1, -1, Number.MAX_SAFE_INTEGER),
+    maxBytes: maxBytesIn(env),
     leaseMs,
     heartbeatMs: duration(env, "MYCEL_HEARTBEAT", 5_000, 100, 60_000),
     queueDepthLimit: integer(env, "MYCEL_QUEUE_LIMIT", DEFAULT_QUEUE_DEPTH_LIMIT, 1, 100_000_000),
@@ -107,6 +110,15 @@ function list(text: string): readonly string[] {
     .split(",")
     .map((part) => part.trim())
     .filter((part) => part !== "");
+}
+
+/** The least that a log can be of use with. */
+const MIN_MAX_BYTES: number = 1024 * 1024;
+
+function maxBytesIn(env: Env): number | undefined {
+  const name = "MYCEL_MAX_BYTES";
+  if ((env[name] ?? "") === "") return undefined;
+  return env[name] === "-1" ? -1 : integer(env, name, -1, MIN_MAX_BYTES, Number.MAX_SAFE_INTEGER);
 }
 
 function integer(env: Env, name: string, fallback: number, min: number, max: number): number {

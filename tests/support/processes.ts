@@ -5,6 +5,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { createInterface } from "node:readline";
+import type { NatsServerSettings } from "../../lib/nats/server/server-config.ts";
 import { openTestNats, type TestNats } from "./nats.ts";
 
 const ROOT = resolve(import.meta.dirname, "../..");
@@ -69,6 +70,8 @@ export interface TestMeshOptions {
   readonly coordinators?: number;
   /** The lease, in milliseconds. Default 2,000. */
   readonly leaseMs?: number;
+  /** Settings of the NATS server. */
+  readonly nats?: NatsServerSettings;
   /** Further settings of the coordinators. */
   readonly env?: Readonly<Record<string, string>>;
 }
@@ -92,7 +95,7 @@ export interface TestMesh extends AsyncDisposable {
 /** Opens a mesh of real processes on free ports. */
 export async function openMesh(options: TestMeshOptions = {}): Promise<TestMesh> {
   const dir = await mkdtemp(join(tmpdir(), "mycel-mesh-"));
-  const nats = await openTestNats();
+  const nats = await openTestNats(options.nats);
   const processes: TestProcess[] = [];
   const coordinators: TestProcess[] = [];
   const urls: string[] = [];
