@@ -4,6 +4,7 @@ import process from "node:process";
 import type { NatsServerSettings } from "../../../lib/nats/server/server-config.ts";
 import { openTestNats, type TestNats } from "../../support/nats.ts";
 import { openNatsCluster } from "../../support/nats-cluster.ts";
+import type { LinkProxy, ProxyBook } from "./link-proxy.ts";
 import type { ExitStatus, Member } from "./member.ts";
 
 /** One nats-server. {@link Member.restart} resolves when it is healthy: in a cluster, when a majority is there. */
@@ -31,15 +32,17 @@ export interface Brokers extends AsyncDisposable {
 export interface BrokersOptions {
   readonly count: 1 | 3;
   readonly settings: NatsServerSettings;
+  /** Where the proxies between them are noted; there are none if it is left out. */
+  readonly routes?: ProxyBook | undefined;
 }
 
 const OUTPUT_BYTES = 8_192;
 
 /** Starts the brokers; resolves when they serve. */
-export async function openBrokers({ count, settings }: BrokersOptions): Promise<Brokers> {
+export async function openBrokers({ count, settings, routes }: BrokersOptions): Promise<Brokers> {
   if (count === 1) {
     const nats = await openTestNats(settings);
-    const broker = brokerOf("n0", nats);
+    const broker = brokerOf("n0", nats, undefined);
     return {
       all: [broker],
       leaderOf: () => Promise.resolve(broker),
@@ -47,8 +50,14 @@ export async function openBrokers({ count, settings }: BrokersOptions): Promise<
       [Symbol.asyncDispose]: () => nats[Symbol.asyncDispose](),
     };
   }
-  const cluster = await openNatsCluster({ nodes: count, settings });
-  const all = cluster.nodes.map((node) => brokerOf(node.serverName, node));
+  const routeVia = async (from: number, to: number, port: number): Promise<number> =>
+    (await routes?.between(`n${from}`, { name: `n${to}`, port })) ?? port;
+  const cluster = await openNatsCluster({
+    nodes: count,
+    settings,
+    ...(routes === undefined ? {} : { routeVia }),
+  });
+  const all = cluster.nodes.map((node) => brokerOf(node.serverName, node, routes?.routesOf(node.serverName)));
   const brokerAt = (index: number): Broker => {
     const broker = all[index];
     if (broker === undefined) throw new RangeError(`there is no broker ${index}`);
@@ -62,7 +71,7 @@ export async function openBrokers({ count, settings }: BrokersOptions): Promise<
   };
 }
 
-function brokerOf(name: string, nats: TestNats): Broker {
+function brokerOf(name: string, nats: TestNats, peers: LinkProxy | undefined): Broker {
   const ended = new WeakSet<object>();
   const status = async (): Promise<ExitStatus> => {
     const { code, signal } = await nats.process.exited;
@@ -82,6 +91,7 @@ function brokerOf(name: string, nats: TestNats): Broker {
     url: nats.url,
     port: Number(new URL(nats.url).port),
     dataDir: nats.dataDir,
+    proxies: peers === undefined ? {} : { "broker-broker": peers },
     get monitorUrl() {
       return nats.monitorUrl;
     },

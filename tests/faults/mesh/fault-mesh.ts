@@ -6,7 +6,9 @@ import { join } from "node:path";
 import type { NatsServerSettings } from "../../../lib/nats/server/server-config.ts";
 import { fixedPort } from "../../support/fixed-port.ts";
 import { type Broker, openBrokers } from "./broker.ts";
-import { type MemberProcess, startMember } from "./member-process.ts";
+import { type Listener, type LinkProxy, openProxyBook } from "./link-proxy.ts";
+import type { Link, Member } from "./member.ts";
+import { type MemberProcess, type MemberProcessOptions, startMember } from "./member-process.ts";
 
 type Env = Readonly<Record<string, string>>;
 
@@ -22,6 +24,8 @@ export interface FaultMeshOptions {
   readonly leaseMs?: number;
   /** How many attempts an agent runs at once. Default 16. */
   readonly agentConcurrency?: number;
+  /** Which connections go through proxies. Default none: a proxy costs time. */
+  readonly links?: readonly Link[];
   /** Settings of every broker. */
   readonly brokerSettings?: NatsServerSettings;
   /** Further settings of every coordinator. */
@@ -41,7 +45,7 @@ export interface FaultMesh extends AsyncDisposable {
   readonly brokers: readonly Broker[];
   readonly coordinators: readonly MemberProcess[];
   readonly agents: readonly MemberProcess[];
-  /** The coordinators' URLs for clients. They stay the same over restarts. */
+  /** The coordinators' URLs for clients, through their proxies if there are any. They stay the same over restarts. */
   readonly urls: readonly string[];
   /** Starts another agent, called `agent-<n>` if it has no id. `env` holds for all its starts. */
   addAgent(id?: string, env?: Env): Promise<MemberProcess>;
@@ -51,11 +55,26 @@ export interface FaultMesh extends AsyncDisposable {
   leaderOf(stream: string): Promise<Broker>;
   /** Makes the leader of a stream hand over, and resolves with the one that leads then. Needs three brokers. */
   stepDown(stream: string): Promise<Broker>;
+  /**
+   * Cuts a member off from everybody whose link to it goes through a proxy: as a broken network does, in which nobody hears of anything
+   * (`silent`), or by resetting and refusing connections (`refused`). Throws a RangeError if no proxy leads to it.
+   */
+  isolate(member: Member, how?: "silent" | "refused"): Promise<void>;
+  /** Ends all faults of all links. */
+  heal(): Promise<void>;
 }
 
 /** Agents that share 2 cores start best a few at a time. */
 const START_AT_ONCE = 4;
 const HEARTBEAT_MS = 500;
+
+const LINKS: readonly Link[] = [
+  "client-coordinator",
+  "agent-coordinator",
+  "coordinator-broker",
+  "agent-broker",
+  "broker-broker",
+];
 
 /** Opens a mesh and resolves when all its members are ready. */
 export async function openFaultMesh(options: FaultMeshOptions = {}): Promise<FaultMesh> {
@@ -77,7 +96,10 @@ class Mesh implements FaultMesh {
   readonly urls: string[] = [];
   readonly #options: FaultMeshOptions;
   readonly #stack = new AsyncDisposableStack();
+  readonly #book = this.#stack.use(openProxyBook());
   #brokers: Awaited<ReturnType<typeof openBrokers>> | undefined;
+  /** Where the coordinators themselves listen. */
+  readonly #direct: Listener[] = [];
   #started = 0;
 
   constructor(options: FaultMeshOptions, dir: string) {
@@ -98,7 +120,13 @@ class Mesh implements FaultMesh {
   async open(): Promise<void> {
     const { brokers = 1, coordinators = 2, agents = 3, brokerSettings = {} } = this.#options;
     await mkdir(this.historyDir);
-    this.#brokers = this.#stack.use(await openBrokers({ count: brokers, settings: brokerSettings }));
+    this.#brokers = this.#stack.use(
+      await openBrokers({
+        count: brokers,
+        settings: brokerSettings,
+        routes: this.#has("broker-broker") ? this.#book : undefined,
+      }),
+    );
     for (let i = 0; i < coordinators; i += 1) await this.addCoordinator();
     for (let i = 0; i < agents; i += START_AT_ONCE) {
       const next = Array.from({ length: Math.min(START_AT_ONCE, agents - i) }, () => this.addAgent());
@@ -109,13 +137,19 @@ class Mesh implements FaultMesh {
   async addAgent(id?: string, env: Env = {}): Promise<MemberProcess> {
     this.#started += 1;
     const name = id ?? `agent-${this.#started}`;
-    const agent = await this.#start(name, "agent", "tests/faults/fault-agent.ts", {
-      MYCEL_URL: this.urls.join(","),
-      MYCEL_AGENT_ID: name,
-      MYCEL_CONCURRENCY: String(this.#options.agentConcurrency ?? 16),
-      FAULT_HISTORY_DIR: this.historyDir,
-      ...this.#options.agentEnv,
-      ...env,
+    const agent = await startMember({
+      name,
+      role: "agent",
+      entry: "tests/faults/fault-agent.ts",
+      env: {
+        MYCEL_URL: this.#direct.map(({ port }) => urlOf(port)).join(","),
+        MYCEL_AGENT_ID: name,
+        MYCEL_CONCURRENCY: String(this.#options.agentConcurrency ?? 16),
+        FAULT_HISTORY_DIR: this.historyDir,
+        ...this.#options.agentEnv,
+        ...env,
+      },
+      ...(await this.#outgoing({ "agent-coordinator": this.#direct, "agent-broker": this.brokers })),
     });
     this.agents.push(agent);
     return agent;
@@ -123,19 +157,29 @@ class Mesh implements FaultMesh {
 
   async addCoordinator(env: Env = {}): Promise<MemberProcess> {
     const { brokers = 1, leaseMs = 2_000 } = this.#options;
-    const port = await fixedPort();
     const name = `coordinator-${this.coordinators.length + 1}`;
-    const coordinator = await this.#start(name, "coordinator", "services/coordinator/main.ts", {
-      NATS_URL: this.natsUrl,
-      MYCEL_LISTEN: `127.0.0.1:${port}`,
-      MYCEL_LEASE: String(leaseMs),
-      MYCEL_HEARTBEAT: String(HEARTBEAT_MS),
-      MYCEL_REPLICAS: String(brokers),
-      ...this.#options.coordinatorEnv,
-      ...env,
+    const direct = { name, port: await fixedPort() };
+    const { proxies, redirect } = await this.#outgoing({ "coordinator-broker": this.brokers });
+    const clients = this.#has("client-coordinator") ? await this.#book.inFrontOf(direct, "clients") : undefined;
+    const coordinator = await startMember({
+      name,
+      role: "coordinator",
+      entry: "services/coordinator/main.ts",
+      env: {
+        NATS_URL: this.natsUrl,
+        MYCEL_LISTEN: `127.0.0.1:${direct.port}`,
+        MYCEL_LEASE: String(leaseMs),
+        MYCEL_HEARTBEAT: String(HEARTBEAT_MS),
+        MYCEL_REPLICAS: String(brokers),
+        ...this.#options.coordinatorEnv,
+        ...env,
+      },
+      proxies: clients === undefined ? proxies : { ...proxies, "client-coordinator": clients.link },
+      redirect,
     });
     this.coordinators.push(coordinator);
-    this.urls.push(`http://127.0.0.1:${port}`);
+    this.#direct.push(direct);
+    this.urls.push(urlOf(clients?.port ?? direct.port));
     return coordinator;
   }
 
@@ -147,17 +191,47 @@ class Mesh implements FaultMesh {
     return await this.#opened().stepDown(stream);
   }
 
+  async isolate(member: Member, how: "silent" | "refused" = "silent"): Promise<void> {
+    const links = [...Object.values(member.proxies), ...this.#book.leadingTo(member.name)];
+    if (links.length === 0) throw new RangeError(`no proxy leads to ${member.name}: ask for its links`);
+    await Promise.all(links.map(async (link) => (how === "silent" ? link.blackhole() : await link.cut())));
+  }
+
+  async heal(): Promise<void> {
+    await this.#book.heal();
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all([...this.agents, ...this.coordinators].map((member) => member.kill()));
     await this.#stack.disposeAsync();
   }
 
-  async #start(name: string, role: "agent" | "coordinator", entry: string, env: Env): Promise<MemberProcess> {
-    return await startMember({ name, role, entry, env });
+  #has(link: Link): boolean {
+    return this.#options.links?.includes(link) ?? false;
+  }
+
+  /** Puts proxies on the links that a member opens itself, where they were asked for. */
+  async #outgoing(
+    wanted: Readonly<Partial<Record<Link, readonly Listener[]>>>,
+  ): Promise<Pick<MemberProcessOptions, "proxies" | "redirect">> {
+    const proxies: Partial<Record<Link, LinkProxy>> = {};
+    const redirect = new Map<number, number>();
+    for (const [kind, targets] of Object.entries(wanted)) {
+      const link = LINKS.find((known) => known === kind);
+      if (link === undefined || !this.#has(link)) continue;
+      const { link: proxy, ports } = await this.#book.towards(targets);
+      proxies[link] = proxy;
+      for (const [from, to] of ports) redirect.set(from, to);
+    }
+    return { proxies, redirect };
   }
 
   #opened(): Awaited<ReturnType<typeof openBrokers>> {
     if (this.#brokers === undefined) throw new Error("the mesh is not open");
     return this.#brokers;
   }
+}
+
+function urlOf(port: number): string {
+  return `http://127.0.0.1:${port}`;
 }

@@ -5,7 +5,8 @@ import { resolve } from "node:path";
 import process from "node:process";
 import { createInterface } from "node:readline";
 import type { ControlAnswer, ControlOrder } from "./inside/order.ts";
-import type { ExitStatus, Member } from "./member.ts";
+import type { LinkProxy } from "./link-proxy.ts";
+import type { ExitStatus, Link, Member } from "./member.ts";
 
 const ROOT = resolve(import.meta.dirname, "../../..");
 const REMOTE_CONTROL = resolve(import.meta.dirname, "inside/remote-control.ts");
@@ -23,6 +24,9 @@ export interface MemberProcessOptions {
   /** The TypeScript file to run, from the project's root. It logs `ready` once it is. */
   readonly entry: string;
   readonly env: Readonly<Record<string, string>>;
+  readonly proxies: Readonly<Partial<Record<Link, LinkProxy>>>;
+  /** Which port of this machine leads where, for the connections that it opens itself. */
+  readonly redirect: ReadonlyMap<number, number>;
 }
 
 /** A process of the mesh that listens to a test from inside. */
@@ -41,6 +45,7 @@ export async function startMember(options: MemberProcessOptions): Promise<Member
 class NodeMember implements MemberProcess {
   readonly name: string;
   readonly role: "agent" | "coordinator";
+  readonly proxies: Readonly<Partial<Record<Link, LinkProxy>>>;
   readonly #options: MemberProcessOptions;
   readonly #lines: string[] = [];
   #child: ChildProcess | undefined;
@@ -50,6 +55,7 @@ class NodeMember implements MemberProcess {
   constructor(options: MemberProcessOptions) {
     this.name = options.name;
     this.role = options.role;
+    this.proxies = options.proxies;
     this.#options = options;
   }
 
@@ -71,6 +77,7 @@ class NodeMember implements MemberProcess {
         ...process.env,
         NODE_NO_WARNINGS: "1",
         NODE_COMPILE_CACHE: COMPILE_CACHE,
+        FAULT_REDIRECT: [...this.#options.redirect].map((ports) => ports.join(":")).join(","),
         ...this.#options.env,
         ...env,
       },

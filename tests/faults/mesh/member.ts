@@ -1,4 +1,8 @@
 // What can be done to one process of a mesh, whatever its role. Only the shape: processes are node-member.ts, brokers broker.ts.
+import type { LinkProxy } from "./link-proxy.ts";
+
+/** A kind of connection between two parties of a mesh. */
+export type Link = "client-coordinator" | "agent-coordinator" | "coordinator-broker" | "agent-broker" | "broker-broker";
 
 /** What a process is. */
 export type Role = "agent" | "coordinator" | "broker";
@@ -30,6 +34,11 @@ export interface Member {
    * goes on undisturbed. A restart brings the true time back. Not for brokers.
    */
   jumpClock(ms: number): Promise<void>;
+  /**
+   * The proxies on its own links, of the kinds that were asked for: an agent's and a coordinator's to whom it connects to, a coordinator's
+   * to its clients (all of them), a broker's to and from its peers.
+   */
+  readonly proxies: Readonly<Partial<Record<Link, LinkProxy>>>;
   /** What it wrote last, for messages of failing tests. */
   output(): string;
 }

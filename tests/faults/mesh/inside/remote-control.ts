@@ -1,6 +1,7 @@
 // Preloaded into every agent and coordinator of a fault test: carries out what the test tells the process to do to itself, and ends the
 // process when the test is gone. The product knows nothing of it.
 import process from "node:process";
+import "./redirect.ts";
 import { jumpClock } from "./shifted-clock.ts";
 import type { ControlAnswer, ControlMessage, ControlOrder } from "./order.ts";
 
