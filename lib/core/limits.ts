@@ -7,6 +7,12 @@ const DAY_MS = 24 * HOUR_MS;
 /** The largest inline payload once encoded, in bytes. A quarter of NATS' default message, so that a dispatch fits with its task. */
 export const MAX_INLINE_PAYLOAD_BYTES: number = 256 * 1024;
 
+/**
+ * How deep a JSON value may nest arrays and objects. Protobuf parsers refuse what nests more than 100 messages, and an object takes three
+ * of them: a deeper value could be sent by one and read by nobody.
+ */
+export const MAX_JSON_DEPTH = 30;
+
 /** The largest blob, in bytes. */
 export const MAX_BLOB_BYTES = 100_000_000;
 

@@ -20,7 +20,8 @@ export type MeshErrorReason =
   | "DRAINING"
   | "BROKER_UNAVAILABLE"
   | "INDEX_UNAVAILABLE"
-  | "BLOB_CORRUPT";
+  | "BLOB_CORRUPT"
+  | "TASK_UNREADABLE";
 
 /** One field that is not as it must be. */
 export interface Violation {
@@ -66,6 +67,16 @@ export class MeshError extends Error {
     this.retryDelayMs = options.retryDelayMs;
     this.metadata = options.metadata ?? {};
   }
+}
+
+/** The error for a task of which the log holds what is no work item, or no event. */
+export function taskUnreadable(cause?: unknown): MeshError {
+  return new MeshError("TASK_UNREADABLE", "what the log holds of the task can't be read", { cause });
+}
+
+/** Whether an error says that the log holds what can't be read: trying again does not help. */
+export function isUnreadable(error: unknown): boolean {
+  return error instanceof MeshError && error.reason === "TASK_UNREADABLE";
 }
 
 /** The error for a task that is not there. */

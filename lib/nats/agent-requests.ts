@@ -1,7 +1,7 @@
 // What agents ask the coordinators over NATS, shared by all coordinators as a queue group; and the signals that go the other way.
 
 import type { Msg, NatsConnection, Subscription } from "@nats-io/nats-core";
-import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import { create, type DescMessage, fromBinary, type MessageShape, toBinary } from "@bufbuild/protobuf";
 import {
   AgentSignalSchema,
   CancelSignalSchema,
@@ -18,6 +18,8 @@ import {
   type AgentVerb,
   agentVerbFilter,
   COORDINATORS_GROUP,
+  inboxPrefix,
+  isInInbox,
   parseAgentSubject,
   signalSubject,
 } from "../wire/subjects.ts";
@@ -32,41 +34,29 @@ export interface AgentIdentity {
 export interface AgentRequestHandlers {
   readonly report: (from: AgentIdentity, request: ReportRequest) => Promise<ReportResponse>;
   readonly heartbeat: (from: AgentIdentity, request: HeartbeatRequest) => Promise<HeartbeatResponse>;
+  /** Hears of a request that was dropped because it is none: why, on which subject. */
+  readonly onGarbage: (why: string, subject: string) => void;
   readonly onError: (error: unknown) => void;
 }
 
+/** Far deeper than a valid result nests: what is too deep is refused by itself, and not with all reports beside it. */
+const NESTING = 1_000;
+
+type Handler<Request, Response> = (from: AgentIdentity, request: Request) => Promise<Response>;
+
 /** Serves agents' requests until it is disposed. */
 export class AgentRequests implements AsyncDisposable {
+  readonly #connection: NatsConnection;
   readonly #handlers: AgentRequestHandlers;
   readonly #subscriptions: readonly Subscription[];
   readonly #running = new Set<Promise<void>>();
 
   constructor(connection: NatsConnection, handlers: AgentRequestHandlers) {
+    this.#connection = connection;
     this.#handlers = handlers;
-    const listen = (
-      verb: AgentVerb,
-      answer: (from: AgentIdentity, message: Msg) => Promise<Uint8Array>,
-    ): Subscription =>
-      connection.subscribe(agentVerbFilter(verb), {
-        queue: COORDINATORS_GROUP,
-        callback: (error, message) => {
-          const from = error === null ? parseAgentSubject(message.subject) : undefined;
-          if (from !== undefined) this.#serve(from, message, answer);
-        },
-      });
     this.#subscriptions = [
-      listen("report", async (from, message) => {
-        return toBinary(
-          ReportResponseSchema,
-          await handlers.report(from, fromBinary(ReportRequestSchema, message.data)),
-        );
-      }),
-      listen("heartbeat", async (from, message) => {
-        return toBinary(
-          HeartbeatResponseSchema,
-          await handlers.heartbeat(from, fromBinary(HeartbeatRequestSchema, message.data)),
-        );
-      }),
+      this.#listen("report", ReportRequestSchema, ReportResponseSchema, handlers.report),
+      this.#listen("heartbeat", HeartbeatRequestSchema, HeartbeatResponseSchema, handlers.heartbeat),
     ];
   }
 
@@ -76,18 +66,50 @@ export class AgentRequests implements AsyncDisposable {
     await Promise.all(this.#running);
   }
 
-  #serve(from: AgentIdentity, message: Msg, answer: (from: AgentIdentity, message: Msg) => Promise<Uint8Array>): void {
-    const served = this.#answer(from, message, answer).finally(() => this.#running.delete(served));
+  #listen<I extends DescMessage, O extends DescMessage>(
+    verb: AgentVerb,
+    input: I,
+    output: O,
+    handle: Handler<MessageShape<I>, MessageShape<O>>,
+  ): Subscription {
+    return this.#connection.subscribe(agentVerbFilter(verb), {
+      queue: COORDINATORS_GROUP,
+      callback: (error, message) => {
+        const asked = error === null ? this.#read(input, message) : undefined;
+        if (asked !== undefined) this.#serve(message, output, () => handle(asked.from, asked.request));
+      },
+    });
+  }
+
+  #read<I extends DescMessage>(
+    input: I,
+    message: Msg,
+  ): { readonly from: AgentIdentity; readonly request: MessageShape<I> } | undefined {
+    const { subject, reply } = message;
+    const from = parseAgentSubject(subject);
+    if (from === undefined) return this.#drop("the subject names no agent", subject);
+    if (!isInInbox(reply, inboxPrefix(from.tenant, from.agentId))) {
+      return this.#drop("the reply subject is not in the agent's own inbox", subject);
+    }
+    try {
+      return { from, request: fromBinary(input, message.data, { recursionLimit: NESTING, readUnknownFields: false }) };
+    } catch {
+      return this.#drop(`the body is no ${input.typeName}`, subject);
+    }
+  }
+
+  #drop(why: string, subject: string): undefined {
+    this.#handlers.onGarbage(why, subject);
+  }
+
+  #serve<O extends DescMessage>(message: Msg, output: O, answer: () => Promise<MessageShape<O>>): void {
+    const served = this.#answer(message, output, answer).finally(() => this.#running.delete(served));
     this.#running.add(served);
   }
 
-  async #answer(
-    from: AgentIdentity,
-    message: Msg,
-    answer: (from: AgentIdentity, message: Msg) => Promise<Uint8Array>,
-  ): Promise<void> {
+  async #answer<O extends DescMessage>(message: Msg, output: O, answer: () => Promise<MessageShape<O>>): Promise<void> {
     try {
-      message.respond(await answer(from, message));
+      message.respond(toBinary(output, await answer()));
     } catch (error) {
       this.#handlers.onError(error);
     }

@@ -2,8 +2,9 @@
 
 import { type Msg, type NatsConnection, headers, type Subscription } from "@nats-io/nats-core";
 import { MeshError, type MeshErrorReason, type Violation } from "../core/mesh-error.ts";
+import { isName } from "../core/names.ts";
 import { ERROR, TENANT } from "../wire/headers.ts";
-import { indexSubject } from "../wire/subjects.ts";
+import { COORDINATOR_INBOX, indexSubject, isInInbox } from "../wire/subjects.ts";
 
 /** What can be asked of the index. */
 export type IndexVerb = "list_tasks" | "count_tasks" | "list_dead_letters";
@@ -15,6 +16,9 @@ const ASK_TIMEOUT_MS = 5_000;
 
 /** When a holder that vanished is likely to have been replaced, in milliseconds. */
 const RETRY_MS = 2_000;
+
+/** Whoever asks has checked the request before; an answer must not outgrow a message. */
+const MAX_VIOLATIONS = 100;
 
 /** Two holders may overlap for a moment; one of them answers. */
 const GROUP = "index";
@@ -49,7 +53,9 @@ export function answerIndexRequests(
     connection.subscribe(indexSubject(verb), {
       queue: GROUP,
       callback: (failed, message) => {
-        if (failed === null) respond(message, (tenant) => answer(verb, tenant, message.data), onError);
+        // Only coordinators ask; nobody else is answered, wherever the answer would go.
+        const asked = failed === null && isInInbox(message.reply, COORDINATOR_INBOX);
+        if (asked) respond(message, (tenant) => answer(verb, tenant, message.data), onError);
       },
     }),
   );
@@ -67,7 +73,9 @@ export function indexUnavailable(message: string, cause?: unknown): MeshError {
 
 function respond(message: Msg, answer: (tenant: string) => Uint8Array, onError: (error: unknown) => void): void {
   try {
-    message.respond(answer(message.headers?.get(TENANT) ?? ""));
+    const tenant = message.headers?.get(TENANT) ?? "";
+    if (!isName(tenant)) throw new MeshError("INVALID_REQUEST", "the question names no tenant");
+    message.respond(answer(tenant));
   } catch (error) {
     if (!(error instanceof MeshError)) onError(error);
     const told = error instanceof MeshError ? error : indexUnavailable("the index could not answer");
@@ -86,7 +94,13 @@ interface WireError {
 
 /** A header is one line of ASCII at best: percent-encoding keeps it so whatever a violation quotes. */
 function errorToHeader({ reason, message, violations, retryDelayMs }: MeshError): string {
-  const wire: WireError = { reason, message, violations, ...(retryDelayMs === undefined ? {} : { retryDelayMs }) };
+  const told = violations.slice(0, MAX_VIOLATIONS);
+  const wire: WireError = {
+    reason,
+    message,
+    violations: told,
+    ...(retryDelayMs === undefined ? {} : { retryDelayMs }),
+  };
   return encodeURIComponent(JSON.stringify(wire));
 }
 

@@ -4,7 +4,7 @@
 // task, which a slow one is thrown out of.
 
 import type { Msg, NatsConnection, Subscription } from "@nats-io/nats-core";
-import { LAST_SEQUENCE } from "../wire/headers.ts";
+import { LAST_SEQUENCE, SEQUENCE } from "../wire/headers.ts";
 import { liveFilter } from "../wire/subjects.ts";
 import { type StoredMessage, storedMessage } from "./direct-reader.ts";
 import { brokerUnavailable } from "./broker-errors.ts";
@@ -90,7 +90,7 @@ export class LiveHub implements Disposable {
     });
     const subscription = this.#connection.subscribe(filter, {
       callback: (error, message) => {
-        if (error === null) topic.push(message);
+        if (error === null && isRepublished(message)) topic.push(message);
       },
     });
     topic.start(subscription, this.#connection.flush());
@@ -103,6 +103,12 @@ export class LiveHub implements Disposable {
       for (const topic of this.#topics.values()) topic.lose();
     }
   }
+}
+
+/** Whether the broker sent it when it stored the message: what anybody else publishes there is no news. */
+function isRepublished({ headers }: Msg): boolean {
+  const [sequence, previous] = [Number(headers?.get(SEQUENCE)), Number(headers?.get(LAST_SEQUENCE) || 0)];
+  return Number.isSafeInteger(sequence) && sequence > 0 && Number.isSafeInteger(previous) && previous >= 0;
 }
 
 interface Watcher {

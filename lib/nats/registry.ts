@@ -18,6 +18,14 @@ export interface RegistryChange {
 /** How long to wait before a watch that broke is opened again, in milliseconds. */
 const RETRY_MS = 1_000;
 
+/** Who is told of what went wrong. */
+export interface RegistryObserver {
+  /** The watch broke; it is opened again. */
+  readonly onError: (error: unknown) => void;
+  /** What stands under a key is no agent; it is left out. */
+  readonly onGarbage: (key: string) => void;
+}
+
 /** Hears of changes. Must not throw. */
 export type RegistryListener = (change: RegistryChange) => void;
 
@@ -26,18 +34,18 @@ export class Registry implements AsyncDisposable {
   readonly #bucket: KV;
   readonly #agents = new Map<string, Agent>();
   readonly #listeners = new Set<RegistryListener>();
-  readonly #onError: (error: unknown) => void;
+  readonly #observer: RegistryObserver;
   readonly #stopping = new AbortController();
   #loop: Promise<void> = Promise.resolve();
 
-  private constructor(bucket: KV, onError: (error: unknown) => void) {
+  private constructor(bucket: KV, observer: RegistryObserver) {
     this.#bucket = bucket;
-    this.#onError = onError;
+    this.#observer = observer;
   }
 
   /** Opens the registry; resolves when it shows everybody who is registered. */
-  static async open(connection: NatsConnection, onError: (error: unknown) => void): Promise<Registry> {
-    const registry = new Registry(await new Kvm(connection).open(AGENTS_BUCKET), onError);
+  static async open(connection: NatsConnection, observer: RegistryObserver): Promise<Registry> {
+    const registry = new Registry(await new Kvm(connection).open(AGENTS_BUCKET), observer);
     const { promise: synced, resolve, reject } = Promise.withResolvers<void>();
     registry.#loop = registry.#watch(resolve, reject);
     await synced;
@@ -109,7 +117,7 @@ export class Registry implements AsyncDisposable {
         }
       } catch (error) {
         if (first) return onFailed(error);
-        if (!signal.aborted) this.#onError(error);
+        if (!signal.aborted) this.#observer.onError(error);
       } finally {
         stop?.();
         if (stop !== undefined) signal.removeEventListener("abort", stop);
@@ -123,8 +131,15 @@ export class Registry implements AsyncDisposable {
   }
 
   #take(entry: KvWatchEntry): void {
-    if (entry.operation === "PUT") this.#apply(entry.key.split(".")[0] ?? "", fromBinary(AgentSchema, entry.value));
-    else this.#forget(entry.key, entry.operation === "DEL" ? "removed" : "lost");
+    if (entry.operation !== "PUT") {
+      this.#forget(entry.key, entry.operation === "DEL" ? "removed" : "lost");
+      return;
+    }
+    const agent = agentIn(entry);
+    const tenant = entry.key.split(".")[0] ?? "";
+    if (agent !== undefined && entry.key === keyOf(tenant, agent.agentId)) this.#apply(tenant, agent);
+    // The broker lets it expire as it would the agent.
+    else this.#observer.onGarbage(entry.key);
   }
 
   #apply(tenant: string, agent: Agent): void {
@@ -143,6 +158,14 @@ export class Registry implements AsyncDisposable {
 
   #tell(change: RegistryChange): void {
     for (const listener of this.#listeners) listener(change);
+  }
+}
+
+function agentIn(entry: KvWatchEntry): Agent | undefined {
+  try {
+    return fromBinary(AgentSchema, entry.value);
+  } catch {
+    return undefined;
   }
 }
 

@@ -1,5 +1,7 @@
 // Every NATS subject, stream, bucket and consumer name: built and parsed here and nowhere else.
 
+import { isName, MAX_TASK_ID_LENGTH } from "../core/names.ts";
+
 /** The stream of dispatches and state events. Written by coordinators only. */
 export const TASKS_STREAM = "MYCEL_TASKS";
 /** The stream of streamed partial results. Written by agents, each under its own id, and fenced by coordinators. */
@@ -126,6 +128,17 @@ export function inboxPrefix(tenant: string, agentId: string): string {
   return `_INBOX_${tenant}_${agentId}`;
 }
 
+/**
+ * Whether a reply subject lies in the inboxes of this prefix. Whoever answers a request publishes with its own rights, and the broker lets
+ * anybody name any reply subject: an answer must not become a command to the broker, a message in a log, or somebody else's request.
+ */
+export function isInInbox(reply: string | undefined, prefix: string): boolean {
+  return reply !== undefined && reply.startsWith(`${prefix}.`);
+}
+
+/** The prefix of the coordinators' own inboxes. */
+export const COORDINATOR_INBOX = "_INBOX";
+
 /** Where coordinators ask the index. */
 export function indexSubject(verb: string): string {
   return `mycel.index.${verb}`;
@@ -186,14 +199,15 @@ export function parseOutputSubject(
   return { tenant, taskId, agentId, attempt };
 }
 
-/** Reads the subject of an agent's request; undefined if it is none. */
+/** Reads the subject of an agent's request; undefined if it is none, or what should name tenant and agent are no names. */
 export function parseAgentSubject(
   subject: string,
 ): { readonly tenant: string; readonly agentId: string; readonly verb: string } | undefined {
   const [mycel, agent, tenant, agentId, verb, ...rest] = subject.split(".");
   if (mycel !== "mycel" || agent !== "agent" || tenant === undefined || agentId === undefined || verb === undefined)
     return undefined;
-  return rest.length > 0 ? undefined : { tenant, agentId, verb };
+  // A wildcard may stand in a subject as it is; as a name it would stand for everybody's.
+  return rest.length > 0 || !isName(tenant) || !isName(agentId) ? undefined : { tenant, agentId, verb };
 }
 
 /** What the reply subject of a delivery says. */
@@ -234,5 +248,6 @@ export function parseTimerSubject(
   const [timer, fired, tenant, taskId, name, ...rest] = subject.split(".");
   if (timer !== "timer" || fired !== "fired" || tenant === undefined || taskId === undefined || name === undefined)
     return undefined;
-  return rest.length > 0 ? undefined : { tenant, taskId, name };
+  if (rest.length > 0 || !isName(tenant) || !isName(taskId, MAX_TASK_ID_LENGTH)) return undefined;
+  return { tenant, taskId, name };
 }

@@ -1,6 +1,14 @@
 // What stands in the log about a task, to and from what the rules and the contract speak of.
 
-import { clone, create, fromBinary, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
+import {
+  clone,
+  create,
+  type DescMessage,
+  fromBinary,
+  type MessageInitShape,
+  type MessageShape,
+  toBinary,
+} from "@bufbuild/protobuf";
 import { type Dispatch, DispatchSchema, type TaskEvent, TaskEventSchema } from "../../gen/mycel/v1/task_log_pb.ts";
 import type { Payload } from "../../gen/mycel/v1/payload_pb.ts";
 import {
@@ -8,6 +16,7 @@ import {
   type TaskFailure,
   TaskFailureSchema,
   TaskSchema,
+  TaskState,
   type TaskStatus,
   TaskStatusSchema,
 } from "../../gen/mycel/v1/task_pb.ts";
@@ -19,6 +28,7 @@ import {
   MAX_FAILURE_MESSAGE_LENGTH,
   MAX_REASON_LENGTH,
 } from "../core/limits.ts";
+import { taskUnreadable } from "../core/mesh-error.ts";
 import { DEFAULT_RETRY_POLICY, type RetryPolicy } from "../core/retry-policy.ts";
 import { type Failure, scheduleMs, stateOf, type TaskView } from "../core/task.ts";
 import { isDeadLetter, isTerminal } from "../core/task-state.ts";
@@ -42,14 +52,27 @@ export interface TaskRecord {
   readonly trace: { readonly traceparent: string; readonly tracestate: string };
 }
 
-/** Reads a dispatch. */
+/** Reads a dispatch. Throws MeshError TASK_UNREADABLE. */
 export function decodeDispatch(bytes: Uint8Array): Dispatch {
-  return fromBinary(DispatchSchema, bytes);
+  const dispatch = read(DispatchSchema, bytes);
+  // So reads what is empty, and most of what is something else.
+  if (dispatch.task === undefined) throw taskUnreadable();
+  return dispatch;
 }
 
-/** Reads an event. */
+/** Reads an event. Throws MeshError TASK_UNREADABLE. */
 export function decodeEvent(bytes: Uint8Array): TaskEvent {
-  return fromBinary(TaskEventSchema, bytes);
+  const event = read(TaskEventSchema, bytes);
+  if (event.state === TaskState.UNSPECIFIED) throw taskUnreadable();
+  return event;
+}
+
+function read<Desc extends DescMessage>(desc: Desc, bytes: Uint8Array): MessageShape<Desc> {
+  try {
+    return fromBinary(desc, bytes);
+  } catch (cause) {
+    throw taskUnreadable(cause);
+  }
 }
 
 /** Writes a dispatch. */

@@ -14,7 +14,7 @@ import {
 import { MeshError, type Violation } from "../core/mesh-error.ts";
 import { isName, isSystemQueue, MAX_NAME_LENGTH, MAX_TASK_ID_LENGTH, NAME_ALPHABET } from "../core/names.ts";
 import { msFromDuration } from "./time-codec.ts";
-import { encodedLength, valueSize } from "./value-size.ts";
+import { encodedLength, valueFault, valueSize } from "./value-size.ts";
 
 /** Collects the violations of one request. Each check adds at most one. */
 export class Violations {
@@ -153,6 +153,11 @@ export class Violations {
     }
     if (payload.kind.case === "bytes")
       this.text(`${field}.bytes.content_type`, payload.kind.value.contentType, MAX_CONTENT_TYPE_LENGTH);
+    const fault = payload.kind.case === "json" ? valueFault(payload.kind.value) : undefined;
+    if (fault !== undefined) {
+      this.add(`${field}.json`, fault);
+      return 0;
+    }
     const size = encodedSize(payload);
     if (size > MAX_INLINE_PAYLOAD_BYTES) {
       this.#tooLarge = true;

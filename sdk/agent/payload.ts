@@ -3,6 +3,8 @@ import { toBinary } from "@bufbuild/protobuf";
 import type { Value } from "@bufbuild/protobuf/wkt";
 import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
 import { type Payload, PayloadSchema } from "../../gen/mycel/v1/payload_pb.ts";
+import { MAX_JSON_DEPTH } from "../../lib/core/limits.ts";
+import { valueFault } from "../../lib/wire/value-size.ts";
 import { AgentError } from "./agent-error.ts";
 
 /** A Payload as it stands on the wire. */
@@ -14,8 +16,6 @@ export interface BlobContent {
   readonly contentType: string;
 }
 
-// Deeper values are refused by Protobuf parsers anyway (the usual limit is 100 messages, two to a level).
-const MAX_DEPTH = 48;
 // Field numbers of Payload, Bytes, Value, Struct and ListValue, as in their proto files.
 const PAYLOAD = { json: 1, bytes: 2 };
 const BYTES = { contentType: 1, data: 2 };
@@ -23,11 +23,11 @@ const VALUE = { nullValue: 1, numberValue: 2, stringValue: 3, boolValue: 4, stru
 
 /**
  * Encodes what a handler returned or streamed: a Payload message as it is, bytes as bytes, everything else as JSON.
- * Undefined gives undefined. Throws what JSON.stringify would throw, and for values nested deeper than 48 levels.
+ * Undefined gives undefined. Throws what JSON.stringify would throw, and for values nested deeper than the mesh takes.
  */
 export function encodePayload(value: unknown): EncodedPayload | undefined {
   if (value === undefined) return undefined;
-  if (isPayload(value)) return toBinary(PayloadSchema, value);
+  if (isPayload(value)) return encodeGiven(value);
   const writer = new BinaryWriter();
   if (value instanceof Uint8Array) {
     writer.tag(PAYLOAD.bytes, WireType.LengthDelimited).fork();
@@ -60,6 +60,13 @@ export function valueOfPayload(payload: Payload | undefined): unknown {
   }
 }
 
+/** A Payload that a handler made itself is held to the same bounds: the mesh would refuse it. */
+function encodeGiven(payload: Payload): EncodedPayload {
+  const fault = payload.kind.case === "json" ? valueFault(payload.kind.value) : undefined;
+  if (fault !== undefined) throw new AgentError("INVALID_OPTION", `a JSON payload ${fault}`);
+  return toBinary(PayloadSchema, payload);
+}
+
 function isPayload(value: unknown): value is Payload {
   return typeof value === "object" && value !== null && "$typeName" in value && value.$typeName === "mycel.v1.Payload";
 }
@@ -84,9 +91,7 @@ function valueOf(value: Value): unknown {
 }
 
 function writeValue(writer: BinaryWriter, value: unknown, depth: number): void {
-  if (depth > MAX_DEPTH) {
-    throw new AgentError("INVALID_OPTION", `a value is nested deeper than ${MAX_DEPTH} levels, or refers to itself`);
-  }
+  if (depth > MAX_JSON_DEPTH) throw tooDeep();
   switch (typeof value) {
     case "string":
       writer.tag(VALUE.stringValue, WireType.LengthDelimited).string(value);
@@ -112,11 +117,17 @@ function writeValue(writer: BinaryWriter, value: unknown, depth: number): void {
   writer.tag(VALUE.nullValue, WireType.Varint).int32(0);
 }
 
+function tooDeep(): AgentError {
+  const message = `a value is nested deeper than ${MAX_JSON_DEPTH} levels, or refers to itself`;
+  return new AgentError("INVALID_OPTION", message);
+}
+
 function writeObject(writer: BinaryWriter, value: object, depth: number): void {
   if ("toJSON" in value && typeof value.toJSON === "function") {
     writeValue(writer, value.toJSON(), depth + 1);
     return;
   }
+  if (depth === MAX_JSON_DEPTH) throw tooDeep();
   if (Array.isArray(value)) {
     writer.tag(VALUE.listValue, WireType.LengthDelimited).fork();
     for (const item of value) {

@@ -4,7 +4,8 @@ import type { Msg } from "@nats-io/transport-node";
 import { AgentSignalSchema } from "../../gen/mycel/v1/agent_protocol_pb.ts";
 import type { Clock } from "../../lib/core/clock.ts";
 import type { Logger } from "../../lib/core/logger.ts";
-import { parseDeliverySubject } from "../../lib/wire/subjects.ts";
+import { parseDeliverySubject, parseTaskSubject } from "../../lib/wire/subjects.ts";
+import { lineOf } from "./agent-error.ts";
 import { Attempt } from "./attempt.ts";
 import type { AttemptHost } from "./attempt-host.ts";
 import type { Blobs } from "./blobs.ts";
@@ -14,6 +15,7 @@ import { LeaseKeeper } from "./lease-keeper.ts";
 import type { Link, PullStatus } from "./link.ts";
 import type { ResolvedOptions } from "./options.ts";
 import { Puller } from "./puller.ts";
+import { encodeReport } from "./report-codec.ts";
 import { Reporter } from "./reporter.ts";
 import type { Session } from "./session.ts";
 import type { Ending } from "./settlement.ts";
@@ -168,8 +170,18 @@ export class Workshop {
       // Nobody will start what comes after the stop, or over a lane that is gone.
       else if (this.#stopped || !this.#puller.arrived(facts.stream, facts.consumer, attempt)) attempt.handBack();
     } catch (error) {
-      this.#options.logger.error({ err: error, subject: msg.subject }, "cannot read a delivery");
+      this.#options.logger.warn({ reason: lineOf(error), subject: msg.subject }, "delivery can't be read");
+      this.#askAbout(msg);
     }
+  }
+
+  /** What this agent can't read is for a coordinator to judge: it acknowledges what nobody can, or it would come again for ever. */
+  #askAbout(msg: Msg): void {
+    const subject = parseTaskSubject(msg.subject);
+    if (subject === undefined || msg.reply === undefined) return;
+    const facts = { taskId: subject.taskId, delivery: msg.reply, attempt: 0, fence: 0n, outputSequence: 0 };
+    const report = encodeReport({ ...facts, startMs: undefined }, { kind: "begin", redelivery: true });
+    void this.#reporter.send(report);
   }
 
   /** Takes in what the broker says about a pull. */
@@ -194,7 +206,7 @@ export class Workshop {
     try {
       signal = fromBinary(AgentSignalSchema, msg.data);
     } catch (error) {
-      this.#options.logger.warn({ err: error }, "cannot read a signal");
+      this.#options.logger.warn({ reason: lineOf(error) }, "signal can't be read");
       return;
     }
     if (signal.kind.case !== "cancel") return;

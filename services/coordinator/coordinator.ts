@@ -25,6 +25,7 @@ import { Fleet } from "./agents/fleet.ts";
 import { agentTtlMsOf, type CoordinatorConfig, maxWaitMsOf } from "./config.ts";
 import { openTaskIndex } from "./index/task-index.ts";
 import { rpcErrorOf } from "./interceptors/mesh-errors.ts";
+import { quietLog } from "./quiet-log.ts";
 import { openDelayedSubmissions } from "./reactors/delayed-submissions.ts";
 import { openDueTimers } from "./reactors/due-timers.ts";
 import { ReportDesk } from "./reports/report-desk.ts";
@@ -70,6 +71,7 @@ export async function openCoordinator({ config, logger }: CoordinatorOptions): P
 
 async function open(config: CoordinatorConfig, logger: Logger, stack: AsyncDisposableStack): Promise<Coordinator> {
   const clock = SYSTEM_CLOCK;
+  const quiet = quietLog(logger, clock);
   const connection = stack.adopt(await openNats({ servers: config.natsUrls, name: "mycel coordinator" }), (opened) =>
     opened.drain().catch(() => undefined),
   );
@@ -101,7 +103,10 @@ async function open(config: CoordinatorConfig, logger: Logger, stack: AsyncDispo
   const bulk = new BulkSubmitter({ submitter, log, clock, limits });
 
   const registry = stack.use(
-    await Registry.open(connection, (err) => logger.warn({ err }, "watch of the registry broke; watching again")),
+    await Registry.open(connection, {
+      onError: (err) => logger.warn({ err }, "watch of the registry broke; watching again"),
+      onGarbage: (key) => quiet({ key }, "entry of the registry can't be read"),
+    }),
   );
   const fleet = new Fleet({
     registry,
@@ -117,6 +122,7 @@ async function open(config: CoordinatorConfig, logger: Logger, stack: AsyncDispo
     new AgentRequests(connection, {
       report: (from, request) => desk.answer(from, request),
       heartbeat: (from, request) => fleet.heartbeat(from, request),
+      onGarbage: (why, subject) => quiet({ why, subject: subject.slice(0, 200) }, "request of an agent dropped"),
       onError: (err) => logger.error({ err }, "request of an agent not answered"),
     }),
   );
@@ -162,8 +168,8 @@ async function open(config: CoordinatorConfig, logger: Logger, stack: AsyncDispo
     blobService: blobRpcs({ blobs: new BlobStore({ connection, reader }) }),
     ready: () => readiness(connection, draining.signal),
     shutdown: draining.signal,
-    clock,
     logger,
+    quiet,
   });
   stack.defer(async () => {
     // Balancers look first, streams move to another replica next, then what is left gets its time.

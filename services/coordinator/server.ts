@@ -14,7 +14,6 @@ import {
 import { Health as HealthService } from "../../gen/health/v1/health_pb.ts";
 import { AgentService } from "../../gen/mycel/v1/agent_service_pb.ts";
 import { BlobService } from "../../gen/mycel/v1/blob_service_pb.ts";
-import type { Clock } from "../../lib/core/clock.ts";
 import type { Logger } from "../../lib/core/logger.ts";
 import { createHealth, type Health } from "../../lib/rpc/health/health.ts";
 import { withCors } from "../../lib/rpc/interceptors/cors.ts";
@@ -26,6 +25,7 @@ import { type Listener, openListener } from "../../lib/rpc/listener/listener.ts"
 import { addReflection } from "../../lib/rpc/reflection/reflection.ts";
 import { meshErrors } from "./interceptors/mesh-errors.ts";
 import { outageLog } from "./interceptors/outage-log.ts";
+import type { QuietLog } from "./quiet-log.ts";
 
 /** What is served where. */
 export interface ServerOptions {
@@ -37,8 +37,8 @@ export interface ServerOptions {
   readonly ready: () => Promise<Readiness>;
   /** Aborts when streams have to end because the coordinator drains. */
   readonly shutdown: AbortSignal;
-  readonly clock: Clock;
   readonly logger: Logger;
+  readonly quiet: QuietLog;
 }
 
 /** The open port and its health. */
@@ -82,7 +82,7 @@ export async function openServer(options: ServerOptions): Promise<Server> {
           logger.error({ err, request_id: requestId, method }, "call failed");
         },
       }),
-      meshErrors(outageLog(logger, options.clock)),
+      meshErrors(outageLog(options.quiet)),
     ],
     shutdownSignal: options.shutdown,
     readMaxBytes: READ_MAX_BYTES,

@@ -393,7 +393,7 @@ export const AcceptedSchema: GenMessage<Accepted> = /*@__PURE__*/
  */
 export type Dropped = Message<"mycel.v1.Dropped"> & {
   /**
-   * Why, in UPPER_SNAKE_CASE: `TASK_ENDED`, `STALE_DISPATCH`, `ATTEMPTS_SPENT`, `TASK_NOT_FOUND`.
+   * Why, in UPPER_SNAKE_CASE: `TASK_ENDED`, `STALE_DISPATCH`, `ATTEMPTS_SPENT`, `TASK_NOT_FOUND`, `TASK_UNREADABLE`.
    *
    * @generated from field: string reason = 1;
    */

@@ -30,7 +30,8 @@ export type Payload = Message<"mycel.v1.Payload"> & {
    */
   kind: {
     /**
-     * A JSON value. The natural choice for curl, browsers and dynamically typed languages.
+     * A JSON value. The natural choice for curl, browsers and dynamically typed languages. Nests at most 30 levels of arrays and
+     * objects; every value is set, and no number is NaN or infinite.
      *
      * @generated from field: google.protobuf.Value json = 1;
      */

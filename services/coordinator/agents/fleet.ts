@@ -82,7 +82,7 @@ export class Fleet {
       create(AgentSchema, {
         ...known,
         state: request.draining ? AgentState.DRAINING : AgentState.ACTIVE,
-        running: request.running,
+        running: Math.max(0, request.running),
         heartbeatTime: timestampFromMs(clock.now()),
       }),
     );

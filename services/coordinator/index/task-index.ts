@@ -1,6 +1,6 @@
 // The index of tasks as a coordinator sees it: its own while it holds the role, another coordinator's otherwise.
 
-import { fromBinary, toBinary } from "@bufbuild/protobuf";
+import { type DescMessage, fromBinary, type MessageShape, toBinary } from "@bufbuild/protobuf";
 import type { NatsConnection } from "@nats-io/nats-core";
 import {
   type CountTasksRequest,
@@ -18,6 +18,7 @@ import {
 } from "../../../gen/mycel/v1/agent_service_pb.ts";
 import type { Clock } from "../../../lib/core/clock.ts";
 import type { Logger } from "../../../lib/core/logger.ts";
+import { MeshError } from "../../../lib/core/mesh-error.ts";
 import type { DirectReader } from "../../../lib/nats/direct-reader.ts";
 import { answerIndexRequests, askIndex, type IndexVerb, indexUnavailable } from "../../../lib/nats/index-requests.ts";
 import { openRole, type Role } from "../../../lib/nats/role.ts";
@@ -201,14 +202,14 @@ class Term implements AsyncDisposable {
   #answer(verb: IndexVerb, tenant: string, request: Uint8Array): Uint8Array {
     switch (verb) {
       case "list_tasks":
-        return toBinary(ListTasksResponseSchema, this.listTasks(tenant, fromBinary(ListTasksRequestSchema, request)));
+        return toBinary(ListTasksResponseSchema, this.listTasks(tenant, questionIn(ListTasksRequestSchema, request)));
       case "count_tasks":
         return toBinary(
           CountTasksResponseSchema,
-          this.countTasks(tenant, fromBinary(CountTasksRequestSchema, request)),
+          this.countTasks(tenant, questionIn(CountTasksRequestSchema, request)),
         );
       case "list_dead_letters": {
-        const response = this.listDeadLetters(tenant, fromBinary(ListDeadLettersRequestSchema, request));
+        const response = this.listDeadLetters(tenant, questionIn(ListDeadLettersRequestSchema, request));
         return toBinary(ListDeadLettersResponseSchema, response);
       }
     }
@@ -218,5 +219,13 @@ class Term implements AsyncDisposable {
     const { asOfMs } = this.#indexer;
     if (asOfMs === undefined) throw indexUnavailable("the index is being built");
     return asOfMs;
+  }
+}
+
+function questionIn<Desc extends DescMessage>(desc: Desc, request: Uint8Array): MessageShape<Desc> {
+  try {
+    return fromBinary(desc, request);
+  } catch (cause) {
+    throw new MeshError("INVALID_REQUEST", `the question is no ${desc.typeName}`, { cause });
   }
 }

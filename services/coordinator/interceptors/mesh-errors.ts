@@ -24,6 +24,7 @@ const CODES: Readonly<Record<MeshErrorReason, Code>> = {
   BROKER_UNAVAILABLE: Code.Unavailable,
   INDEX_UNAVAILABLE: Code.Unavailable,
   BLOB_CORRUPT: Code.DataLoss,
+  TASK_UNREADABLE: Code.DataLoss,
 };
 
 /** The RPC code of a reason. */

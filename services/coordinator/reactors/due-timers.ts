@@ -5,6 +5,7 @@ import type { JetStreamManager } from "@nats-io/jetstream";
 import type { Clock } from "../../../lib/core/clock.ts";
 import { decideAttemptLimit, decideDeadline, decideDispatch, type TimerDecision } from "../../../lib/core/expire.ts";
 import type { Logger } from "../../../lib/core/logger.ts";
+import { isUnreadable } from "../../../lib/core/mesh-error.ts";
 import { stateOf, type TaskView } from "../../../lib/core/task.ts";
 import { isTerminal } from "../../../lib/core/task-state.ts";
 import type { TaskLog } from "../../../lib/nats/task-log.ts";
@@ -56,7 +57,13 @@ export async function handleDueTimer(
   message: FeedMessage,
 ): Promise<FeedVerdict> {
   const timer = dueTimer(message.subject, message.data);
-  if (timer !== undefined) await react(parts, timer);
+  try {
+    if (timer !== undefined) await react(parts, timer);
+  } catch (error) {
+    if (!isUnreadable(error)) throw error;
+    // It would be no more readable the next time, nor would anything follow from it.
+    parts.logger.warn({ task_id: timer?.taskId, timer: timer?.name }, "timer of an unreadable task dropped");
+  }
   // The stream keeps what it stores; what is done with must not pile up in it.
   await parts.manager.streams.deleteMessage(TIMERS_STREAM, message.seq, false).catch(() => undefined);
   return { kind: "ack" };

@@ -16,7 +16,7 @@ import type { Clock } from "../../../lib/core/clock.ts";
 import { attemptLimitMs } from "../../../lib/core/expire.ts";
 import { MAX_REPORTS, MAX_WAIT_MS } from "../../../lib/core/limits.ts";
 import type { Logger } from "../../../lib/core/logger.ts";
-import { MeshError } from "../../../lib/core/mesh-error.ts";
+import { isUnreadable, MeshError } from "../../../lib/core/mesh-error.ts";
 import { isName, MAX_TASK_ID_LENGTH } from "../../../lib/core/names.ts";
 import { completion, decideSettle, type SettleCommand, type SettleOutcome } from "../../../lib/core/settle.ts";
 import type { AgentIdentity } from "../../../lib/nats/agent-requests.ts";
@@ -43,6 +43,8 @@ export interface ReportDeskParts {
 
 /** How often a begin is decided anew because somebody else moved the task in between. */
 const MAX_CONFLICTS = 5;
+/** No agent sends as many; the answer has to fit into a message. */
+const MAX_ANSWERS: number = 16 * MAX_REPORTS;
 /** How long an agent waits before it repeats a report that could not be stored, in milliseconds. */
 const RETRY_MS = 500;
 
@@ -50,6 +52,8 @@ const RETRY_MS = 500;
 const UNSEEN_MS = 1_000;
 
 const NOT_ITS_OUTPUT = "output_sequence is not an output of this attempt";
+
+const MAX_SEQUENCE = BigInt(Number.MAX_SAFE_INTEGER);
 
 const ACK = new TextEncoder().encode("+ACK");
 const NAK = new TextEncoder().encode("-NAK");
@@ -71,9 +75,11 @@ export class ReportDesk {
   /** Answers the reports of one request, in their order. */
   async answer(from: AgentIdentity, request: ReportRequest): Promise<ReportResponse> {
     const results = await Promise.all(
-      request.reports.map(async (report, i) =>
-        i < MAX_REPORTS ? this.#answerOne(from, report) : refused("INVALID_REPORT", `at most ${MAX_REPORTS} reports`),
-      ),
+      request.reports
+        .slice(0, MAX_ANSWERS)
+        .map(async (report, i) =>
+          i < MAX_REPORTS ? this.#answerOne(from, report) : refused("INVALID_REPORT", `at most ${MAX_REPORTS} reports`),
+        ),
     );
     return create(ReportResponseSchema, { results });
   }
@@ -88,6 +94,7 @@ export class ReportDesk {
       if (report.kind.case === "complete") return await this.#complete(delivered);
       return await this.#settle(delivered);
     } catch (err) {
+      if (isUnreadable(err)) return this.#unreadable(delivered);
       if (!(err instanceof MeshError)) {
         this.#parts.logger.error({ err, task_id: report.taskId, agent_id: from.agentId }, "report not handled");
       }
@@ -143,13 +150,25 @@ export class ReportDesk {
     throw new MeshError("CONFLICT", "the task changes too fast", { retryDelayMs: RETRY_MS });
   }
 
+  /** Nobody can do anything with what stands there; an item that nobody acknowledges would come again for ever. */
+  #unreadable(delivered: Delivered): ReportResult {
+    const { report, from, delivery } = delivered;
+    const begins = report.kind.case === "begin";
+    const fields = { task_id: report.taskId, agent_id: from.agentId, sequence: delivery.sequence };
+    this.#parts.logger.warn(fields, begins ? "unreadable work item dropped" : "report on an unreadable task refused");
+    return begins ? this.#drop(delivered, "TASK_UNREADABLE") : refused("LEASE_LOST", "the task can't be read");
+  }
+
   /** The way of almost every task: one publish, no read. Whether the attempt still holds is for the broker to say. */
   async #complete(delivered: Delivered): Promise<ReportResult> {
     const { from, report } = delivered;
     const result = report.kind.case === "complete" ? report.kind.value.result : undefined;
     const checked = new Violations();
     checked.payload("result", result);
-    if (checked.found.length > 0) return refused("PAYLOAD_TOO_LARGE", checked.found[0]?.description ?? "result");
+    const wrong = checked.error();
+    if (wrong !== undefined) {
+      return refused(wrong.reason === "PAYLOAD_TOO_LARGE" ? wrong.reason : "INVALID_REPORT", wrong.message);
+    }
     const event = completion({
       agentId: from.agentId,
       dispatchSequence: delivered.delivery.sequence,
@@ -252,7 +271,7 @@ export class ReportDesk {
     });
   }
 
-  #drop({ report }: Delivered, reason: DropReason): ReportResult {
+  #drop({ report }: Delivered, reason: DropReason | "TASK_UNREADABLE"): ReportResult {
     this.#reply(report, ACK);
     return dropped(reason);
   }
@@ -272,6 +291,14 @@ function violationOf(from: AgentIdentity, report: Report, delivery: DeliverySubj
   if (delivery === undefined) return "delivery is not the reply subject of a delivery";
   const foreign = delivery.stream !== TASKS_STREAM || !delivery.consumer.startsWith(`${from.tenant}=`);
   if (foreign) return "delivery belongs to another stream or tenant";
+  // What is stored is told to every reader, and a number beyond these is no sequence and no attempt.
+  if (report.attempt < 0) return "attempt is negative";
+  if (report.fence > MAX_SEQUENCE) return "fence is not a fencing token";
+  if (report.outputSequence > MAX_SEQUENCE) return NOT_ITS_OUTPUT;
+  const checked = new Violations();
+  checked.timestamp("start_time", report.startTime);
+  const [wrong] = checked.found;
+  if (wrong !== undefined) return `${wrong.field} ${wrong.description}`;
   return report.kind.case === undefined ? "the report has no kind" : undefined;
 }
 
@@ -300,7 +327,7 @@ function accepted(fence: number, attempt: number): ReportResult {
   return create(ReportResultSchema, { outcome: { case: "accepted", value: { fence: BigInt(fence), attempt } } });
 }
 
-function dropped(reason: DropReason | "TASK_NOT_FOUND"): ReportResult {
+function dropped(reason: DropReason | "TASK_NOT_FOUND" | "TASK_UNREADABLE"): ReportResult {
   return create(ReportResultSchema, { outcome: { case: "dropped", value: { reason } } });
 }
 

@@ -2,6 +2,7 @@
 
 import type { OutputBatch } from "../../../gen/mycel/v1/output_pb.ts";
 import type { TaskEvent } from "../../../gen/mycel/v1/task_log_pb.ts";
+import { isUnreadable } from "../../../lib/core/mesh-error.ts";
 import type { ChainLink, OutputLink, Run } from "../../../lib/core/result-order.ts";
 import type { StoredMessage } from "../../../lib/nats/direct-reader.ts";
 import type { EventReader } from "../../../lib/nats/event-reader.ts";
@@ -92,8 +93,18 @@ export async function openResultSource(
 
 function liveResult({ stored, previous }: LiveMessage): LiveResult {
   const run = parseOutputSubject(stored.subject);
-  if (run === undefined) return eventMessage({ ...stored, expected: previous });
+  if (run === undefined) return liveEvent(stored, previous);
   return outputMessage(stored, { agentId: run.agentId, attempt: run.attempt }, previous);
+}
+
+/** What can't be read is looked up: the log has the last word on what stands in it. */
+function liveEvent(stored: StoredMessage, previous: number): LiveResult {
+  try {
+    return eventMessage({ ...stored, expected: previous });
+  } catch (error) {
+    if (!isUnreadable(error)) throw error;
+    return { kind: "missed" };
+  }
 }
 
 function eventMessage(stored: StoredMessage): EventMessage {

@@ -29,7 +29,10 @@ test("a registry that is closed while it opens its watch anew does not wait for 
       asked.resolve();
       return answered.promise;
     });
-  const registry = await Registry.open(connection, (error) => expect.unreachable(String(error)));
+  const registry = await Registry.open(connection, {
+    onError: (error) => expect.unreachable(String(error)),
+    onGarbage: (key) => expect.unreachable(key),
+  });
 
   broken.stop();
   await asked.promise;

@@ -46,6 +46,6 @@ test("bytes stay bytes and a payload message stays as it is", () => {
 test("a value that refers to itself, and a BigInt, are clear errors", () => {
   const loop: { self?: unknown } = {};
   loop.self = loop;
-  expect(() => encodePayload(loop)).toThrow(/nested deeper than 48 levels, or refers to itself/);
+  expect(() => encodePayload(loop)).toThrow(/nested deeper than 30 levels, or refers to itself/);
   expect(() => encodePayload(1n)).toThrow(/BigInt/);
 });

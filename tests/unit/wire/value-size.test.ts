@@ -1,8 +1,9 @@
-import { create, fromBinary, fromJson, toBinary } from "@bufbuild/protobuf";
+import { create, fromBinary, fromJson, type JsonValue, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import { ValueSchema } from "@bufbuild/protobuf/wkt";
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { valueSize } from "../../../lib/wire/value-size.ts";
+import { MAX_JSON_DEPTH } from "../../../lib/core/limits.ts";
+import { valueFault, valueSize } from "../../../lib/wire/value-size.ts";
 
 describe("the size of a JSON value", () => {
   test("is that of its encoding", () => {
@@ -29,3 +30,33 @@ describe("the size of a JSON value", () => {
     expect(valueSize(value)).toBeGreaterThanOrEqual(toBinary(ValueSchema, value).length);
   });
 });
+
+const nest = (levels: number, item: JsonValue): JsonValue =>
+  Array.from({ length: levels }).reduce<JsonValue>((inner, _, i) => (i % 2 === 0 ? [inner] : { inner }), item);
+
+test("a value that everybody can read back has no fault", () => {
+  for (const json of [null, 0, -1.5e300, "", [], {}, nest(30, "deep"), nest(30, null)]) {
+    expect(valueFault(fromJson(ValueSchema, json))).toBe(undefined);
+  }
+});
+
+test.for([
+  ["nests an array too deep", fromJson(ValueSchema, nest(30, []))],
+  ["nests an object too deep", fromJson(ValueSchema, [1, nest(29, {})])],
+  ["is not set", create(ValueSchema)],
+  ["holds a value that is not set", create(ValueSchema, list([{}]))],
+  ["is no number", create(ValueSchema, { kind: { case: "numberValue", value: Number.NaN } })],
+  ["holds an infinite number", create(ValueSchema, list([{ kind: { case: "numberValue", value: -Infinity } }]))],
+] as const)("a value that %s has a fault", ([, value]) => {
+  expect(valueFault(value)).toMatch(/^must /);
+});
+
+test("a value of the deepest kind is read in whatever it travels in, by parsers that count the entries of maps", () => {
+  // Value, and for each level Struct, entry, Value; around it RunTaskResponse, StreamResultsResponse, AttemptOutput, Output, Payload.
+  const messages = 1 + 3 * MAX_JSON_DEPTH + 5;
+  expect(messages).toBeLessThanOrEqual(100);
+});
+
+function list(values: MessageInitShape<typeof ValueSchema>[]): MessageInitShape<typeof ValueSchema> {
+  return { kind: { case: "listValue", value: { values: values.map((value) => create(ValueSchema, value)) } } };
+}
