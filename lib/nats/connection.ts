@@ -38,8 +38,9 @@ export async function openNats(options: NatsOptions): Promise<NatsConnection> {
     servers,
     name: options.name,
     timeout: timeoutMs,
-    // A dead peer is noticed within three pings; the default of two minutes would hold every task for that long.
-    pingInterval: 10_000,
+    // A dead peer is noticed within three pings, while a cluster elects a new leader; the default of two minutes would hold every task
+    // for that long.
+    pingInterval: 3_000,
     maxPingOut: 2,
     maxReconnectAttempts: -1,
     reconnectTimeWait: 250,

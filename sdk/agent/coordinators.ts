@@ -25,8 +25,8 @@ interface Peer {
 }
 
 // A connection that died without a word is noticed within the two together.
-const PING_INTERVAL_MS = 20_000;
-const PING_TIMEOUT_MS = 5_000;
+const PING_INTERVAL_MS = 5_000;
+const PING_TIMEOUT_MS = 3_000;
 
 /** Makes the clients. Throws {@link AgentError} INVALID_OPTION for an address that is no http or https URL. */
 export function createCoordinators(urls: readonly string[], interceptors: readonly Interceptor[]): Coordinators {

@@ -83,3 +83,21 @@ test("a coordinator that is asked to stop sends its streams elsewhere and ends c
   expect(chunks).toBe(30);
   expect(await leaving.exited).toBe(0);
 });
+
+test("a call leaves a coordinator that stands still for another one", async () => {
+  await mesh.addCoordinator();
+  const frozen = mesh.coordinators.at(-1)!;
+  // The connection stands when the coordinator stops: nothing but silence tells.
+  await using client = createClient({ urls: mesh.urls.toReversed(), timeoutMs: 15_000 });
+  await client.submit("work", {}, { taskId: "before-the-frost" });
+  frozen.signal("SIGSTOP");
+  try {
+    await using impatient = createClient({ urls: mesh.urls.toReversed(), timeoutMs: 15_000 });
+    const answers = await Promise.all(
+      [client, impatient].map((each, i) => each.submit("work", {}, { taskId: `frost-${i}` })),
+    );
+    expect(answers.map(({ existing }) => existing)).toEqual([false, false]);
+  } finally {
+    frozen.signal("SIGCONT");
+  }
+});
