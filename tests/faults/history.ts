@@ -35,6 +35,7 @@ export interface Told extends Timed {
   readonly startedAt: number;
   readonly call: "status" | "outcome" | "cancel" | "retry" | "watch";
   readonly taskId: string;
+  /** Core's word for the state; `unknown_task` if the answer was that there is no such task (TASK_NOT_FOUND). */
   readonly state: string;
   readonly terminal: boolean;
   readonly attempt: number;
