@@ -4,7 +4,9 @@ import { once } from "node:events";
 import { resolve } from "node:path";
 import process from "node:process";
 import { createInterface } from "node:readline";
-import type { ControlAnswer, ControlOrder } from "./inside/order.ts";
+import type { FailPoint } from "./inside/fail-points.ts";
+import { type ControlAnswer, type ControlOrder, FAIL_POINT_VARIABLE, TAMPER_VARIABLE } from "./inside/order.ts";
+import type { TamperRule } from "./inside/tampering.ts";
 import type { LinkProxy } from "./link-proxy.ts";
 import type { ExitStatus, Link, Member } from "./member.ts";
 
@@ -29,10 +31,25 @@ export interface MemberProcessOptions {
   readonly redirect: ReadonlyMap<number, number>;
 }
 
-/** A process of the mesh that listens to a test from inside. */
+/** A process of the mesh that does to itself what a test tells it to. A restart forgets it all. */
 export interface MemberProcess extends Member {
-  /** Gives an order to the process that runs now; resolves when it is carried out, rejects if the process ends before. */
-  order(order: ControlOrder): Promise<void>;
+  /** Ends the process at a step of what it does, as a crash would; without a point it goes on living. Resolves when that is in force. */
+  failAt(point?: FailPoint): Promise<void>;
+  /** Loses and doubles messages by these rules, which replace those before. Resolves when that is in force. */
+  tamper(...rules: readonly TamperRule[]): Promise<void>;
+  /** How often each step was taken since the process started, by their names in inside/steps.ts. */
+  steps(): Promise<Readonly<Record<string, number>>>;
+}
+
+/** What is to be in force from the very start of a process, as environment for a start or restart. */
+export function fromTheStart(faults: {
+  readonly failPoint?: FailPoint;
+  readonly tamper?: readonly TamperRule[];
+}): Readonly<Record<string, string>> {
+  return {
+    ...(faults.failPoint === undefined ? {} : { [FAIL_POINT_VARIABLE]: JSON.stringify(faults.failPoint) }),
+    ...(faults.tamper === undefined ? {} : { [TAMPER_VARIABLE]: JSON.stringify(faults.tamper) }),
+  };
 }
 
 /** Starts a member and resolves when it is ready. Rejects with its last output when it ends before that. */
@@ -77,6 +94,7 @@ class NodeMember implements MemberProcess {
         ...process.env,
         NODE_NO_WARNINGS: "1",
         NODE_COMPILE_CACHE: COMPILE_CACHE,
+        FAULT_ROLE: this.role,
         FAULT_REDIRECT: [...this.#options.redirect].map((ports) => ports.join(":")).join(","),
         ...this.#options.env,
         ...env,
@@ -126,36 +144,49 @@ class NodeMember implements MemberProcess {
   }
 
   async jumpClock(ms: number): Promise<void> {
-    await this.order({ verb: "jump-clock", ms });
+    await this.#order({ verb: "jump-clock", ms });
   }
 
-  async order(order: ControlOrder): Promise<void> {
+  async failAt(point?: FailPoint): Promise<void> {
+    await this.#order({ verb: "fail-at", point });
+  }
+
+  async tamper(...rules: readonly TamperRule[]): Promise<void> {
+    await this.#order({ verb: "tamper", rules });
+  }
+
+  async steps(): Promise<Readonly<Record<string, number>>> {
+    return (await this.#order({ verb: "steps" })).steps ?? {};
+  }
+
+  output(): string {
+    return this.#lines.join("\n");
+  }
+
+  async #order(order: ControlOrder): Promise<ControlAnswer> {
     const child = this.#child;
     if (child === undefined || !this.running) throw new Error(`${this.name} does not run`);
     this.#orders += 1;
     const id = this.#orders;
     const listening = new AbortController();
-    const answered = (async (): Promise<void> => {
+    const answered = (async (): Promise<ControlAnswer> => {
       for (;;) {
         const [answer]: ControlAnswer[] = await once(child, "message", { signal: listening.signal });
         if (answer?.id !== id) continue;
-        if (answer.error === undefined) return;
+        if (answer.error === undefined) return answer;
         throw new Error(`${this.name}: ${answer.error}`);
       }
     })();
-    const ended = this.#exited.then((status) => {
+    const ended = this.#exited.then((status): never => {
       throw new Error(`${this.name} ended (${status}) before it had carried out ${order.verb}`);
     });
     try {
       child.send({ id, order }, () => undefined);
-      await Promise.race([answered, ended]);
+      return await Promise.race([answered, ended]);
     } finally {
       answered.catch(() => undefined);
+      ended.catch(() => undefined);
       listening.abort();
     }
-  }
-
-  output(): string {
-    return this.#lines.join("\n");
   }
 }

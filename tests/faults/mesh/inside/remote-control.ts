@@ -2,21 +2,59 @@
 // process when the test is gone. The product knows nothing of it.
 import process from "node:process";
 import "./redirect.ts";
+// Before anything that could keep the true clock.
 import { jumpClock } from "./shifted-clock.ts";
-import type { ControlAnswer, ControlMessage, ControlOrder } from "./order.ts";
+import { aboutTo, type FailPoint, hasTaken, setFailPoint, stepCounts } from "./fail-points.ts";
+import {
+  type ControlAnswer,
+  type ControlMessage,
+  type ControlOrder,
+  FAIL_POINT_VARIABLE,
+  TAMPER_VARIABLE,
+} from "./order.ts";
+import { installTap } from "./tap.ts";
+import { setRules, type TamperRule, timesIn, timesOut } from "./tampering.ts";
 
-function carryOut(order: ControlOrder): void {
+function carryOut(order: ControlOrder): Omit<ControlAnswer, "id"> {
   switch (order.verb) {
     case "jump-clock":
       jumpClock(order.ms);
+      return {};
+    case "fail-at":
+      setFailPoint(order.point);
+      return {};
+    case "tamper":
+      setRules(order.rules);
+      return {};
+    case "steps":
+      return { steps: stepCounts() };
   }
 }
+
+function fromEnvironment(name: string): unknown {
+  const text = process.env[name] ?? "";
+  return text === "" ? undefined : JSON.parse(text);
+}
+
+// oxlint-disable typescript/no-unsafe-type-assertion -- member-process.ts writes it
+setFailPoint(fromEnvironment(FAIL_POINT_VARIABLE) as FailPoint | undefined);
+setRules((fromEnvironment(TAMPER_VARIABLE) ?? []) as TamperRule[]);
+// oxlint-enable typescript/no-unsafe-type-assertion
+installTap({
+  outgoing: (step) => {
+    aboutTo(step);
+    return timesOut(step);
+  },
+  sent: hasTaken,
+  incoming: timesIn,
+  answering: aboutTo,
+  answered: (step) => hasTaken(step, () => () => true),
+});
 
 process.on("message", ({ id, order }: ControlMessage) => {
   const answer = (): ControlAnswer => {
     try {
-      carryOut(order);
-      return { id };
+      return { id, ...carryOut(order) };
     } catch (error) {
       return { id, error: String(error) };
     }
