@@ -13,6 +13,11 @@ export function brokerUnavailable(cause: unknown): MeshError {
   return new MeshError("BROKER_UNAVAILABLE", "the log can't be reached now", { retryDelayMs: BROKER_RETRY_MS, cause });
 }
 
+/** The error for a stream that nobody leads. */
+export function notServed(): MeshError {
+  return brokerUnavailable(new Error("the stream has no leader"));
+}
+
 /** The error for a read that the broker did not answer as it must. */
 export function readUnavailable(why: string, cause?: unknown): MeshError {
   return brokerUnavailable(new Error(why, { cause }));

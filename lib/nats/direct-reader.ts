@@ -11,6 +11,7 @@ import {
   TRACESTATE,
 } from "../wire/headers.ts";
 import { readUnavailable } from "./broker-errors.ts";
+import { onReconnect } from "./reconnects.ts";
 
 /** A message as it stands in a stream. */
 export interface StoredMessage {
@@ -40,11 +41,14 @@ export type DirectQuery =
 const READ_TIMEOUT_MS = 5_000;
 
 interface Pending {
+  readonly stream: string;
+  readonly query: DirectQuery;
   readonly found: StoredMessage[];
   readonly many: boolean;
   readonly resolve: (found: StoredMessage[]) => void;
   readonly reject: (error: unknown) => void;
-  timer: NodeJS.Timeout;
+  readonly timer: NodeJS.Timeout;
+  token: string;
 }
 
 /** Reads from streams over one connection. */
@@ -52,7 +56,9 @@ export class DirectReader implements Disposable {
   readonly #connection: NatsConnection;
   readonly #prefix: string;
   readonly #subscription: Subscription;
+  /** What waits for answers. A request that is sent again has another token: late answers to the first one are not mixed in. */
   readonly #pending = new Map<string, Pending>();
+  readonly #reconnects: Disposable;
   #next = 0;
 
   constructor(connection: NatsConnection) {
@@ -63,30 +69,54 @@ export class DirectReader implements Disposable {
         if (error === null) this.#answer(message);
       },
     });
+    this.#reconnects = onReconnect(connection, () => this.#askAgain());
   }
 
   /** Reads from a stream; an empty list if nothing matches. Throws MeshError BROKER_UNAVAILABLE. */
   read(stream: string, query: DirectQuery): Promise<StoredMessage[]> {
-    this.#next += 1;
-    const token = this.#next.toString(36);
     const { promise, resolve, reject } = Promise.withResolvers<StoredMessage[]>();
-    const timer = setTimeout(() => {
-      this.#fail(token, readUnavailable(`no answer to a read of ${stream} within ${READ_TIMEOUT_MS} ms`));
-    }, READ_TIMEOUT_MS);
-    const many = "multi_last" in query || "next_by_subj" in query;
-    this.#pending.set(token, { found: [], many, resolve, reject, timer });
-    try {
-      const reply = `${this.#prefix}.${token}`;
-      this.#connection.publish(`$JS.API.DIRECT.GET.${stream}`, JSON.stringify(query), { reply });
-    } catch (cause) {
-      this.#fail(token, readUnavailable("not connected to NATS", cause));
-    }
+    const pending: Pending = {
+      stream,
+      query,
+      found: [],
+      many: "multi_last" in query || "next_by_subj" in query,
+      resolve,
+      reject,
+      timer: setTimeout(() => {
+        this.#fail(pending, readUnavailable(`no answer to a read of ${stream} within ${READ_TIMEOUT_MS} ms`));
+      }, READ_TIMEOUT_MS),
+      token: "",
+    };
+    this.#ask(pending);
     return promise;
   }
 
   [Symbol.dispose](): void {
     this.#subscription.unsubscribe();
-    for (const token of this.#pending.keys()) this.#fail(token, readUnavailable("the reader was closed"));
+    this.#reconnects[Symbol.dispose]();
+    for (const pending of this.#pending.values()) this.#fail(pending, readUnavailable("the reader was closed"));
+  }
+
+  #ask(pending: Pending): void {
+    this.#next += 1;
+    pending.token = this.#next.toString(36);
+    this.#pending.set(pending.token, pending);
+    try {
+      const reply = `${this.#prefix}.${pending.token}`;
+      this.#connection.publish(`$JS.API.DIRECT.GET.${pending.stream}`, JSON.stringify(pending.query), { reply });
+    } catch (cause) {
+      this.#fail(pending, readUnavailable("not connected to NATS", cause));
+    }
+  }
+
+  /** A read changes nothing: what got lost with a connection is asked again, from the beginning. */
+  #askAgain(): void {
+    const lost = [...this.#pending.values()];
+    this.#pending.clear();
+    for (const pending of lost) {
+      pending.found.length = 0;
+      this.#ask(pending);
+    }
   }
 
   #answer(message: Msg): void {
@@ -94,32 +124,30 @@ export class DirectReader implements Disposable {
     const pending = this.#pending.get(token);
     if (pending === undefined) return;
     const code = message.headers?.code ?? 0;
-    if (code === 204 || code === 404) return this.#finish(token, pending);
+    if (code === 204 || code === 404) return this.#finish(pending);
     if (code !== 0) {
-      this.#fail(token, readUnavailable(`a read was answered ${code} ${message.headers?.description ?? ""}`));
+      this.#fail(pending, readUnavailable(`a read was answered ${code} ${message.headers?.description ?? ""}`));
       return;
     }
     // Each of many answers names the one before it: what a reconnect swallowed must not look like a gap in the stream.
     const previous = pending.found.at(-1)?.sequence ?? 0;
     if (pending.many && Number(message.headers?.get(LAST_SEQUENCE) ?? 0) !== previous) {
-      this.#fail(token, readUnavailable("a part of the answer to a read got lost"));
+      this.#fail(pending, readUnavailable("a part of the answer to a read got lost"));
       return;
     }
     pending.found.push(storedMessage(message));
     if (pending.many) pending.timer.refresh();
-    else this.#finish(token, pending);
+    else this.#finish(pending);
   }
 
-  #finish(token: string, pending: Pending): void {
-    this.#pending.delete(token);
+  #finish(pending: Pending): void {
+    this.#pending.delete(pending.token);
     clearTimeout(pending.timer);
     pending.resolve(pending.found);
   }
 
-  #fail(token: string, error: Error): void {
-    const pending = this.#pending.get(token);
-    if (pending === undefined) return;
-    this.#pending.delete(token);
+  #fail(pending: Pending, error: Error): void {
+    this.#pending.delete(pending.token);
     clearTimeout(pending.timer);
     pending.reject(error);
   }

@@ -11,6 +11,7 @@ import {
   EXPECTED_LAST_SUBJECT_SEQUENCE,
   EXPECTED_LAST_SUBJECT_SEQUENCE_SUBJECT,
 } from "../wire/headers.ts";
+import { onReconnect } from "./reconnects.ts";
 
 /** A message to be stored. */
 export interface StreamMessage {
@@ -31,6 +32,8 @@ export type PublishOutcome =
   | { readonly kind: "conflict" }
   /** The stream is full. Nothing was stored. */
   | { readonly kind: "full" }
+  /** Nobody takes messages now: the stream has no leader. Nothing was stored. */
+  | { readonly kind: "unserved" }
   /** No answer: it may be stored or not. Look before anything else is done. */
   | { readonly kind: "unknown"; readonly cause: unknown };
 
@@ -77,6 +80,8 @@ export class StreamPublisher {
         if (error === null) this.#answer(reply);
       },
     });
+    // The answers to what was sent over the lost connection went with it.
+    onReconnect(connection, () => this.#expire(Infinity, "the connection to NATS was lost"));
     void connection.closed().then(() => {
       clearTimeout(this.#timer);
       this.#expire(Infinity, "the connection to NATS was closed");
@@ -179,7 +184,7 @@ function headersOf(message: StreamMessage): MsgHdrs {
 }
 
 function outcomeOf(reply: Msg): PublishOutcome {
-  if (reply.data.length === 0) return { kind: "unknown", cause: new Error("no stream takes the subject") };
+  if (reply.data.length === 0) return { kind: "unserved" };
   let ack: PubAck;
   try {
     ack = reply.json<PubAck>();

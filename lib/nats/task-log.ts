@@ -29,7 +29,7 @@ import {
   timerFilters,
   TIMERS_STREAM,
 } from "../wire/subjects.ts";
-import { brokerUnavailable, storageFull } from "./broker-errors.ts";
+import { brokerUnavailable, notServed, storageFull } from "./broker-errors.ts";
 import type { DirectReader, StoredMessage } from "./direct-reader.ts";
 import { type LeaderMessage, type LeaderQuery, readFromLeader } from "./stream-leader.ts";
 import type { StreamMessage, StreamPublisher } from "./stream-publisher.ts";
@@ -142,6 +142,7 @@ export class TaskLog {
     });
     if (outcome.kind === "stored") return outcome;
     if (outcome.kind === "full") throw storageFull();
+    if (outcome.kind === "unserved") throw notServed();
     const last = await this.#readLeader({ last_by_subj: subject });
     if (last !== undefined && isOwn(decodeEvent(last.body), draft, context.operationId)) {
       return { kind: "stored", sequence: last.sequence };
@@ -247,13 +248,15 @@ function isOwn(standing: TaskEvent, draft: EventDraft, operationId: string): boo
 /** Whether what stands is what was to be written: the same submission, or the same attempt of the same chain. */
 function sameDispatch(standing: Dispatch, written: Dispatch): boolean {
   const digests = Buffer.compare(standing.requestDigest, written.requestDigest) === 0;
-  const times = standing.task?.createTime?.seconds === written.task?.createTime?.seconds;
+  const [stood, wrote] = [standing.task?.createTime, written.task?.createTime];
+  const times = stood?.seconds === wrote?.seconds && stood?.nanos === wrote?.nanos;
   return digests && times && standing.attempt === written.attempt && standing.fence === written.fence;
 }
 
 function settled(
-  outcome: { readonly kind: "stored"; readonly sequence: number } | { readonly kind: "conflict" | "full" },
+  outcome: { readonly kind: "stored"; readonly sequence: number } | { readonly kind: "conflict" | "full" | "unserved" },
 ): WriteOutcome {
   if (outcome.kind === "full") throw storageFull();
+  if (outcome.kind === "unserved") throw notServed();
   return outcome.kind === "stored" ? outcome : { kind: "conflict" };
 }

@@ -7,7 +7,7 @@ import type { ResolvedOptions } from "./client-options.ts";
 import { MycelError, abortError } from "./mycel-error.ts";
 import { pause } from "../../lib/time/pause.ts";
 import { delayBeforeTry } from "./retry.ts";
-import { type SubmitResult, prepareSubmission, resultOf } from "./submit.ts";
+import { type SubmitResult, prepareSubmission, resultOf, transientDelayMs } from "./submit.ts";
 import type { TaskSubmission } from "./submission.ts";
 
 /** The answer to one submission of a stream. */
@@ -47,8 +47,10 @@ export async function* submitStream(
           failures = 0;
           lastAnswer = performance.now();
           const place = order[Number(index)];
-          if (place === undefined || !source.settle(place)) continue;
-          yield { index: place, ...resultOf(result) };
+          if (place === undefined) continue;
+          const delayMs = transientDelayMs(result);
+          if (delayMs !== undefined && source.sendAgain(place, delayMs, calls.options.timeoutMs)) continue;
+          if (source.settle(place)) yield { index: place, ...resultOf(result) };
         }
         if (source.finished) return;
         throw new MycelError("unavailable", "the stream of submissions ended early", { reason: "CONNECTION_LOST" });
@@ -71,16 +73,29 @@ export async function* submitStream(
   }
 }
 
+// A submission without an answer that stands.
+interface Open {
+  readonly task: SubmitTaskRequest;
+  readonly since: number;
+}
+
 // The caller's tasks, read once whatever happens to connections, and those that are not answered yet.
 class Source {
   /** What the caller's iterable threw. */
   error: { readonly cause: unknown } | undefined;
   readonly #tasks: AsyncIterator<TaskSubmission> | Iterator<TaskSubmission>;
   readonly #blobs: BlobCalls;
-  readonly #unanswered = new Map<number, SubmitTaskRequest>();
-  #upcoming: Promise<SubmitTaskRequest | undefined> | undefined;
-  #count = 0;
+  readonly #unanswered = new Map<number, Open>();
+  /** Refused for the moment, and due to be sent again. */
+  #due: number[] = [];
+  /** Refused for the moment, with the timers of their waits. */
+  readonly #waiting = new Map<number, NodeJS.Timeout>();
+  /** Read from the caller, and on its way to a connection. */
+  #arrived: SubmitTaskRequest | undefined;
+  #reading = false;
   #read = false;
+  #count = 0;
+  #changed = Promise.withResolvers<void>();
 
   constructor(tasks: AsyncIterable<TaskSubmission> | Iterable<TaskSubmission>, blobs: BlobCalls) {
     this.#tasks = Symbol.asyncIterator in tasks ? tasks[Symbol.asyncIterator]() : tasks[Symbol.iterator]();
@@ -89,49 +104,82 @@ class Source {
 
   /** Whether everything was read and answered. */
   get finished(): boolean {
-    return this.#read && this.#unanswered.size === 0;
+    return this.#read && this.#arrived === undefined && this.#unanswered.size === 0;
   }
 
   /** Takes an answer; false if there was one already. */
   settle(place: number): boolean {
-    return this.#unanswered.delete(place);
+    const open = this.#unanswered.delete(place);
+    if (this.finished) this.#tell();
+    return open;
   }
 
-  /** What to send on one connection: what is unanswered, then what comes. */
+  /** Has a submission sent again after a wait; false if that would be later than a call of its own may last. */
+  sendAgain(place: number, delayMs: number, timeoutMs: number): boolean {
+    const open = this.#unanswered.get(place);
+    if (open === undefined || performance.now() + delayMs - open.since > timeoutMs) return false;
+    const due = (): void => {
+      this.#waiting.delete(place);
+      this.#due.push(place);
+      this.#tell();
+    };
+    this.#waiting.set(place, setTimeout(due, delayMs));
+    return true;
+  }
+
+  /** What to send on one connection: what is unanswered, then what comes; open until everything is answered. */
   async *requests(order: number[], over: AbortSignal): AsyncGenerator<Omit<SubmitTaskStreamRequest, keyof Message>> {
-    for (const [place, task] of this.#unanswered) {
-      order.push(place);
-      yield { task };
-    }
-    while (!this.#read) {
-      this.#upcoming ??= this.#next();
-      const task = await this.#upcoming;
-      // The next connection takes what this one has been waiting for.
-      if (over.aborted) return;
-      this.#upcoming = undefined;
-      if (task === undefined) {
-        this.#read = true;
-        return;
+    over.addEventListener("abort", () => this.#tell(), { once: true });
+    // What was refused waits on, whatever the connection.
+    let due = [...this.#unanswered.keys()].filter((place) => !this.#waiting.has(place));
+    this.#due = [];
+    for (;;) {
+      for (const place of due) {
+        const open = this.#unanswered.get(place);
+        if (open === undefined) continue;
+        order.push(place);
+        yield { task: open.task };
+      }
+      due = this.#due;
+      this.#due = [];
+      if (due.length > 0) continue;
+      if (this.error !== undefined) throw this.error.cause;
+      if (over.aborted || this.finished) return;
+      if (this.#arrived === undefined) {
+        const changed = this.#changed.promise;
+        if (!this.#read && !this.#reading) void this.#readOn();
+        await changed;
+        continue;
       }
       const place = this.#count++;
-      this.#unanswered.set(place, task);
-      order.push(place);
-      yield { task };
+      this.#unanswered.set(place, { task: this.#arrived, since: performance.now() });
+      this.#arrived = undefined;
+      due = [place];
     }
   }
 
   /** Tells the caller's iterable that nobody reads on. */
   close(): void {
+    for (const timer of this.#waiting.values()) clearTimeout(timer);
     if (!this.#read) void Promise.resolve(this.#tasks.return?.()).catch(() => undefined);
   }
 
-  async #next(): Promise<SubmitTaskRequest | undefined> {
+  #tell(): void {
+    this.#changed.resolve();
+    this.#changed = Promise.withResolvers<void>();
+  }
+
+  /** Reads the next task. The connection that wanted it may be gone when it comes; then the next one takes it. */
+  async #readOn(): Promise<void> {
+    this.#reading = true;
     try {
       const next = await this.#tasks.next();
-      return next.done === true ? undefined : await prepareSubmission(this.#blobs, next.value, undefined);
+      if (next.done === true) this.#read = true;
+      else this.#arrived = await prepareSubmission(this.#blobs, next.value, undefined);
     } catch (error) {
       this.error = { cause: error };
-      throw error;
     }
+    this.#reading = false;
+    this.#tell();
   }
 }

@@ -168,7 +168,7 @@ async function submitChunk(
     for (const [at, item] of open.entries()) {
       const answer = resultOf(answers[at]?.result);
       results.set(item.place, answer);
-      const itemDelayMs = isTransient(answers[at]?.result);
+      const itemDelayMs = transientDelayMs(answers[at]?.result);
       if (itemDelayMs === undefined) continue;
       again.push(item);
       delayMs = Math.max(delayMs, itemDelayMs);
@@ -213,7 +213,8 @@ export function submittedOf({ taskId, status, existing }: SubmitTaskResponse): S
   return { taskId, status, existing };
 }
 
-function isTransient(answer: BatchSubmitTasksResult["result"] | undefined): number | undefined {
+/** How long to wait before an item that was refused for the moment may be taken, in milliseconds; undefined for any other answer. */
+export function transientDelayMs(answer: BatchSubmitTasksResult["result"] | undefined): number | undefined {
   if (answer?.case !== "error") return undefined;
   const { code, retryDelay } = answer.value;
   return TRANSIENT_CODES.has(code) ? msFromDuration(retryDelay) : undefined;

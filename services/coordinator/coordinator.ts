@@ -39,6 +39,7 @@ import { submissionRpcs } from "./rpc/submissions.ts";
 import { taskRpcs } from "./rpc/tasks.ts";
 import { openServer } from "./server.ts";
 import { BulkSubmitter } from "./submission/bulk.ts";
+import { HOLD_MS } from "./submission/outage-hold.ts";
 import { Submitter } from "./submission/submitter.ts";
 import { Lifecycle } from "./tasks/lifecycle.ts";
 
@@ -99,7 +100,7 @@ async function open(config: CoordinatorConfig, logger: Logger, stack: AsyncDispo
   const lifecycle = new Lifecycle({ connection, log, outputs, timers, lanes, clock, logger });
   const limits = { maxStartToCloseMs: config.maxStartToCloseMs, maxWaitMs: maxWaitMsOf(config) };
   const randomId = (): string => nuid.next();
-  const submitter = new Submitter({ log, lanes, logRoom, timers, clock, randomId, limits });
+  const submitter = new Submitter({ log, lanes, logRoom, timers, clock, randomId, limits, holdMs: HOLD_MS });
   const bulk = new BulkSubmitter({ submitter, log, clock, limits });
 
   const registry = stack.use(

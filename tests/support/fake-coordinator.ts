@@ -22,7 +22,8 @@ import { type BlobRef, BlobRefSchema, PayloadSchema } from "../../gen/mycel/v1/p
 import { TaskState, type TaskStatus } from "../../gen/mycel/v1/task_pb.ts";
 import { createHealth } from "../../lib/rpc/health/health.ts";
 import { addReflection } from "../../lib/rpc/reflection/reflection.ts";
-import { richError } from "../../lib/rpc/rich-error.ts";
+import { readDetails, richError } from "../../lib/rpc/rich-error.ts";
+import { durationFromMs } from "../../lib/wire/time-codec.ts";
 import { end, type FakeTask, makeTask, matches, message, TERMINAL, wanted } from "./fake-task.ts";
 
 /** One call that arrived. */
@@ -46,7 +47,7 @@ export interface FakeCoordinator extends AsyncDisposable {
   /** How many calls of a method arrived. */
   count(method: string): number;
   /** The next calls of a method fail with these errors, one each; `"cut"` cuts every connection instead, `"hang"` never answers. */
-  failNext(method: string, ...failures: Cue[]): void;
+  failNext(method: string, ...failures: (Cue | undefined)[]): void;
   /** A stream of results that reaches this sequence sends nothing more, not even a keep-alive, until its connection is gone. Once. */
   stallAfter(sequence: number): void;
   /** How many connections are open. */
@@ -72,7 +73,7 @@ export async function openFakeCoordinator(
   const agents = options.replicaOf?.agents ?? new Map<string, Agent>();
   const blobs = options.replicaOf?.blobs ?? new Map<string, { ref: BlobRef; data: Uint8Array }>();
   const submissions = new Map<string, SubmitTaskRequest>();
-  const cues = new Map<string, Cue[]>();
+  const cues = new Map<string, (Cue | undefined)[]>();
   const sockets = new Set<Socket>();
   const watchers = new Set<(event: WatchAgentsResponse) => void>();
   let wake = Promise.withResolvers<void>();
@@ -182,7 +183,8 @@ export async function openFakeCoordinator(
                 await gone(context.signal);
                 return;
               }
-              yield { index, result: itemOf(() => submit(task!)) };
+              const refused = cue instanceof ConnectError ? cue : undefined;
+              yield { index, result: itemOf(() => (refused === undefined ? submit(task!) : refuse(refused))) };
               index += 1n;
             }
           },
@@ -401,11 +403,14 @@ function itemOf(submit: () => { taskId: string; status: TaskStatus; existing: bo
     return { case: "submitted" as const, value: submit() };
   } catch (error) {
     const failure = ConnectError.from(error);
-    return {
-      case: "error" as const,
-      value: { code: failure.code, reason: "INVALID_REQUEST", message: failure.rawMessage },
-    };
+    const { reason = "INVALID_REQUEST", retryDelayMs } = readDetails(failure);
+    const delay = retryDelayMs === undefined ? {} : { retryDelay: durationFromMs(retryDelayMs) };
+    return { case: "error" as const, value: { code: failure.code, reason, message: failure.rawMessage, ...delay } };
   }
+}
+
+function refuse(error: ConnectError): never {
+  throw error;
 }
 
 async function gone(signal: AbortSignal): Promise<void> {

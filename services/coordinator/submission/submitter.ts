@@ -33,6 +33,7 @@ import {
   publishSpan,
   type TraceCarrier,
 } from "../../../lib/wire/trace-context.ts";
+import { OutageHold } from "./outage-hold.ts";
 
 /** What accepting tasks needs. */
 export interface SubmitterParts {
@@ -43,6 +44,8 @@ export interface SubmitterParts {
   readonly clock: Clock;
   readonly randomId: () => string;
   readonly limits: SubmissionLimits;
+  /** How long a submission is held while the broker does not answer, in milliseconds; 0 for not at all. */
+  readonly holdMs: number;
 }
 
 /** A submission that was checked and is ready to be stored. */
@@ -66,9 +69,11 @@ const MESSAGE_OVERHEAD_BYTES = 1_024;
 /** Accepts single tasks. */
 export class Submitter {
   readonly #parts: SubmitterParts;
+  readonly #hold: OutageHold;
 
   constructor(parts: SubmitterParts) {
     this.#parts = parts;
+    this.#hold = new OutageHold(parts.holdMs, () => parts.clock.monotonicMs());
   }
 
   /** Accepts a task. Throws MeshError with the reason why not. */
@@ -128,8 +133,12 @@ export class Submitter {
     for (const { kind, atMs } of deadlinesOf(viewOf(record))) await this.#parts.timers.set(record, kind, atMs);
   }
 
-  /** Stores a prepared submission, or finds that it stands already. */
+  /** Stores a prepared submission, or finds that it stands already; waits for a broker that does not answer. */
   async store(prepared: Prepared): Promise<SubmitTaskResponse> {
+    return await this.#hold.over(() => this.#store(prepared));
+  }
+
+  async #store(prepared: Prepared): Promise<SubmitTaskResponse> {
     let room: Room;
     try {
       room = await this.admit([prepared]);

@@ -3,6 +3,7 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createClient } from "../../../sdk/client/index.ts";
 import { executions } from "../../support/executions.ts";
+import { agentClient, json } from "../../support/task-calls.ts";
 import { openMesh, type TestMesh, type TestProcess } from "../../support/processes.ts";
 
 const AGENTS = 3;
@@ -58,4 +59,12 @@ test.for(["cleanly", "by a crash"])("nothing is lost when nats-server restarts %
   }
   expect(workers.size).toBe(AGENTS);
   expect(agents.every(({ child }) => child.exitCode === null)).toBe(true);
+});
+
+test("a submission that comes while nats-server is away waits for it, even without any retry of the caller's", async () => {
+  await mesh.nats.kill();
+  const taskId = "patience";
+  const answer = agentClient(mesh.urls[0]!).submitTask({ taskId, type: "work", input: json({}) });
+  await mesh.nats.restart();
+  expect(await answer).toMatchObject({ taskId, existing: false });
 });

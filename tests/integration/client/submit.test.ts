@@ -282,6 +282,28 @@ describe("submitStream", () => {
     expect(mesh.count("SubmitTaskStream")).toBe(3);
   });
 
+  test("sends what is refused for the moment again, and tells what is refused for good", async () => {
+    await using mesh = await openFakeCoordinator();
+    await using client = createClient({ url: mesh.url });
+    // The last one comes back after everything else was sent; the stream is still open for it.
+    const busy = unavailable("BROKER_UNAVAILABLE", 20);
+    const items = [undefined, busy, undefined, undefined, busy, busy];
+    mesh.failNext("SubmitTaskStream.item", ...items);
+    const tasks = ["echo", "echo", "not ok", "echo", "echo"].map((type, input) => ({ type, input }));
+    const acks = await Array.fromAsync(client.submitStream(tasks));
+    const answers = acks.toSorted((a, b) => a.index - b.index).map((ack) => (ack.ok ? "ok" : ack.error.code));
+    expect(answers).toEqual(["ok", "ok", "invalid_argument", "ok", "ok"]);
+    expect(mesh.count("SubmitTaskStream")).toBe(1);
+  });
+
+  test("tells a refusal that lasts longer than a call may", async () => {
+    await using mesh = await openFakeCoordinator();
+    await using client = createClient({ url: mesh.url, timeoutMs: 60 });
+    mesh.failNext("SubmitTaskStream.item", ...Array.from({ length: 20 }, () => unavailable("QUEUE_FULL", 10)));
+    const acks = await Array.fromAsync(client.submitStream([{ type: "echo" }]));
+    expect(acks).toMatchObject([{ ok: false, error: { code: "unavailable" } }]);
+  });
+
   test("hands the caller's own error through", async () => {
     await using mesh = await openFakeCoordinator();
     await using client = createClient({ url: mesh.url });

@@ -88,6 +88,7 @@ export async function openParts(): Promise<Parts> {
     clock,
     randomId: () => crypto.randomUUID(),
     limits: LIMITS,
+    holdMs: 0,
   });
   const random = (): number => 0.5;
   const desk = new ReportDesk({ connection, log: taskLog, outputs, timers, lifecycle, clock, random, logger });

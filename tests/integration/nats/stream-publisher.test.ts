@@ -38,9 +38,9 @@ describe("the publisher", () => {
     expect(both.map(({ kind }) => kind)).toEqual(["stored", "conflict"]);
   });
 
-  test("does not know what became of a message that no stream takes", async () => {
+  test("knows that a message that no stream takes is not stored", async () => {
     const outcome = await mesh.publisher.publish({ subject: "nobody.listens", body: new Uint8Array() });
-    expect(outcome).toMatchObject({ kind: "unknown", cause: { message: "no stream takes the subject" } });
+    expect(outcome).toEqual({ kind: "unserved" });
   });
 
   test("does not know what became of a message that is too large to be sent", async () => {
@@ -86,5 +86,15 @@ describe("the publisher", () => {
     await disconnected;
     expect(await publisher.publish(event(randomUUID(), 0))).toMatchObject({ kind: "unknown" });
     await lost.connection.close();
+  });
+
+  test("gives up as soon as the connection stands again what was under way when it was lost", async () => {
+    await using lost = await openMeshLog();
+    const publisher = new StreamPublisher(lost.connection, { timeoutMs: 3_600_000 });
+    process.kill(lost.nats.process.pid, "SIGSTOP");
+    const outcome = publisher.publish(event(randomUUID(), 0));
+    await lost.nats.kill();
+    await lost.nats.restart();
+    expect(await outcome).toMatchObject({ kind: "unknown", cause: { message: "the connection to NATS was lost" } });
   });
 });

@@ -1,0 +1,26 @@
+// What the task log makes of a broker whose answer got lost.
+import { create } from "@bufbuild/protobuf";
+import { expect, test } from "vitest";
+import { TaskSchema } from "../../../gen/mycel/v1/task_pb.ts";
+import { type DispatchDraft, TaskLog } from "../../../lib/nats/task-log.ts";
+import type { StreamPublisher } from "../../../lib/nats/stream-publisher.ts";
+import { timestampFromMs } from "../../../lib/wire/time-codec.ts";
+import { openMeshLog, TENANT } from "../../support/mesh-log.ts";
+
+function submission(createMs: number): DispatchDraft {
+  const taskId = "twice";
+  const task = create(TaskSchema, { taskId, type: "echo", createTime: timestampFromMs(createMs) });
+  const body = { task, attempt: 1, fence: 0n };
+  return { tenant: TENANT, taskId, queue: "echo", priority: 5, body, trace: { traceparent: "", tracestate: "" } };
+}
+
+test("a submission whose answer got lost is not taken for an equal one of the same second", async () => {
+  await using log = await openMeshLog();
+  const { connection, manager, reader } = log;
+  expect((await log.taskLog.dispatch(submission(1_000), 0)).kind).toBe("stored");
+  const silent = { publish: async () => await Promise.resolve({ kind: "unknown", cause: new Error("no answer") }) };
+  const deaf = new TaskLog({ connection, manager, reader, publisher: silent as unknown as StreamPublisher });
+
+  expect((await deaf.dispatch(submission(1_000), 0)).kind).toBe("stored");
+  expect((await deaf.dispatch(submission(1_001), 0)).kind).toBe("conflict");
+});
