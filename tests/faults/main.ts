@@ -1,0 +1,75 @@
+// `npm run test:faults`: injects every fault of the matrix into real meshes under load, and says what held.
+import { writeFile } from "node:fs/promises";
+import process from "node:process";
+import { Command, InvalidArgumentError, Option } from "commander";
+import { ROWS } from "./rows/all.ts";
+import { type RowResult, runRow } from "./run-row.ts";
+import { markdownTable, terminalTable } from "./table.ts";
+import { printCounts } from "./checker/print.ts";
+
+const DEFAULT_TASKS_BETWEEN = 500;
+const names = ROWS.map(({ name }) => name);
+
+const program = new Command("npm run test:faults --")
+  .description("Injects every fault of the matrix into real meshes under load, and says what held.")
+  .addOption(new Option("--row <name...>", "only these rows").choices(names).default([...names], "all"))
+  .option("--seed <number>", "what faults and tasks are chosen by", wholeNumber(0), 20_261_121)
+  .option("--faults <number>", "faults a row (default: each row's own)", wholeNumber(1))
+  .option("--tasks <number>", "tasks that must end between two faults (default: each row's own)", wholeNumber(1))
+  .option("--runs <number>", "how often each row is run, each time with the next seed", wholeNumber(1), 1)
+  .option("--markdown <file>", "also writes the table into a file")
+  .exitOverride();
+
+interface Options {
+  readonly row: readonly string[];
+  readonly seed: number;
+  readonly faults?: number;
+  readonly tasks?: number;
+  readonly runs: number;
+  readonly markdown?: string;
+}
+
+function wholeNumber(min: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (!Number.isSafeInteger(value) || value < min) {
+      throw new InvalidArgumentError(`It must be a whole number of at least ${min}.`);
+    }
+    return value;
+  };
+}
+
+async function main(options: Options): Promise<number> {
+  const say = (line: string): void => void process.stderr.write(`${line}\n`);
+  const results: RowResult[] = [];
+  for (const row of ROWS.filter(({ name }) => options.row.includes(name))) {
+    for (let run = 0; run < options.runs; run += 1) {
+      const seed = options.seed + run;
+      const startedAt = performance.now();
+      say(`== ${row.name}, seed ${seed}: ${row.about}`);
+      const result = await runRow(row, {
+        seed,
+        faults: options.faults ?? row.faults,
+        tasksBetween: options.tasks ?? row.tasksBetween ?? DEFAULT_TASKS_BETWEEN,
+        say: (line) => say(`   ${line}`),
+      });
+      results.push(result);
+      const took = ((performance.now() - startedAt) / 1_000).toFixed(1);
+      say(`   ${result.tasks} tasks, ${result.faults} faults, ${result.violations.length} violations, ${took} s`);
+      for (const violation of result.violations) say(`!! ${violation}`);
+    }
+  }
+  process.stdout.write(`${terminalTable(results)}\n${printCounts(results.map(({ verdict }) => verdict))}\n`);
+  if (options.markdown !== undefined) {
+    await writeFile(options.markdown, `${markdownTable(results)}\n`);
+  }
+  return results.some(({ violations }) => violations.length > 0) ? 1 : 0;
+}
+
+try {
+  program.parse();
+} catch {
+  // Commander has said what is wrong, or printed the help.
+  process.exit(process.argv.includes("--help") || process.argv.includes("-h") ? 0 : 2);
+}
+process.exit(await main(program.opts<Options>()));
