@@ -105,6 +105,7 @@ export class BlobStore {
     const store = await this.#open();
     const found = await store.info(objectName(tenant, blobId)).catch((error: unknown) => {
       if (isNoMessage(error)) return null;
+      if (error instanceof SyntaxError) throw corrupt(blobId);
       throw brokerUnavailable(error);
     });
     if (found === null || found.deleted) {
@@ -173,10 +174,12 @@ function objectName(tenant: string, blobId: string): string {
 }
 
 function blobInfo(blobId: string, info: ObjectInfo): BlobInfo {
-  const [algorithm, digest] = info.digest.split("=", 2);
-  if (algorithm !== "SHA-256" || digest === undefined) throw corrupt(blobId);
+  // Typed as there, but read from what stands in the bucket.
+  const digest: string | undefined = info.digest;
+  const sha256 = /^SHA-256=(.+)$/.exec(digest ?? "")?.[1];
+  if (sha256 === undefined || !Number.isSafeInteger(info.size) || info.size < 0) throw corrupt(blobId);
   const contentType = info.metadata?.["content_type"] ?? "application/octet-stream";
-  return { blobId, sha256: Buffer.from(digest, "base64url"), sizeBytes: info.size, contentType };
+  return { blobId, sha256: Buffer.from(sha256, "base64url"), sizeBytes: info.size, contentType };
 }
 
 function isNoMessage(error: unknown): boolean {

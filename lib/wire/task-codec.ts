@@ -16,7 +16,6 @@ import {
   type TaskFailure,
   TaskFailureSchema,
   TaskSchema,
-  TaskState,
   type TaskStatus,
   TaskStatusSchema,
 } from "../../gen/mycel/v1/task_pb.ts";
@@ -33,6 +32,7 @@ import { DEFAULT_RETRY_POLICY, type RetryPolicy } from "../core/retry-policy.ts"
 import { type Failure, scheduleMs, stateOf, type TaskView } from "../core/task.ts";
 import { isDeadLetter, isTerminal } from "../core/task-state.ts";
 import { cutToBytes } from "./cut-text.ts";
+import { isSoundDispatch, isSoundEvent } from "./stored-bounds.ts";
 import { sourceFromWire, sourceToWire, stateFromWire, stateToWire } from "./state-codec.ts";
 import { msFromDuration, msFromTimestamp, timestampFromMs } from "./time-codec.ts";
 
@@ -55,15 +55,14 @@ export interface TaskRecord {
 /** Reads a dispatch. Throws MeshError TASK_UNREADABLE. */
 export function decodeDispatch(bytes: Uint8Array): Dispatch {
   const dispatch = read(DispatchSchema, bytes);
-  // So reads what is empty, and most of what is something else.
-  if (dispatch.task === undefined) throw taskUnreadable();
+  if (!isSoundDispatch(dispatch)) throw taskUnreadable();
   return dispatch;
 }
 
 /** Reads an event. Throws MeshError TASK_UNREADABLE. */
 export function decodeEvent(bytes: Uint8Array): TaskEvent {
   const event = read(TaskEventSchema, bytes);
-  if (event.state === TaskState.UNSPECIFIED) throw taskUnreadable();
+  if (!isSoundEvent(event)) throw taskUnreadable();
   return event;
 }
 

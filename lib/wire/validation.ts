@@ -13,7 +13,7 @@ import {
 } from "../core/limits.ts";
 import { MeshError, type Violation } from "../core/mesh-error.ts";
 import { isName, isSystemQueue, MAX_NAME_LENGTH, MAX_TASK_ID_LENGTH, NAME_ALPHABET } from "../core/names.ts";
-import { msFromDuration } from "./time-codec.ts";
+import { isDuration, isTimestamp, msFromDuration } from "./time-codec.ts";
 import { encodedLength, valueFault, valueSize } from "./value-size.ts";
 
 /** Collects the violations of one request. Each check adds at most one. */
@@ -108,9 +108,9 @@ export class Violations {
   duration(field: string, value: Duration | undefined, minMs: number, maxMs: number): void {
     if (value === undefined) return;
     const ms = msFromDuration(value);
-    const wellFormed = Math.abs(value.nanos) < 1e9 && (value.nanos === 0 || ms >= 0 === value.nanos >= 0);
-    if (!wellFormed) this.add(field, "must have seconds and nanos of the same sign, and less than a second of nanos");
-    else if (!(ms >= minMs && ms <= maxMs)) {
+    if (!isDuration(value)) {
+      this.add(field, "must have seconds and nanos of the same sign, and less than a second of nanos");
+    } else if (!(ms >= minMs && ms <= maxMs)) {
       this.add(field, `must be from ${seconds(minMs)} to ${seconds(maxMs)}, is ${seconds(ms)}`);
     }
   }
@@ -118,8 +118,7 @@ export class Violations {
   /** A timestamp that may be left out, valid by google.protobuf.Timestamp's own bounds. */
   timestamp(field: string, value: Timestamp | undefined): void {
     if (value === undefined) return;
-    const valid = value.seconds >= -62_135_596_800n && value.seconds <= 253_402_300_799n;
-    if (!valid || value.nanos < 0 || value.nanos >= 1e9) this.add(field, "must be a time in the years 1 to 9999");
+    if (!isTimestamp(value)) this.add(field, "must be a time in the years 1 to 9999");
   }
 
   /** An enum value that must be one of those given. */

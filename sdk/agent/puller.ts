@@ -100,6 +100,17 @@ export class Puller<Item> {
     lane.items.push(item);
     lane.held = lane.items.length;
     this.#held += 1;
+    this.#received(lane);
+    return true;
+  }
+
+  /** A delivery of the lane is none that anybody could start; its pull has brought it all the same. */
+  discarded(stream: string, consumer: string): void {
+    const lane = this.#byConsumer.get(laneKey(stream, consumer));
+    if (lane !== undefined) this.#received(lane);
+  }
+
+  #received(lane: Lane<Item>): void {
     lane.heardMs = this.#options.clock.monotonicMs();
     lane.dry = false;
     lane.failures = 0;
@@ -109,7 +120,6 @@ export class Puller<Item> {
       if (lane.wanted === 0) this.#end(lane);
     }
     this.schedule();
-    return true;
   }
 
   /** Takes out an item that waits; false if it does not. */

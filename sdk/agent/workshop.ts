@@ -171,6 +171,7 @@ export class Workshop {
       else if (this.#stopped || !this.#puller.arrived(facts.stream, facts.consumer, attempt)) attempt.handBack();
     } catch (error) {
       this.#options.logger.warn({ reason: lineOf(error), subject: msg.subject }, "delivery can't be read");
+      this.#puller.discarded(facts.stream, facts.consumer);
       this.#askAbout(msg);
     }
   }

@@ -90,7 +90,15 @@ export async function expectNoTask(mesh: TestMesh, taskId: string): Promise<void
 
 /** The lines of a log that somebody would have to look at. */
 export function alarmsIn(log: string): string[] {
-  return log.split("\n").filter((line) => ALARMS.some((alarm) => alarm.test(line)));
+  const lines = log.split("\n").filter((line) => ALARMS.some((alarm) => alarm.test(line)));
+  // One of a kind is enough to look for the rest.
+  return [
+    ...new Set(
+      lines.map(
+        (line) => (/"err":\{.{0,300}/.exec(line)?.[0] ?? line.slice(0, 300)) + (/"msg":.*/.exec(line)?.[0] ?? ""),
+      ),
+    ),
+  ].slice(0, 5);
 }
 
 function excess(before: Vitals, now: Vitals): Partial<Record<keyof Vitals, string>> {

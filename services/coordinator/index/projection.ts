@@ -141,7 +141,8 @@ function afterDispatch(
       createMs,
       lane: subject.queue,
       startMs: msFromTimestamp(task.startTime) ?? null,
-      resultTtlMs: msFromDuration(task.resultTtl) ?? DEFAULT_RESULT_TTL_MS,
+      // The table holds whole numbers only.
+      resultTtlMs: Math.ceil(msFromDuration(task.resultTtl) ?? DEFAULT_RESULT_TTL_MS),
       dispatchSequence: message.sequence,
       traceparent: message.traceparent,
       dispatch: body,

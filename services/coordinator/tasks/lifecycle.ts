@@ -6,7 +6,7 @@ import type { Clock } from "../../../lib/core/clock.ts";
 import type { EventDraft } from "../../../lib/core/event.ts";
 import { timeOutTask } from "../../../lib/core/expire.ts";
 import type { Logger } from "../../../lib/core/logger.ts";
-import { MeshError, taskNotFound } from "../../../lib/core/mesh-error.ts";
+import { MeshError, taskNotFound, taskUnreadable } from "../../../lib/core/mesh-error.ts";
 import { decideCancel } from "../../../lib/core/settle.ts";
 import { beginRequiredFor, fenceOf, stateOf } from "../../../lib/core/task.ts";
 import { isTerminal } from "../../../lib/core/task-state.ts";
@@ -100,7 +100,7 @@ export class Lifecycle {
   async dispatch(record: TaskRecord, attempt: number, fence: number): Promise<WriteOutcome> {
     const { log, lanes } = this.#parts;
     const { task } = record.dispatch.message;
-    if (task === undefined) throw new Error(`dispatch of ${record.taskId} has no task`);
+    if (task === undefined || task.queue === "") throw taskUnreadable();
     await lanes.lanesOf(record.tenant, task.queue);
     return log.dispatch(
       {

@@ -37,6 +37,7 @@ const draft: EventDraft = {
 function record(change: Partial<EventDraft> | undefined, queue = "echo"): TaskRecord {
   const task = create(TaskSchema, {
     taskId: "t",
+    type: "echo",
     createTime: timestampFromMs(NOW - 60_000),
     resultTtl: durationFromMs(90_000),
     startTime: timestampFromMs(NOW + 60_000),
