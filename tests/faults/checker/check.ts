@@ -59,10 +59,13 @@ export function formatVerdict({ violations, counts }: Verdict, maxExamples = 10)
     lines.push(`${broken.length} x ${rule} (${headingOf(broken[0]?.invariant)})`);
   }
   const examples = violations.filter((violation) => violation.counterexample.length > 0).slice(0, maxExamples);
-  for (const { invariant, rule, message, counterexample: shown } of examples) {
-    lines.push("", `${rule} (${headingOf(invariant)}): ${message}`, ...shown);
-  }
+  for (const violation of examples) lines.push("", formatViolation(violation));
   return lines.join("\n");
+}
+
+/** A violation for people: the rule, what was promised and found, and the lines that show it. */
+export function formatViolation({ invariant, rule, message, counterexample: shown }: Violation): string {
+  return [`${rule} (${headingOf(invariant)}): ${message}`, ...shown].join("\n");
 }
 
 function headingOf(invariant: Invariant | undefined): string {
