@@ -5,7 +5,8 @@ import { Command, InvalidArgumentError, Option } from "commander";
 import { ROWS } from "./rows/all.ts";
 import { type RowResult, runRow } from "./run-row.ts";
 import { markdownTable, terminalTable } from "./table.ts";
-import { printCounts } from "./checker/print.ts";
+import { formatVerdict } from "./checker/check.ts";
+import { addCounts, noCounts } from "./checker/counts.ts";
 
 const DEFAULT_TASKS_BETWEEN = 500;
 const names = ROWS.map(({ name }) => name);
@@ -59,7 +60,8 @@ async function main(options: Options): Promise<number> {
       for (const violation of result.violations) say(`!! ${violation}`);
     }
   }
-  process.stdout.write(`${terminalTable(results)}\n${printCounts(results.map(({ verdict }) => verdict))}\n`);
+  const counts = results.map(({ verdict }) => verdict.counts).reduce(addCounts, noCounts());
+  process.stdout.write(`${terminalTable(results)}\n${formatVerdict({ violations: [], counts })}\n`);
   if (options.markdown !== undefined) {
     await writeFile(options.markdown, `${markdownTable(results)}\n`);
   }

@@ -11,11 +11,11 @@ export interface Scene {
   /** Which fault of this run it is, from 0. */
   readonly turn: number;
   /** Writes that the fault is in force from now on. To be called once, by each fault. */
-  injected(detail: string): void;
+  readonly injected: (detail: string) => void;
   /** Writes that the fault is over. Of a fault that leaves nothing to work with, recovery counts from here. */
-  healed(): void;
+  readonly healed: () => void;
   /** Lets the fault last so long. */
-  lasting(ms: number): Promise<void>;
+  readonly lasting: (ms: number) => Promise<void>;
 }
 
 /** A row of the matrix. */
@@ -40,5 +40,5 @@ export interface Row {
   /** Calls without any retry fail for at most so long, in milliseconds. Default: not watched. */
   readonly outageMs?: number;
   /** Injects one fault; resolves when it is over or in force. What it returns is called when the mesh has recovered. */
-  inject(scene: Scene): Promise<(() => Promise<void>) | undefined>;
+  readonly inject: (scene: Scene) => Promise<(() => Promise<void>) | undefined>;
 }

@@ -1,8 +1,7 @@
 // Runs one row of the matrix: a mesh under load, its faults one after the other, and the judgement over everything that was seen.
 import { openNats } from "../../lib/nats/connection.ts";
 import { pause } from "../../lib/time/pause.ts";
-import { isTerminal } from "../../lib/core/task-state.ts";
-import { check, type Verdict } from "./checker/check.ts";
+import { check, formatViolation, type Verdict } from "./checker/check.ts";
 import { type FinalLog, readFinalLog } from "./final-log.ts";
 import { type FaultMark, monotonicMs, readHistory } from "./history.ts";
 import { openFaultMesh, type FaultMesh } from "./mesh/fault-mesh.ts";
@@ -46,6 +45,7 @@ const PROBE_LIMIT_MS = 60_000;
 const PROGRESS_LIMIT_MS = 120_000;
 const FINISH_LIMIT_MS = 120_000;
 const RESUME_SLACK_MS = 5_000;
+const ENDED: ReadonlySet<string> = new Set(["completed", "failed", "canceled", "timed_out"]);
 const DEFAULT_LEASE_MS = 2_000;
 
 /** Runs a row once. Rejects only if the mesh cannot be built. */
@@ -87,7 +87,7 @@ export async function runRow(row: Row, options: RunOptions): Promise<RowResult> 
   const log = await settledLog(mesh);
   const history = readHistory(mesh.historyDir);
   const verdict = check(history, log);
-  violations.push(...verdict.violations.map(String));
+  violations.push(...verdict.violations.map(formatViolation));
 
   const faults = overcome(history);
   const resumeLimitMs = (row.mesh.leaseMs ?? DEFAULT_LEASE_MS) + RESUME_SLACK_MS;
@@ -180,7 +180,7 @@ async function settledLog(mesh: FaultMesh): Promise<FinalLog> {
     const log = await readFinalLog(connection.nats);
     const moving = [...log.tasks.values()].some(({ events }) => {
       const last = events.at(-1);
-      return last === undefined || !isTerminal(last.state);
+      return last === undefined || !ENDED.has(last.state);
     });
     if (!moving || monotonicMs() > deadline) return log;
     await pause(500);

@@ -13,7 +13,7 @@ export const AGENT_ROWS: readonly Row[] = [
     faults: 12,
     short: 2,
     resumes: true,
-    async inject({ mesh, random, injected }) {
+    inject: async ({ mesh, random, injected }) => {
       const victim = random.pick(running(mesh.agents));
       injected(`kill -9 ${victim.name}`);
       await victim.kill();
@@ -27,7 +27,7 @@ export const AGENT_ROWS: readonly Row[] = [
     faults: 8,
     short: 1,
     resumes: true,
-    async inject(scene) {
+    inject: async (scene) => {
       const victim = scene.random.pick(running(scene.mesh.agents));
       return await standStill(scene, victim, LEASE_MS + scene.random.between(500, 3_000));
     },
@@ -39,7 +39,7 @@ export const AGENT_ROWS: readonly Row[] = [
     faults: 6,
     short: 0,
     resumes: true,
-    async inject({ mesh, injected, healed }) {
+    inject: async ({ mesh, injected, healed }) => {
       injected("kill -9 of all agents");
       await Promise.all(mesh.agents.map((agent) => agent.kill()));
       await Promise.all(mesh.agents.map((agent) => agent.restart()));
@@ -54,7 +54,7 @@ export const AGENT_ROWS: readonly Row[] = [
     faults: 8,
     short: 0,
     resumes: true,
-    async inject({ mesh, random, injected }) {
+    inject: async ({ mesh, random, injected }) => {
       const victim = random.pick(running(mesh.agents));
       injected(`SIGTERM ${victim.name}`);
       await victim.terminate();
@@ -67,7 +67,7 @@ export const AGENT_ROWS: readonly Row[] = [
     mesh: { leaseMs: LEASE_MS },
     faults: 8,
     short: 1,
-    async inject({ mesh, random, injected }) {
+    inject: async ({ mesh, random, injected }) => {
       const victim = random.pick(running(mesh.agents));
       const ms = jump(random);
       injected(`the clock of ${victim.name} jumps by ${Math.round(ms / 1_000)} s`);

@@ -9,7 +9,7 @@ export const BROKER_ROWS: readonly Row[] = [
     mesh: {},
     faults: 10,
     short: 1,
-    async inject({ mesh, injected, healed }) {
+    inject: async ({ mesh, injected, healed }) => {
       const [broker] = mesh.brokers;
       injected("kill -9 nats-server");
       await broker?.kill();
@@ -24,7 +24,7 @@ export const BROKER_ROWS: readonly Row[] = [
     mesh: {},
     faults: 6,
     short: 0,
-    async inject({ mesh, random, injected, healed, lasting }) {
+    inject: async ({ mesh, random, injected, healed, lasting }) => {
       const [broker] = mesh.brokers;
       injected("SIGTERM nats-server");
       await broker?.terminate();
@@ -40,7 +40,7 @@ export const BROKER_ROWS: readonly Row[] = [
     mesh: {},
     faults: 8,
     short: 1,
-    async inject({ mesh, random, injected, healed, lasting }) {
+    inject: async ({ mesh, random, injected, healed, lasting }) => {
       const [broker] = mesh.brokers;
       const ms = random.between(500, 8_000);
       injected(`SIGSTOP nats-server for ${ms} ms`);

@@ -11,7 +11,7 @@ export const COORDINATOR_ROWS: readonly Row[] = [
     faults: 12,
     short: 2,
     resumes: true,
-    async inject({ mesh, random, injected }) {
+    inject: async ({ mesh, random, injected }) => {
       const victim = random.pick(running(mesh.coordinators));
       injected(`kill -9 ${victim.name}`);
       await victim.kill();
@@ -24,7 +24,7 @@ export const COORDINATOR_ROWS: readonly Row[] = [
     mesh: {},
     faults: 6,
     short: 0,
-    async inject({ mesh, injected, healed }) {
+    inject: async ({ mesh, injected, healed }) => {
       injected("kill -9 of all coordinators");
       await Promise.all(mesh.coordinators.map((coordinator) => coordinator.kill()));
       await Promise.all(mesh.coordinators.map((coordinator) => coordinator.restart()));
@@ -38,7 +38,7 @@ export const COORDINATOR_ROWS: readonly Row[] = [
     mesh: {},
     faults: 8,
     short: 1,
-    async inject(scene) {
+    inject: async (scene) => {
       return await standStill(scene, scene.random.pick(scene.mesh.coordinators), scene.random.between(1_000, 8_000));
     },
   },
@@ -48,7 +48,7 @@ export const COORDINATOR_ROWS: readonly Row[] = [
     mesh: {},
     faults: 8,
     short: 0,
-    async inject({ mesh, random, injected }) {
+    inject: async ({ mesh, random, injected }) => {
       const victim = random.pick(running(mesh.coordinators));
       injected(`SIGTERM ${victim.name}`);
       await victim.terminate();
@@ -61,7 +61,7 @@ export const COORDINATOR_ROWS: readonly Row[] = [
     mesh: {},
     faults: 8,
     short: 1,
-    async inject({ mesh, random, injected }) {
+    inject: async ({ mesh, random, injected }) => {
       const victim = random.pick(mesh.coordinators);
       const ms = jump(random);
       injected(`the clock of ${victim.name} jumps by ${Math.round(ms / 1_000)} s`);
