@@ -1,0 +1,238 @@
+// One face of two meshes: the product's log, lanes and timers on a real nats-server, and the same over the simulation's broker in memory.
+// What the contract's tests say of one, they say of both.
+import { create } from "@bufbuild/protobuf";
+import type { JetStreamManager } from "@nats-io/jetstream";
+import { TaskSchema } from "../../../gen/mycel/v1/task_pb.ts";
+import { DEFAULT_TENANT } from "../../../lib/core/names.ts";
+import type { EventDraft } from "../../../lib/core/event.ts";
+import { Lanes } from "../../../lib/nats/lanes.ts";
+import { OutputLog } from "../../../lib/nats/output-log.ts";
+import type { StreamPublisher } from "../../../lib/nats/stream-publisher.ts";
+import { type DispatchDraft, TaskLog } from "../../../lib/nats/task-log.ts";
+import { type DueTimer, dueTimer, Timers } from "../../../lib/nats/timers.ts";
+import {
+  laneConsumer,
+  parseDeliverySubject,
+  TASKS_STREAM,
+  TIMERS_CONSUMER,
+  TIMERS_FIRED,
+  TIMERS_STREAM,
+} from "../../../lib/wire/subjects.ts";
+import type { EventContext } from "../../../lib/wire/task-codec.ts";
+import { openMeshLog } from "../../support/mesh-log.ts";
+import { MemoryBroker } from "../broker/memory-broker.ts";
+import { type MemoryPorts, openMemoryPorts, type Wire } from "../broker/memory-ports.ts";
+
+/** How long a delivery is its agent's, here, in milliseconds. */
+export const LEASE_MS = 1_500;
+
+/** What an agent or a coordinator gets. */
+export interface Delivered {
+  readonly subject: string;
+  readonly data: Uint8Array;
+  readonly reply: string;
+  readonly sequence: number;
+  readonly deliveries: number;
+}
+
+/** A mesh to which the contract applies. */
+export interface ContractMesh extends AsyncDisposable {
+  readonly taskLog: TaskLog;
+  readonly outputLog: OutputLog;
+  readonly timers: Timers;
+  readonly lanes: Lanes;
+  readonly manager: JetStreamManager;
+  readonly publisher: StreamPublisher;
+  /** The next publish is carried out or not, and gets no answer. */
+  loseNextAnswer(carriedOut: boolean): void;
+  /** Waits for the next delivery of a queue at normal priority; undefined if none comes within so many milliseconds. */
+  pull(queue: string, withinMs: number): Promise<Delivered | undefined>;
+  /** The same for timers that are due. */
+  pullTimer(withinMs: number): Promise<(Delivered & { readonly timer: DueTimer }) | undefined>;
+  /** Answers a delivery; resolves once the broker has it. */
+  answer(delivered: Delivered, body: "+ACK" | "-NAK" | "+WPI"): Promise<void>;
+  /** The broker's clock, in milliseconds since 1970. */
+  nowMs(): number;
+}
+
+/** Opens the mesh on a real nats-server. */
+export async function openJetStreamMesh(): Promise<ContractMesh> {
+  const log = await openMeshLog();
+  const { connection, manager } = log;
+  const deaf = new DeafPublisher(log.publisher);
+  const publisher = deaf as unknown as StreamPublisher;
+  const pull = async (stream: string, consumer: string, withinMs: number): Promise<Delivered | undefined> => {
+    const subject = `$JS.API.CONSUMER.MSG.NEXT.${stream}.${consumer}`;
+    const request = JSON.stringify({ batch: 1, expires: withinMs * 1_000_000 });
+    const message = await connection.request(subject, request, { timeout: withinMs + 5_000, noMux: true });
+    return message.headers === undefined || message.headers.code === 0
+      ? delivered(message.subject, message.data, message.reply ?? "")
+      : undefined;
+  };
+  return {
+    ...partsOf({ connection, manager, publisher, reader: log.reader }, () => performance.now()),
+    loseNextAnswer: (carriedOut) => deaf.loseNext(carriedOut),
+    pull: (queue, withinMs) => pull(TASKS_STREAM, laneConsumer(DEFAULT_TENANT, queue, 5), withinMs),
+    pullTimer: async (withinMs) => withTimer(await pull(TIMERS_STREAM, TIMERS_CONSUMER, withinMs)),
+    answer: async ({ reply }, body) => {
+      await connection.request(reply, body, { timeout: 5_000 });
+    },
+    nowMs: () => Date.now(),
+    [Symbol.asyncDispose]: () => log[Symbol.asyncDispose](),
+  };
+}
+
+/** Opens the mesh in memory, where time passes only while somebody waits. */
+export async function openMemoryMesh(): Promise<ContractMesh> {
+  let nowMs = Date.UTC(2026, 0, 1);
+  const broker = new MemoryBroker({ nowMs: () => nowMs });
+  broker.consumer(TIMERS_STREAM, { name: TIMERS_CONSUMER, filter: TIMERS_FIRED, ackWaitMs: LEASE_MS });
+  const ports = openMemoryPorts(broker, new QuickWire((subject, body) => broker.answer(subject, body)));
+  const deaf = new DeafPublisher(ports.publisher);
+  const publisher = deaf as unknown as StreamPublisher;
+  const passUntil = (untilMs: number): void => {
+    for (const schedule of broker.schedules.values()) if (schedule.atMs <= untilMs) broker.fire(schedule);
+    for (const consumer of broker.consumers.values()) consumer.expireUntil(untilMs);
+    nowMs = Math.max(nowMs, untilMs);
+  };
+  const pull = async (stream: string, name: string, withinMs: number): Promise<Delivered | undefined> => {
+    const consumer = broker.consumers.get(`${stream}/${name}`);
+    for (const untilMs = nowMs + withinMs; ;) {
+      passUntil(nowMs);
+      const item = consumer?.available(nowMs)[0];
+      if (item !== undefined) {
+        const { subject, data, reply } = consumer!.deliver(item, nowMs);
+        return delivered(subject, data, reply);
+      }
+      const next = [...broker.schedules.values()].map(({ atMs }) => atMs);
+      for (const { leasedUntilMs } of consumer?.items.values() ?? []) next.push(leasedUntilMs);
+      const nextMs = Math.min(...next, Infinity);
+      if (nextMs > untilMs) {
+        passUntil(untilMs);
+        return undefined;
+      }
+      passUntil(nextMs);
+    }
+  };
+  return {
+    ...partsOf({ ...ports, publisher }, () => nowMs),
+    loseNextAnswer: (carriedOut) => deaf.loseNext(carriedOut),
+    pull: (queue, withinMs) => pull(TASKS_STREAM, laneConsumer(DEFAULT_TENANT, queue, 5), withinMs),
+    pullTimer: async (withinMs) => withTimer(await pull(TIMERS_STREAM, TIMERS_CONSUMER, withinMs)),
+    answer: async ({ reply }, body) => broker.answer(reply, body),
+    nowMs: () => nowMs,
+    [Symbol.asyncDispose]: async () => undefined,
+  };
+}
+
+type Parts = Pick<ContractMesh, "taskLog" | "outputLog" | "timers" | "lanes" | "manager" | "publisher">;
+
+function partsOf({ connection, manager, publisher, reader }: MemoryPorts, monotonicMs: () => number): Parts {
+  const options = { leaseMs: LEASE_MS, depthLimit: 1_000, maxQueues: 10 };
+  return {
+    taskLog: new TaskLog({ connection, manager, publisher, reader }),
+    outputLog: new OutputLog({ connection, publisher, reader }),
+    timers: new Timers(publisher),
+    lanes: new Lanes(manager, options, monotonicMs),
+    manager,
+    publisher,
+  };
+}
+
+function delivered(subject: string, data: Uint8Array, reply: string): Delivered {
+  const facts = parseDeliverySubject(reply);
+  if (facts === undefined) throw new Error(`${reply} does not name a delivery`);
+  return { subject, data, reply, sequence: facts.sequence, deliveries: facts.deliveries };
+}
+
+function withTimer(found: Delivered | undefined): (Delivered & { readonly timer: DueTimer }) | undefined {
+  if (found === undefined) return undefined;
+  const timer = dueTimer(found.subject, found.data);
+  if (timer === undefined) throw new Error(`${found.subject} is not a timer`);
+  return { ...found, timer };
+}
+
+/** A publisher that does not hear the answer to one publish. */
+class DeafPublisher {
+  readonly #publisher: StreamPublisher;
+  #lost: { readonly carriedOut: boolean } | undefined;
+
+  constructor(publisher: StreamPublisher) {
+    this.#publisher = publisher;
+  }
+
+  loseNext(carriedOut: boolean): void {
+    this.#lost = { carriedOut };
+  }
+
+  publish: StreamPublisher["publish"] = (message) => this.#unheard(() => this.#publisher.publish(message));
+
+  publishBatch: StreamPublisher["publishBatch"] = (messages) =>
+    this.#unheard(() => this.#publisher.publishBatch(messages));
+
+  async #unheard(publish: () => ReturnType<StreamPublisher["publish"]>): ReturnType<StreamPublisher["publish"]> {
+    const lost = this.#lost;
+    this.#lost = undefined;
+    if (lost?.carriedOut !== false) {
+      const outcome = await publish();
+      if (lost === undefined) return outcome;
+    }
+    return { kind: "unknown", cause: new Error("the answer is lost") };
+  }
+}
+
+/** A wire on which everything arrives at once. */
+class QuickWire implements Wire {
+  readonly #receive: (subject: string, body: string) => void;
+
+  constructor(receive: (subject: string, body: string) => void) {
+    this.#receive = receive;
+  }
+
+  call: Wire["call"] = async (call) => call.apply();
+  manage: Wire["manage"] = async (answer) => answer();
+  send: Wire["send"] = (subject, body) => this.#receive(subject, new TextDecoder().decode(body));
+  replicaVersion: Wire["replicaVersion"] = () => undefined;
+  isFull: Wire["isFull"] = () => false;
+}
+
+/** A task as the contract's tests dispatch it. */
+export function aDispatch(taskId: string, change: Partial<DispatchDraft> = {}, digest = "1"): DispatchDraft {
+  return {
+    tenant: DEFAULT_TENANT,
+    taskId,
+    queue: "work",
+    priority: 5,
+    body: {
+      task: create(TaskSchema, { taskId, type: "work" }),
+      attempt: 1,
+      fence: 0n,
+      requestDigest: new TextEncoder().encode(digest),
+    },
+    trace: { traceparent: "", tracestate: "" },
+    ...change,
+  };
+}
+
+/** An event as the contract's tests write it. */
+export function anEvent(change: Partial<EventDraft> = {}): EventDraft {
+  return {
+    state: "working",
+    attempt: 1,
+    nextAttempt: 2,
+    agentId: "agent",
+    attemptStartMs: undefined,
+    nextAttemptMs: undefined,
+    failure: undefined,
+    cancelReason: "",
+    ended: undefined,
+    dispatchSequence: 0,
+    deliveries: 1,
+    ...change,
+  };
+}
+
+/** Who writes an event. */
+export function by(operationId: string): EventContext {
+  return { eventMs: 1_000, operationId, outputSequence: 0, result: undefined };
+}

@@ -1,0 +1,217 @@
+// The log of tasks, by the same tests on a real nats-server and in the simulation's memory.
+import { describe, expect, test } from "vitest";
+import { DEFAULT_TENANT, WITHDRAWN_QUEUE } from "../../../lib/core/names.ts";
+import type { WriteOutcome } from "../../../lib/nats/task-log.ts";
+import { aDispatch, anEvent, by, openJetStreamMesh, openMemoryMesh } from "./contract-mesh.ts";
+
+const TASK = { tenant: DEFAULT_TENANT, taskId: "t" };
+const UNAVAILABLE = { reason: "BROKER_UNAVAILABLE" };
+
+function sequenceOf(outcome: WriteOutcome): number {
+  if (outcome.kind !== "stored") throw new Error("it was not stored");
+  return outcome.sequence;
+}
+
+describe.each([
+  ["in memory", openMemoryMesh],
+  ["on JetStream", openJetStreamMesh],
+] as const)("the task log %s", (_, open) => {
+  test("knows nothing of a task that was not submitted", async () => {
+    await using mesh = await open();
+
+    expect(await mesh.taskLog.read(DEFAULT_TENANT, "t")).toBeUndefined();
+    expect(await mesh.taskLog.readLatest(DEFAULT_TENANT, "t")).toBeUndefined();
+  });
+
+  test("takes the first dispatch for the submission, and refuses another one in whichever queue", async () => {
+    await using mesh = await open();
+    const sequence = sequenceOf(await mesh.taskLog.dispatch(aDispatch("t"), 0));
+
+    expect(await mesh.taskLog.dispatch(aDispatch("t", { queue: "errands", priority: 10 }), 0)).toEqual({
+      kind: "conflict",
+    });
+
+    const record = await mesh.taskLog.read(DEFAULT_TENANT, "t");
+    expect(record?.dispatch).toMatchObject({ sequence, queue: "work", priority: 5, message: { attempt: 1 } });
+    expect(record?.event).toBeUndefined();
+    expect(await mesh.taskLog.readLatest(DEFAULT_TENANT, "t")).toEqual(record);
+  });
+
+  test("takes a dispatch only after the one that its writer has seen", async () => {
+    await using mesh = await open();
+    const first = sequenceOf(await mesh.taskLog.dispatch(aDispatch("t"), 0));
+    const second = sequenceOf(await mesh.taskLog.dispatch(aDispatch("t", { queue: "errands" }), first));
+
+    expect(await mesh.taskLog.dispatch(aDispatch("t"), first)).toEqual({ kind: "conflict" });
+    expect(await mesh.taskLog.dispatch(aDispatch("t"), second + 100)).toEqual({ kind: "conflict" });
+
+    expect(second).toBeGreaterThan(first);
+    expect((await mesh.taskLog.read(DEFAULT_TENANT, "t"))?.dispatch).toMatchObject({ sequence: second });
+  });
+
+  test("says which sequences are dispatches of a task", async () => {
+    await using mesh = await open();
+    const mine = sequenceOf(await mesh.taskLog.dispatch(aDispatch("t"), 0));
+    const other = sequenceOf(await mesh.taskLog.dispatch(aDispatch("other"), 0));
+    const event = sequenceOf(await mesh.taskLog.append(TASK, anEvent(), by("op"), 0));
+
+    const found = [mine, other, event, event + 1].map((sequence) =>
+      mesh.taskLog.hasDispatch(DEFAULT_TENANT, "t", sequence),
+    );
+
+    expect(await Promise.all(found)).toEqual([true, false, false, false]);
+  });
+
+  test("moves a task by compare-and-set on its chain of events", async () => {
+    await using mesh = await open();
+    await mesh.taskLog.dispatch(aDispatch("t"), 0);
+    const first = sequenceOf(await mesh.taskLog.append(TASK, anEvent(), by("first"), 0));
+
+    expect(await mesh.taskLog.append(TASK, anEvent(), by("stale"), 0)).toEqual({ kind: "conflict" });
+    expect(await mesh.taskLog.append(TASK, anEvent(), by("wrong"), first + 1)).toEqual({ kind: "conflict" });
+    const second = await mesh.taskLog.append(TASK, anEvent({ state: "completed" }), by("second"), first);
+
+    const record = await mesh.taskLog.read(DEFAULT_TENANT, "t");
+    expect(record?.event).toMatchObject({ sequence: sequenceOf(second), message: { operationId: "second" } });
+  });
+
+  test("lets exactly one of many writers win", async () => {
+    await using mesh = await open();
+    await mesh.taskLog.dispatch(aDispatch("t"), 0);
+
+    const writers = Array.from({ length: 20 }, (_, i) => mesh.taskLog.append(TASK, anEvent(), by(`op-${i}`), 0));
+
+    const outcomes = await Promise.all(writers);
+    expect(outcomes.filter(({ kind }) => kind === "stored")).toHaveLength(1);
+    expect(outcomes.filter(({ kind }) => kind === "conflict")).toHaveLength(19);
+  });
+
+  test("recognises an operation that is written again, but not another decision of the same operation", async () => {
+    await using mesh = await open();
+    await mesh.taskLog.dispatch(aDispatch("t"), 0);
+    const first = await mesh.taskLog.append(TASK, anEvent(), by("op"), 0);
+
+    expect(await mesh.taskLog.append(TASK, anEvent(), by("op"), 0)).toEqual(first);
+    expect(await mesh.taskLog.append(TASK, anEvent({ attempt: 2 }), by("op"), 0)).toEqual({ kind: "conflict" });
+    expect(await mesh.taskLog.append(TASK, anEvent({ state: "failed" }), by("op"), 0)).toEqual({ kind: "conflict" });
+  });
+
+  test("finds out what became of an event whose answer was lost", async () => {
+    await using mesh = await open();
+    await mesh.taskLog.dispatch(aDispatch("t"), 0);
+    mesh.loseNextAnswer(true);
+    const first = sequenceOf(await mesh.taskLog.append(TASK, anEvent(), by("first"), 0));
+    mesh.loseNextAnswer(false);
+
+    await expect(mesh.taskLog.append(TASK, anEvent(), by("second"), first)).rejects.toMatchObject(UNAVAILABLE);
+
+    expect((await mesh.taskLog.read(DEFAULT_TENANT, "t"))?.event).toMatchObject({ sequence: first });
+  });
+
+  test("finds out what became of a dispatch whose answer was lost", async () => {
+    await using mesh = await open();
+    mesh.loseNextAnswer(false);
+    await expect(mesh.taskLog.dispatch(aDispatch("t"), 0)).rejects.toMatchObject(UNAVAILABLE);
+    mesh.loseNextAnswer(true);
+    const first = sequenceOf(await mesh.taskLog.dispatch(aDispatch("t"), 0));
+    expect((await mesh.taskLog.read(DEFAULT_TENANT, "t"))?.dispatch.sequence).toBe(first);
+    mesh.loseNextAnswer(true);
+    expect(await mesh.taskLog.dispatch(aDispatch("t", {}, "another content"), 0)).toEqual({ kind: "conflict" });
+  });
+
+  test("stores a batch of submissions under consecutive sequences", async () => {
+    await using mesh = await open();
+    const tasks = ["a", "b", "c"];
+
+    const last = sequenceOf(await mesh.taskLog.dispatchBatch(tasks.map((taskId) => aDispatch(taskId))));
+
+    const records = await Promise.all(tasks.map((taskId) => mesh.taskLog.read(DEFAULT_TENANT, taskId)));
+    expect(records.map((record) => record?.dispatch.sequence)).toEqual([last - 2, last - 1, last]);
+  });
+
+  test("stores none of a batch of submissions if one of them exists", async () => {
+    await using mesh = await open();
+    await mesh.taskLog.dispatch(aDispatch("b"), 0);
+
+    const outcome = await mesh.taskLog.dispatchBatch(["a", "b", "c"].map((taskId) => aDispatch(taskId)));
+
+    expect(outcome).toEqual({ kind: "conflict" });
+    expect(await mesh.taskLog.read(DEFAULT_TENANT, "a")).toBeUndefined();
+    expect(await mesh.taskLog.read(DEFAULT_TENANT, "c")).toBeUndefined();
+  });
+
+  test("has the tasks of a batch looked up when its answer was lost", async () => {
+    await using mesh = await open();
+    mesh.loseNextAnswer(true);
+
+    expect(await mesh.taskLog.dispatchBatch([aDispatch("a"), aDispatch("b")])).toEqual({ kind: "conflict" });
+
+    expect(await mesh.taskLog.read(DEFAULT_TENANT, "b")).toBeDefined();
+  });
+
+  test("keeps the definition of a task whose work item it withdraws, once", async () => {
+    await using mesh = await open();
+    await mesh.taskLog.dispatch(aDispatch("t"), 0);
+    const before = (await mesh.taskLog.read(DEFAULT_TENANT, "t"))!;
+
+    await mesh.taskLog.withdraw(before);
+    await mesh.taskLog.withdraw(before);
+    const after = (await mesh.taskLog.read(DEFAULT_TENANT, "t"))!;
+    await mesh.taskLog.withdraw(after);
+
+    expect(after.dispatch.queue).toBe(WITHDRAWN_QUEUE);
+    expect(after.dispatch.message).toEqual(before.dispatch.message);
+    expect(await mesh.taskLog.readLatest(DEFAULT_TENANT, "t")).toEqual(after);
+    expect(await mesh.taskLog.hasDispatch(DEFAULT_TENANT, "t", before.dispatch.sequence)).toBe(false);
+    expect(await mesh.taskLog.dispatch(aDispatch("t"), 0)).toEqual({ kind: "conflict" });
+  });
+
+  test("purges a task that is as it was decided about, and takes its id anew", async () => {
+    await using mesh = await open();
+    const submitted = sequenceOf(await mesh.taskLog.dispatch(aDispatch("t"), 0));
+    const ended = sequenceOf(await mesh.taskLog.append(TASK, anEvent({ state: "completed" }), by("op"), 0));
+    await mesh.timers.set(TASK, "schedule_to_close", mesh.nowMs() + 3_600_000);
+    await mesh.outputLog.fence(TASK, "agent", 1);
+    await mesh.taskLog.purge(DEFAULT_TENANT, "t", submitted);
+    expect(await mesh.taskLog.read(DEFAULT_TENANT, "t")).toBeDefined();
+
+    await mesh.taskLog.purge(DEFAULT_TENANT, "t", ended);
+
+    expect(await mesh.taskLog.readLatest(DEFAULT_TENANT, "t")).toBeUndefined();
+    expect(sequenceOf(await mesh.taskLog.dispatch(aDispatch("t"), 0))).toBeGreaterThan(ended);
+    expect((await mesh.taskLog.read(DEFAULT_TENANT, "t"))?.event).toBeUndefined();
+  });
+
+  test("fences the outputs of an attempt where its last output stands", async () => {
+    await using mesh = await open();
+    const publish = async (text: string): Promise<number> => {
+      const body = new TextEncoder().encode(text);
+      const outcome = await mesh.publisher.publish({ subject: "out.default.t.agent.1", body });
+      return outcome.kind === "stored" ? outcome.sequence : 0;
+    };
+    await publish("");
+    const last = await publish("");
+
+    expect(await mesh.outputLog.fence(TASK, "agent", 1)).toBe(last);
+    const late = await publish("");
+    expect(await mesh.outputLog.fence(TASK, "agent", 2)).toBe(0);
+
+    expect(await mesh.outputLog.holds(TASK, "agent", 1, late)).toBe(true);
+    expect(await mesh.outputLog.holds(TASK, "agent", 2, late)).toBe(false);
+    const read = await mesh.outputLog.read(TASK, "agent", 1, last);
+    expect(read.map(({ sequence, expected }) => [sequence, expected])).toEqual([
+      [last + 1, last],
+      [late, undefined],
+    ]);
+  });
+
+  test("stores an output once that is published again under its message id", async () => {
+    await using mesh = await open();
+    const message = { subject: "out.default.t.agent.1", body: new Uint8Array(), headers: { "Nats-Msg-Id": "1" } };
+
+    const first = await mesh.publisher.publish(message);
+
+    expect(await mesh.publisher.publish(message)).toEqual(first);
+    expect(await mesh.outputLog.read(TASK, "agent", 1, 0)).toHaveLength(1);
+  });
+});

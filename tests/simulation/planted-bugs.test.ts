@@ -1,0 +1,16 @@
+// A simulation that finds nothing may be blind. Each of these bugs is planted, and must be found.
+import { expect, test } from "vitest";
+import { explore } from "./explore.ts";
+import { InvariantBroken } from "./mesh/witness.ts";
+import { PLANTED_BUGS } from "./planted-bugs.ts";
+
+const SEED = 7;
+
+/** By far enough for each of them; most are found among the first ten. */
+const RUNS = 6_000;
+
+test.for(Object.entries(PLANTED_BUGS))("%s: found", async ([, bug]) => {
+  const finding = await explore({ seed: SEED, runs: RUNS, bug });
+
+  expect(finding?.error).toBeInstanceOf(InvariantBroken);
+});
