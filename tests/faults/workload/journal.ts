@@ -46,16 +46,15 @@ export class Journal {
     return [...this.#open];
   }
 
-  /** A submission was answered. */
+  /** A submission of a caller that does not wait for the task's end was answered: the log tells how it ended. */
+  left(task: Submitted, startedAt: number, existing: boolean): void {
+    const answer = existing ? "existing" : "accepted";
+    this.#writer.write({ what: "submit", at: monotonicMs(), startedAt, ...task, answer, reason: "" });
+  }
+
+  /** A submission was answered, and the client will wait for the task's end. */
   submitted(task: Submitted, startedAt: number, existing: boolean): void {
-    this.#writer.write({
-      what: "submit",
-      at: monotonicMs(),
-      startedAt,
-      ...task,
-      answer: existing ? "existing" : "accepted",
-      reason: "",
-    });
+    this.left(task, startedAt, existing);
     if (this.#known.has(task.taskId)) return;
     this.#known.add(task.taskId);
     this.#open.add(task.taskId);

@@ -46,7 +46,7 @@ export function startPlainCaller(urls: readonly string[], journal: Journal, pref
     try {
       const retryPolicy = { maximumAttempts: 8, initialInterval: { nanos: 100_000_000 } };
       await client?.submitTask({ taskId, type, input: json({}), retryPolicy }, { timeoutMs: DEADLINE_MS });
-      journal.submitted(task, startedAt, false);
+      journal.left(task, startedAt, false);
       answered += 1;
       slowestMs = Math.max(slowestMs, monotonicMs() - startedAt);
     } catch (error) {
