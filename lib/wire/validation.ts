@@ -38,8 +38,9 @@ export class Violations {
   }
 
   /** Adds what another collection found. */
-  addAll(others: readonly Violation[]): void {
-    this.#found.push(...others);
+  addAll(other: Violations): void {
+    this.#found.push(...other.#found);
+    this.#tooLarge ||= other.#tooLarge;
   }
 
   /** Throws INVALID_REQUEST, or PAYLOAD_TOO_LARGE if that is the only thing wrong, unless nothing was found. */
@@ -139,6 +140,13 @@ export class Violations {
     }
   }
 
+  /** The size of a blob that may be left out. */
+  blobSize(field: string, bytes: bigint | undefined): void {
+    if (bytes === undefined || bytes <= BigInt(MAX_BLOB_BYTES)) return;
+    this.#tooLarge = true;
+    this.add(field, `must be at most ${MAX_BLOB_BYTES}, is ${bytes}`);
+  }
+
   /** A payload that may be left out, inline within the limit or by reference. Returns its encoded size in bytes. */
   payload(field: string, payload: Payload | undefined): number {
     if (payload === undefined) return 0;
@@ -146,7 +154,7 @@ export class Violations {
       const { blobId, sha256, sizeBytes, contentType } = payload.kind.value;
       this.taskId(`${field}.blob.blob_id`, blobId);
       if (sha256.length !== 32) this.add(`${field}.blob.sha256`, `must be 32 bytes, has ${sha256.length}`);
-      if (sizeBytes > BigInt(MAX_BLOB_BYTES)) this.add(`${field}.blob.size_bytes`, `must be at most ${MAX_BLOB_BYTES}`);
+      this.blobSize(`${field}.blob.size_bytes`, sizeBytes);
       this.text(`${field}.blob.content_type`, contentType, MAX_CONTENT_TYPE_LENGTH);
       return 0;
     }

@@ -23,6 +23,7 @@ import { serverTracing } from "../../lib/rpc/interceptors/tracing.ts";
 import { unexpectedErrors } from "../../lib/rpc/interceptors/unexpected-error.ts";
 import { type Listener, openListener } from "../../lib/rpc/listener/listener.ts";
 import { addReflection } from "../../lib/rpc/reflection/reflection.ts";
+import { jsonPayloads } from "./interceptors/json-payloads.ts";
 import { meshErrors } from "./interceptors/mesh-errors.ts";
 import { outageLog } from "./interceptors/outage-log.ts";
 import type { QuietLog } from "./quiet-log.ts";
@@ -83,6 +84,7 @@ export async function openServer(options: ServerOptions): Promise<Server> {
         },
       }),
       meshErrors(outageLog(options.quiet)),
+      jsonPayloads(),
     ],
     shutdownSignal: options.shutdown,
     readMaxBytes: READ_MAX_BYTES,

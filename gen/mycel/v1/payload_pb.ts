@@ -47,7 +47,8 @@ export type Payload = Message<"mycel.v1.Payload"> & {
     case: "bytes";
   } | {
     /**
-     * A Protobuf message with its type URL.
+     * A Protobuf message with its type URL. Callers over JSON get it as `bytes` with the media type
+     * `application/x-protobuf; messageType="<name of the type>"`: the mesh does not know their types.
      *
      * @generated from field: google.protobuf.Any message = 3;
      */

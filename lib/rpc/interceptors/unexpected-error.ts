@@ -23,6 +23,16 @@ export interface UnexpectedErrorOptions {
   readonly requestId?: (request: UnaryRequest | StreamRequest) => string;
 }
 
+// A client may leave while a message is written to it, which is known before the call's signal is.
+const WRITES_TO_NOBODY: ReadonlySet<unknown> = new Set([
+  "ERR_HTTP2_INVALID_STREAM",
+  "ERR_STREAM_DESTROYED",
+  "ERR_STREAM_WRITE_AFTER_END",
+  "ERR_STREAM_PREMATURE_CLOSE",
+  "EPIPE",
+  "ECONNRESET",
+]);
+
 /**
  * Turns everything that is not a ConnectError into INTERNAL with a request id. Errors that follow from the call's own
  * end (the client left, its deadline passed, the server drains) become the reason of that end, and are not reported.
@@ -62,6 +72,9 @@ function conceal(
   if (request.signal.aborted && isAbort(error, request.signal)) {
     const reason: unknown = request.signal.reason;
     return reason instanceof ConnectError ? reason : new ConnectError("the call was aborted", Code.Canceled);
+  }
+  if (error instanceof Error && "code" in error && WRITES_TO_NOBODY.has(error.code)) {
+    return new ConnectError("the client left", Code.Canceled);
   }
   const id = requestId(request);
   try {

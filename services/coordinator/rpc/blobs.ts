@@ -68,6 +68,7 @@ async function openOf(messages: AsyncIterator<UploadBlobRequest>): Promise<Uploa
   if (open.sha256.length !== 0 && open.sha256.length !== 32) {
     v.add("open.sha256", `must be 32 bytes, has ${open.sha256.length}`);
   }
+  v.blobSize("open.size_bytes", open.sizeBytes);
   v.throwIfAny();
   return open;
 }

@@ -26,6 +26,7 @@ export function runRpcs({ submitter, streamResults }: RunRpcParts): Pick<Service
       const v = new Violations();
       v.required("task", task);
       addKindViolations(v, kinds);
+      if (task !== undefined) v.addAll(submitter.check(task, "task."));
       v.throwIfAny();
       if (task === undefined) return;
       const caller = callerOf(context);

@@ -71,7 +71,7 @@ export class BulkSubmitter {
     const checked = new Violations();
     const now = this.#parts.clock.now();
     tasks.forEach((task, i) => {
-      checked.addAll(checkSubmission(task, this.#parts.limits, now, `tasks[${i}].`).found);
+      checked.addAll(checkSubmission(task, this.#parts.limits, now, `tasks[${i}].`));
     });
     checked.throwIfAny();
     const prepared = tasks.map((task) => this.#parts.submitter.prepare(caller, task));

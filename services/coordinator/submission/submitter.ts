@@ -24,6 +24,7 @@ import {
   taskFromSubmission,
 } from "../../../lib/wire/submission.ts";
 import { DISPATCH_TEMPLATE } from "../../../lib/wire/subjects.ts";
+import type { Violations } from "../../../lib/wire/validation.ts";
 import { encodeDispatch, policyOf, statusOf, type TaskRecord, viewOf } from "../../../lib/wire/task-codec.ts";
 import {
   carrierFromContext,
@@ -78,9 +79,14 @@ export class Submitter {
 
   /** Accepts a task. Throws MeshError with the reason why not. */
   async submit(caller: Caller, request: SubmitTaskRequest, redriveOf = ""): Promise<SubmitTaskResponse> {
-    checkSubmission(request, this.#parts.limits, this.#parts.clock.now()).throwIfAny();
+    this.check(request).throwIfAny();
     const facts = request.taskId === "" ? {} : { taskId: request.taskId };
     return this.traced(facts, async () => this.store(this.prepare(caller, request, redriveOf)));
+  }
+
+  /** What is wrong with a submission. `prefix` stands before each field path. */
+  check(request: SubmitTaskRequest, prefix = ""): Violations {
+    return checkSubmission(request, this.#parts.limits, this.#parts.clock.now(), prefix);
   }
 
   /** Makes a checked submission ready. */
