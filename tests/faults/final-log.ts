@@ -195,6 +195,8 @@ function addDispatch(
   const { task, attempt, fence, beginRequired } = decodeDispatch(body);
   page.dispatches.push({ ...logged, attempt, fence: Number(fence), beginRequired });
   if (task === undefined) throw new Error(`the dispatch at ${logged.sequence} has no task`);
+  // What was submitted, whatever later copies of it say.
+  if (page.dispatches.length > 1) return;
   const { maximumAttempts, nonRetryableReasons } = policyOf(task);
   Object.assign(page, { type: task.type, maximumAttempts, nonRetryableReasons, redriveOf: task.redriveOf });
 }

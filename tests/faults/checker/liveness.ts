@@ -1,5 +1,4 @@
 // Every task that stands in the log ends by the end of the history, whether its client was told of its acceptance or not.
-import type { FinalLog } from "../final-log.ts";
 import type { Evidence } from "./evidence.ts";
 import { endOf } from "./terminal-states.ts";
 import type { Finding } from "./violation.ts";
@@ -11,10 +10,4 @@ export function checkLiveness({ taskId, logged }: Evidence): Finding[] {
   const state = last === undefined ? "without any event" : `${last.state} at attempt ${last.attempt}`;
   const exhibits = [last ?? logged.dispatches.at(-1)].filter((exhibit) => exhibit !== undefined);
   return [{ invariant: "liveness", rule: "not_ended", message: `${taskId} has not ended: it is ${state}`, exhibits }];
-}
-
-/** The tasks of a log that have not ended: while there are some, a run is not at rest. */
-export function openTasks(log: FinalLog): string[] {
-  const open = [...log.tasks.values()].filter((task) => task.dispatches.length > 0 && endOf(task) === undefined);
-  return open.map(({ taskId }) => taskId);
 }
