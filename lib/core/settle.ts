@@ -96,10 +96,12 @@ export function decideSettle(view: TaskView, command: SettleCommand, nowMs: numb
       return { kind: "write", event };
     }
     case "hand_back": {
-      // An attempt that never started leaves no trace of itself but the number that is free again.
-      const event = outcome.started
-        ? draft(view, "submitted", { ...ran, nextAttempt })
-        : draft(view, "submitted", { nextAttempt, deliveries: command.deliveries });
+      // An attempt that never started leaves no trace of itself but the number that is free again. One that was begun may have streamed,
+      // whatever its agent says of it, and readers who were told so must be told where its outputs end.
+      const event =
+        outcome.started || !isUnseen(view)
+          ? draft(view, "submitted", { ...ran, nextAttempt })
+          : draft(view, "submitted", { nextAttempt, deliveries: command.deliveries });
       return { kind: "write", event };
     }
   }

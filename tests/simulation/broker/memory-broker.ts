@@ -3,10 +3,10 @@
 import type { DirectQuery, StoredMessage } from "../../../lib/nats/direct-reader.ts";
 import type { LeaderQuery } from "../../../lib/nats/stream-leader.ts";
 import type { PublishOutcome, StreamMessage } from "../../../lib/nats/stream-publisher.ts";
-import { MESSAGE_ID, SCHEDULE, SCHEDULE_TARGET, TRACEPARENT, TRACESTATE } from "../../../lib/wire/headers.ts";
+import { MESSAGE_ID, SCHEDULE, SCHEDULE_TARGET } from "../../../lib/wire/headers.ts";
 import { OUTPUT_STREAM, parseDeliverySubject, TASKS_STREAM, TIMERS_STREAM } from "../../../lib/wire/subjects.ts";
 import { type ConsumerSettings, MemoryConsumer } from "./memory-consumer.ts";
-import { type MemoryMessage, MemoryStream } from "./memory-stream.ts";
+import { asStored, type MemoryMessage, MemoryStream } from "./memory-stream.ts";
 
 /** A timer that is set. */
 export interface Schedule {
@@ -21,8 +21,8 @@ export interface Schedule {
 export interface MemoryBrokerOptions {
   /** The broker's clock, in milliseconds since 1970. */
   readonly nowMs: () => number;
-  /** Called for each message that was stored, with the one before it on what its expectation was checked on. */
-  readonly onStored?: (stream: string, message: MemoryMessage) => void;
+  /** Called for each message that was stored, with the sequence of the one before it on its subject, 0 for none. */
+  readonly onStored?: (stream: string, message: MemoryMessage, previous: number) => void;
   /** Plants a bug: expectations are not checked. */
   readonly ignoresExpectations?: boolean;
 }
@@ -154,6 +154,7 @@ export class MemoryBroker {
     const schedule = headers[SCHEDULE];
     // One schedule a subject: it replaces what was set before.
     if (schedule !== undefined) this.purge(stream.name, subject, Infinity);
+    const previous = this.#options.onStored === undefined ? 0 : (stream.last(subject)?.sequence ?? 0);
     const stored = stream.store({ subject, body, headers, expected }, this.#options.nowMs());
     if (schedule !== undefined) {
       const atMs = Date.parse(schedule.replace(/^@at /, ""));
@@ -161,20 +162,7 @@ export class MemoryBroker {
       this.schedules.set(subject, { subject, target, body, atMs, sequence: stored.sequence });
     }
     for (const [key, consumer] of this.consumers) if (key.startsWith(`${stream.name}/`)) consumer.onStored(stored);
-    this.#options.onStored?.(stream.name, stored);
+    this.#options.onStored?.(stream.name, stored, previous);
     return stored;
   }
-}
-
-function asStored({ subject, sequence, body, headers, storeMs, expected }: MemoryMessage): StoredMessage {
-  return {
-    subject,
-    sequence,
-    // As NATS' client gives it.
-    body: Buffer.from(body.buffer, body.byteOffset, body.length),
-    storeMs,
-    expected,
-    traceparent: headers[TRACEPARENT] ?? "",
-    tracestate: headers[TRACESTATE] ?? "",
-  };
 }

@@ -1,5 +1,7 @@
 // One stream in memory: what stands under which sequence and subject, and what stood there earlier, for replicas that lag behind.
 // It must not know what its messages mean.
+import type { StoredMessage } from "../../../lib/nats/direct-reader.ts";
+import { TRACEPARENT, TRACESTATE } from "../../../lib/wire/headers.ts";
 
 /** A message as it is stored. */
 export interface MemoryMessage {
@@ -128,4 +130,19 @@ export function matches(filter: string, subject: string): boolean {
     if (i >= tokens.length || (token !== "*" && token !== tokens[i])) return false;
   }
   return wanted.length === tokens.length;
+}
+
+/** The message as reads tell it. */
+export function asStored(message: MemoryMessage): StoredMessage {
+  const { subject, sequence, body, headers, storeMs, expected } = message;
+  return {
+    subject,
+    sequence,
+    // As NATS' client gives it.
+    body: Buffer.from(body.buffer, body.byteOffset, body.length),
+    storeMs,
+    expected,
+    traceparent: headers[TRACEPARENT] ?? "",
+    tracestate: headers[TRACESTATE] ?? "",
+  };
 }

@@ -21,7 +21,8 @@ import {
 import type { EventContext } from "../../../lib/wire/task-codec.ts";
 import { openMeshLog } from "../../support/mesh-log.ts";
 import { MemoryBroker } from "../broker/memory-broker.ts";
-import { type MemoryPorts, openMemoryPorts, type Wire } from "../broker/memory-ports.ts";
+import { type MemoryPorts, openMemoryPorts } from "../broker/memory-ports.ts";
+import { quickWire } from "../broker/quick-wire.ts";
 
 /** How long a delivery is its agent's, here, in milliseconds. */
 export const LEASE_MS = 1_500;
@@ -87,7 +88,7 @@ export async function openMemoryMesh(): Promise<ContractMesh> {
   let nowMs = Date.UTC(2026, 0, 1);
   const broker = new MemoryBroker({ nowMs: () => nowMs });
   broker.consumer(TIMERS_STREAM, { name: TIMERS_CONSUMER, filter: TIMERS_FIRED, ackWaitMs: LEASE_MS });
-  const ports = openMemoryPorts(broker, new QuickWire((subject, body) => broker.answer(subject, body)));
+  const ports = openMemoryPorts(broker, quickWire(broker));
   const deaf = new DeafPublisher(ports.publisher);
   const publisher = deaf as unknown as StreamPublisher;
   const passUntil = (untilMs: number): void => {
@@ -179,21 +180,6 @@ class DeafPublisher {
     }
     return { kind: "unknown", cause: new Error("the answer is lost") };
   }
-}
-
-/** A wire on which everything arrives at once. */
-class QuickWire implements Wire {
-  readonly #receive: (subject: string, body: string) => void;
-
-  constructor(receive: (subject: string, body: string) => void) {
-    this.#receive = receive;
-  }
-
-  call: Wire["call"] = async (call) => call.apply();
-  manage: Wire["manage"] = async (answer) => answer();
-  send: Wire["send"] = (subject, body) => this.#receive(subject, new TextDecoder().decode(body));
-  replicaVersion: Wire["replicaVersion"] = () => undefined;
-  isFull: Wire["isFull"] = () => false;
 }
 
 /** A task as the contract's tests dispatch it. */

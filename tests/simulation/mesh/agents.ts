@@ -38,9 +38,10 @@ interface Run extends Execution {
   report: Report | undefined;
   /** How often it was sent. */
   sent: number;
-  /** The outputs: how many were stored, whether one is under way, and the last one's sequence. */
+  /** The outputs: how many were stored, whether one is under way, or may be stored for all its agent knows, and the last one's sequence. */
   outputs: number;
   publishing: boolean;
+  unconfirmed: boolean;
   lastOutput: number;
 }
 
@@ -125,6 +126,7 @@ export class SimulatedAgents {
       sent: 0,
       outputs: 0,
       publishing: false,
+      unconfirmed: false,
       lastOutput: 0,
       counts: false,
       get atWork(): boolean {
@@ -165,7 +167,10 @@ export class SimulatedAgents {
           run: () => this.#report(run, "settling", { case: "handBack", value: { started: false } }),
         });
       }
-      if (run.phase === "running" && run.report === undefined && !run.publishing) {
+      if (run.phase === "running" && run.unconfirmed && !run.publishing) {
+        // Nothing is reported before it is known which output is the last one.
+        actions.push({ weight: 24, run: () => this.#publish(run) });
+      } else if (run.phase === "running" && run.report === undefined && !run.publishing) {
         actions.push({ weight: 24, run: () => this.#finish(run, this.#options.chance.oneOf(ENDINGS)) });
         if (!run.begun)
           actions.push({ weight: 12, run: () => this.#report(run, "running", { case: "begin", value: {} }) });
@@ -183,7 +188,7 @@ export class SimulatedAgents {
       if (run.report !== undefined) this.#send(run);
       else if (run.phase === "held") this.#take(run);
       else if (run.phase === "running" && this.poisoned) this.#die(run);
-      else if (run.phase === "running" && run.begun && run.outputs === 0) this.#publish(run);
+      else if (run.phase === "running" && (run.unconfirmed || (run.begun && run.outputs === 0))) this.#publish(run);
       else if (run.phase === "running") this.#finish(run, chance.oneIn(2) ? "complete" : "fail");
       else continue;
       return true;
@@ -287,6 +292,7 @@ export class SimulatedAgents {
     const id = `${taskId}/${attempt}/${agentId}/${delivery.reply.split(".").slice(4, 7).join(".")}/${index}`;
     void this.#ports.publisher.publish({ subject, body, headers: { [MESSAGE_ID]: id } }).then((outcome) => {
       run.publishing = false;
+      run.unconfirmed = outcome.kind !== "stored";
       if (outcome.kind !== "stored") return;
       run.outputs = index;
       run.lastOutput = outcome.sequence;

@@ -69,6 +69,8 @@ export interface Scenario {
   readonly tasks: readonly TaskPlan[];
   readonly faults: Faults;
   readonly aftermath: Aftermath;
+  /** How many follow results. */
+  readonly readers: number;
   /** Each picks one of the things that can happen at its time. */
   readonly choices: readonly number[];
 }
@@ -108,6 +110,7 @@ export const scenarios: fc.Arbitrary<Scenario> = fc.record({
   coordinators: fc.integer({ min: 1, max: 3 }),
   tasks: fc.array(tasks, { minLength: 1, maxLength: 3 }),
   faults,
+  readers: fc.constantFrom(0, 0, 1, 2),
   aftermath: fc.constantFrom<Aftermath>("work", "work", "nobody", "poison"),
   choices: fc.array(fc.nat({ max: 2 ** 30 }), { minLength: 20, maxLength: 240, size: "max" }),
 });

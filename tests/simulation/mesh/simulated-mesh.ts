@@ -12,6 +12,8 @@ import {
   DELAYED_CONSUMER,
   DELAYED_FILTER,
   dispatchFilter,
+  parseOutputSubject,
+  parseTaskSubject,
   TASKS_STREAM,
   TIMERS_CONSUMER,
   TIMERS_FIRED,
@@ -19,12 +21,14 @@ import {
 } from "../../../lib/wire/subjects.ts";
 import { MemoryBroker, type Schedule } from "../broker/memory-broker.ts";
 import type { Item, MemoryConsumer } from "../broker/memory-consumer.ts";
+import type { MemoryMessage } from "../broker/memory-stream.ts";
 import { SimulatedAgents } from "./agents.ts";
 import { Chance } from "./chance.ts";
 import { SimulatedClients } from "./clients.ts";
 import { SimulatedCoordinator } from "./coordinator.ts";
 import { type Action, Network } from "./network.ts";
 import { NO_BUG, type PlantedBug } from "./planted-bug.ts";
+import { SimulatedReaders } from "./readers.ts";
 import { type Faults, NO_FAULTS, type Scenario } from "./scenario.ts";
 import { InvariantBroken, Witness } from "./witness.ts";
 
@@ -65,6 +69,7 @@ class SimulatedMesh {
   readonly #witness: Witness;
   readonly #agents: SimulatedAgents;
   readonly #clients: SimulatedClients;
+  readonly #readers: SimulatedReaders;
   readonly #coordinators: SimulatedCoordinator[] = [];
   readonly #trace: (line: () => string) => void;
   #nowMs = START_MS;
@@ -86,7 +91,7 @@ class SimulatedMesh {
     const faults = (): Faults => this.#faults;
     this.#broker = new MemoryBroker({
       nowMs,
-      onStored: (stream, message) => this.#witness.onStored(stream, message),
+      onStored: (stream, message, previous) => this.#onStored(stream, message, previous),
       ignoresExpectations: options.bug?.ignoresExpectations ?? false,
     });
     this.#network = new Network({
@@ -118,6 +123,16 @@ class SimulatedMesh {
       witness: this.#witness,
       coordinator: () => chance.oneOf(this.#coordinators),
       await: (by, work, onAnswer, onError) => this.#await(by, work, onAnswer, onError),
+      trace: this.#trace,
+    });
+    this.#readers = new SimulatedReaders({
+      taskIds: Array.from({ length: scenario.readers }, (_, i) => `t${(i % scenario.tasks.length) + 1}`),
+      broker: this.#broker,
+      network: this.#network,
+      witness: this.#witness,
+      nowMs,
+      faults,
+      coordinator: () => chance.oneOf(this.#coordinators),
       trace: this.#trace,
     });
     const ackWaitMs = LEASE_MS;
@@ -156,6 +171,8 @@ class SimulatedMesh {
       await this.#turn();
       if (goesOn) continue;
       this.#checkEnd();
+      await this.#readers.checkEnd();
+      this.#witness.throwIfBroken();
       return;
     }
     throw new InvariantBroken(
@@ -197,6 +214,7 @@ class SimulatedMesh {
       { weight: 3, run: () => this.#advance(this.#chance.below(20_000)) },
       ...this.#network.actions(),
       ...this.#agents.actions(),
+      ...this.#readers.actions(),
     ];
     if (this.#network.load < MAX_LOAD) actions.push(...this.#clients.actions(), ...this.#deliveries());
     const [next] = this.#schedules();
@@ -249,10 +267,18 @@ class SimulatedMesh {
       this.#fire(timer);
       return true;
     }
-    if (nextMs === Infinity) return false;
+    if (nextMs === Infinity) return this.#readers.proceed((taskId) => this.#witness.hasEnded(taskId));
     this.#advance(Math.max(0, nextMs - this.#nowMs));
     for (const consumer of this.#broker.consumers.values()) consumer.expireUntil(this.#nowMs);
     return true;
+  }
+
+  #onStored(stream: string, message: MemoryMessage, previous: number): void {
+    this.#witness.onStored(stream, message);
+    const subject = parseTaskSubject(message.subject);
+    if (subject?.kind === "event") this.#readers.publish(subject.taskId, message, previous);
+    const output = parseOutputSubject(message.subject);
+    if (output !== undefined) this.#readers.publish(output.taskId, message, previous);
   }
 
   // ---- time ----

@@ -87,6 +87,12 @@ export class Witness {
     this.#mustStand(taskId, copy);
   }
 
+  /** Whether a task has ended. */
+  hasEnded(taskId: string): boolean {
+    const last = this.histories.get(taskId)?.events.at(-1);
+    return last !== undefined && isTerminal(last.state);
+  }
+
   /** Whether a submission was acknowledged. */
   isAcknowledged(taskId: string): boolean {
     return this.#acknowledged.has(taskId);

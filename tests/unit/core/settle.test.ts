@@ -73,7 +73,7 @@ describe.for<[string, TaskView, number]>([
     ["retry_after", { state: "backing_off", nextAttempt: 2, nextAttemptMs: NOW + 700, failure: aFailure(), ...ran }],
     ["snooze", { state: "backing_off", nextAttempt: 1, nextAttemptMs: NOW + 900, failure: undefined, ...ran }],
     ["hand_back_started", { state: "submitted", nextAttempt: 1, nextAttemptMs: undefined, ...ran }],
-    ["hand_back_unstarted", { state: "submitted", nextAttempt: 1, ended: undefined }],
+    ["hand_back_unstarted", { state: "submitted", nextAttempt: 1, ended: fence === 0 ? undefined : ended }],
   ])("settles: %s", ([name, expected]) => {
     expect(written(view, command(OUTCOMES[name]!, { fence }))).toMatchObject(expected);
   });
@@ -126,7 +126,7 @@ describe("a token that matches", () => {
   });
 });
 
-describe("a hand-back of what never started", () => {
+describe("a hand-back of what is said never to have started", () => {
   const unstarted = OUTCOMES["hand_back_unstarted"]!;
 
   test("leaves the task as unstarted as it was", () => {
@@ -141,6 +141,11 @@ describe("a hand-back of what never started", () => {
   test("counts no earlier delivery where nobody could run unseen", () => {
     const view = taskIn("submitted", { dispatch: { beginRequired: true } });
     expect(written(view, command(unstarted, { deliveries: 2 })).nextAttempt).toBe(1);
+  });
+
+  test("ends an attempt that was begun: its outputs count up to the one that is named", () => {
+    const event = written(taskIn("working"), command(unstarted, { fence: EVENT }));
+    expect(event.ended).toEqual({ attempt: 1, agentId: OWNER, outputSequence: 7 });
   });
 
   test("gives back the number that begin gave out, not the dispatch's", () => {
