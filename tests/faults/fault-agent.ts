@@ -73,6 +73,7 @@ interface Run {
 const agentId = process.env["MYCEL_AGENT_ID"] ?? "fault-agent";
 const history = new HistoryWriter(process.env["FAULT_HISTORY_DIR"] ?? ".", agentId);
 const drainGraceMs = Number(process.env["FAULT_DRAIN_MS"] ?? 500);
+const requestTimeoutMs = Number(process.env["FAULT_REQUEST_TIMEOUT_MS"] ?? 3_000);
 
 /** Makes a handler that writes down its start and its end around the work, and names itself in its result. */
 function recorded<Input>(
@@ -173,6 +174,7 @@ const agent = await runAgent(definition, {
   agentId,
   logger,
   drainGraceMs,
+  requestTimeoutMs,
 });
 logger.info({ agent_id: agent.agentId }, "ready");
 await agent.done;

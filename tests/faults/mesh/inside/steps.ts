@@ -19,7 +19,7 @@ import { BATCH_COMMIT, BATCH_ID, EXPECTED_LAST_SUBJECT_SEQUENCE as EXPECTED } fr
 /**
  * What coordinators send, as far as it changes anything or is waited for: with `client-answer.<method>` (the head of an answer to a client)
  * and `client-message.<method>` (a piece of its body) these are all steps between which a coordinator can die. Beside them it only reads:
- * `read`, `read-leader`, `pull.*`, `stream-info`, `consumer-info`, `api-info`.
+ * `read`, `read-leader`, `pull.*`, `stream-info`, `consumer-info`, `api-info`; and `nak.timer` and `nak.delayed` come only after an error.
  */
 export const COORDINATOR_STEPS: readonly string[] = [
   "dispatch.first",
@@ -46,7 +46,6 @@ export const COORDINATOR_STEPS: readonly string[] = [
   "ack.timer",
   "ack.delayed",
   "nak.task",
-  "nak.timer",
   "agent-signal",
   "report-reply",
   "heartbeat-reply",
