@@ -15,6 +15,7 @@ import { LeaseKeeper } from "./lease-keeper.ts";
 import type { Link, PullStatus } from "./link.ts";
 import type { ResolvedOptions } from "./options.ts";
 import { Puller } from "./puller.ts";
+import { RecentDeliveries } from "./recent-deliveries.ts";
 import { encodeReport } from "./report-codec.ts";
 import { Reporter } from "./reporter.ts";
 import type { Session } from "./session.ts";
@@ -60,6 +61,7 @@ export class Workshop {
   readonly #puller: Puller<Attempt>;
   readonly #host: AttemptHost;
   readonly #attempts = new Set<Attempt>();
+  readonly #recent = new RecentDeliveries();
   readonly #endings: Record<Ending, number>;
   readonly #checking: NodeJS.Timeout;
   #session: Session;
@@ -158,7 +160,7 @@ export class Workshop {
   onDelivery(msg: Msg): void {
     const nowMs = this.#options.clock.monotonicMs();
     const facts = parseDeliverySubject(msg.reply ?? "");
-    if (facts === undefined) return;
+    if (facts === undefined || msg.reply === undefined || !this.#recent.isNew(msg.reply)) return;
     try {
       const delivery = readDelivery(facts, msg, nowMs, this.#keeper.stalled(nowMs));
       const { task } = delivery.dispatch;
