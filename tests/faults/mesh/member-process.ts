@@ -37,7 +37,10 @@ export interface MemberProcess extends Member {
   failAt(point?: FailPoint): Promise<void>;
   /** Loses and doubles messages by these rules, which replace those before. Resolves when that is in force. */
   tamper(...rules: readonly TamperRule[]): Promise<void>;
-  /** How often each step was taken since the process started, by their names in inside/steps.ts. */
+  /**
+   * How often each step was taken since the process started, by their names in inside/steps.ts; `in.<name>` is how often a message that
+   * came was handed on.
+   */
   steps(): Promise<Readonly<Record<string, number>>>;
 }
 

@@ -23,7 +23,13 @@ export function setFailPoint(point: FailPoint | undefined): void {
   left = point?.at ?? 0;
 }
 
-/** How often each step was taken since the start. */
+/** A message came, and is handed on so often. */
+export function noteIncoming(step: string, times: number): void {
+  const name = `in.${step}`;
+  counts.set(name, (counts.get(name) ?? 0) + times);
+}
+
+/** How often each step was taken since the start; `in.…` are the messages that were handed on after they had come. */
 export function stepCounts(): Readonly<Record<string, number>> {
   return Object.fromEntries(counts);
 }

@@ -4,7 +4,7 @@ import process from "node:process";
 import "./redirect.ts";
 // Before anything that could keep the true clock.
 import { jumpClock } from "./shifted-clock.ts";
-import { aboutTo, type FailPoint, hasTaken, setFailPoint, stepCounts } from "./fail-points.ts";
+import { aboutTo, type FailPoint, hasTaken, noteIncoming, setFailPoint, stepCounts } from "./fail-points.ts";
 import {
   type ControlAnswer,
   type ControlMessage,
@@ -46,7 +46,11 @@ installTap({
     return timesOut(step);
   },
   sent: hasTaken,
-  incoming: timesIn,
+  incoming: (step) => {
+    const waits = timesIn(step);
+    noteIncoming(step, waits.length);
+    return waits;
+  },
   answering: aboutTo,
   answered: (step) => hasTaken(step, () => () => true),
 });
