@@ -31,6 +31,8 @@ export interface MeshOptions {
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** A folder for CPU profiles of coordinator and agent. None are taken if undefined. */
   readonly profileDir: string | undefined;
+  /** A broker that runs already, of which the caller takes care; a nats-server with its defaults if left out. */
+  readonly nats?: { readonly url: string; readonly pid: number; readonly replicas: number };
 }
 
 /** The running mesh. */
@@ -53,9 +55,9 @@ const SETTLE_POLL_MS = 20;
 const SETTLE_WITHIN_MS = 30_000;
 
 /** Starts everything. */
-export async function openMesh({ environment, profileDir }: MeshOptions): Promise<Mesh> {
+export async function openMesh({ environment, profileDir, nats: given }: MeshOptions): Promise<Mesh> {
   await using stack = new AsyncDisposableStack();
-  const nats = stack.use(await openBenchNats(environment));
+  const nats = given ?? stack.use(await openBenchNats(environment));
   const coordinator = stack.use(
     await startProcess({
       entry: "services/coordinator/main.ts",
@@ -63,6 +65,7 @@ export async function openMesh({ environment, profileDir }: MeshOptions): Promis
       env: {
         ...environment,
         NATS_URL: nats.url,
+        MYCEL_REPLICAS: String(given?.replicas ?? 1),
         MYCEL_LISTEN: "127.0.0.1:0",
         // Parked tasks pile up on purpose.
         MYCEL_QUEUE_LIMIT: "10000000",

@@ -1,6 +1,7 @@
 // The results as text for people: aligned on a terminal, and Markdown when pasted. Pure.
 
 import type { BenchEnvironment } from "../support/environment.ts";
+import { markdownTable } from "./markdown-table.ts";
 import type { CpuRow, Row } from "./rows.ts";
 
 const CPU_COLUMNS = ["client", "coordinator", "agent", "nats-server"] as const;
@@ -9,7 +10,7 @@ const CPU_COLUMNS = ["client", "coordinator", "agent", "nats-server"] as const;
 export function reportText(environment: BenchEnvironment, rows: readonly Row[], cpuRows: readonly CpuRow[]): string {
   const parts = [
     environmentText(environment),
-    table(
+    markdownTable(
       ["", "mesh/floor", "(min–max)", "mesh", "floor", ""],
       rows.map((row) => [row.title, ratio(row.ratio), range(row), amount(row.mesh), amount(row.floor), row.unit]),
     ),
@@ -19,7 +20,7 @@ export function reportText(environment: BenchEnvironment, rows: readonly Row[], 
       CPU_COLUMNS.map((name) => `${micros(mesh[name])} / ${micros(floor[name])}`);
     parts.push(
       "Processor time of each process for one task or call, µs, mesh / floor (the floor's reporter stands under coordinator, its worker\nunder agent):",
-      table(
+      markdownTable(
         ["", ...CPU_COLUMNS],
         cpuRows.map((row) => [row.title, ...cells(row)]),
       ),
@@ -35,21 +36,6 @@ function environmentText(environment: BenchEnvironment): string {
     `${date} UTC, commit ${commit}, Node ${node}, nats-server ${natsServer} (R1, default sync_interval)`,
     `${platform}, ${cores} cores, ${memoryGiB} GiB; load before the start ${loadBefore}`,
   ].join("\n");
-}
-
-function table(head: readonly string[], body: readonly (readonly string[])[]): string {
-  const widths = head.map((title, column) =>
-    Math.max(title.length, 3, ...body.map((cells) => cells[column]?.length ?? 0)),
-  );
-  const line = (cells: readonly string[]): string => {
-    // Words to the left, numbers to the right.
-    const padded = widths.map((width, i) =>
-      i === 0 ? (cells[i] ?? "").padEnd(width) : (cells[i] ?? "").padStart(width),
-    );
-    return `| ${padded.join(" | ")} |`;
-  };
-  const rule = `| ${widths.map((width, i) => (i === 0 ? "-".repeat(width) : `${"-".repeat(width - 1)}:`)).join(" | ")} |`;
-  return [line(head), rule, ...body.map(line)].join("\n");
 }
 
 function ratio(value: number): string {

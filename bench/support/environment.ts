@@ -24,14 +24,15 @@ export function loadNow(): number {
   return Math.round((loadavg()[0] ?? 0) * 100) / 100;
 }
 
-/** Looks around. */
+/** Looks around; `script` is how npm calls what runs. */
 export async function lookAround(
   args: readonly string[],
   natsServer: string,
   loadBefore: number,
+  script: string = "bench",
 ): Promise<BenchEnvironment> {
   return {
-    command: ["npm run bench", ...(args.length === 0 ? [] : ["--", ...args])].join(" "),
+    command: [`npm run ${script}`, ...(args.length === 0 ? [] : ["--", ...args])].join(" "),
     date: new Date().toISOString().slice(0, 16).replace("T", " "),
     commit: await commit(),
     node: process.version,

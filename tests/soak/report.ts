@@ -1,4 +1,5 @@
 // What the soak says at its end, as text for people: aligned on a terminal, and Markdown when pasted. Pure.
+import { markdownTable } from "../../bench/report/markdown-table.ts";
 import type { ClientReport } from "./client.ts";
 import type { Happenings } from "./comings-and-goings.ts";
 import type { Sample } from "./sample.ts";
@@ -73,14 +74,14 @@ function curveTable({ samples }: SoakResult): string {
     const growth = growthPerHour(points.slice(Math.floor(points.length / 3)));
     return [`${process}: ${resource}`, ...values.map((value) => amount(resource, value)), amount(resource, growth)];
   });
-  return table(
+  return markdownTable(
     ["", ...parts.map((part) => `from ${Math.round((part[0]?.second ?? 0) / 60)} min`), "growth an hour"],
     body,
   );
 }
 
 function comparisonTable(comparisons: readonly Comparison[]): string {
-  return table(
+  return markdownTable(
     ["", "before", "after", "bound", ""],
     comparisons.map(({ process, resource, before, after, bound, returned }) => [
       `${process}: ${resource}`,
@@ -97,16 +98,4 @@ function amount(resource: string, value: number): string {
 function median(values: readonly number[]): number {
   const sorted = values.toSorted((a, b) => a - b);
   return sorted[Math.floor(sorted.length / 2)] ?? 0;
-}
-
-function table(head: readonly string[], body: readonly (readonly string[])[]): string {
-  const widths = head.map((title, i) => Math.max(title.length, 3, ...body.map((cells) => cells[i]?.length ?? 0)));
-  const line = (cells: readonly string[]): string => {
-    const padded = widths.map((width, i) =>
-      i === 0 ? (cells[i] ?? "").padEnd(width) : (cells[i] ?? "").padStart(width),
-    );
-    return `| ${padded.join(" | ")} |`;
-  };
-  const rule = `| ${widths.map((width, i) => (i === 0 ? "-".repeat(width) : `${"-".repeat(width - 1)}:`)).join(" | ")} |`;
-  return [line(head), rule, ...body.map(line)].join("\n");
 }

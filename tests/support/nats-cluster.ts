@@ -14,6 +14,8 @@ export interface NatsClusterOptions {
   readonly nodes?: number;
   /** Settings of every server; its port is chosen by the cluster. */
   readonly settings?: Omit<NatsServerSettings, "port">;
+  /** Where each node keeps its data: a new folder in the folder of its place here. Default: the system's folder of temporary files. */
+  readonly parentDirs?: readonly string[];
   /**
    * Puts something between two nodes: called once for each ordered pair with the port that node `to` listens on for
    * routes; node `from` dials the returned port of 127.0.0.1 instead. A node is cut off when both directions of all
@@ -77,7 +79,8 @@ async function open(options: NatsClusterOptions): Promise<NatsCluster> {
   const starts = await Promise.allSettled(
     routePorts.map(async (_, index) => {
       const routes = await routesFrom(index, routePorts, options.routeVia);
-      return await openNode(index, clientPorts[index]!, clusterConfig(index, routePorts[index]!, routes, options));
+      const config = clusterConfig(index, routePorts[index]!, routes, options);
+      return await openNode(index, { ...config, port: clientPorts[index]! }, options.parentDirs?.[index]);
     }),
   );
   const nodes = starts.flatMap((start) => (start.status === "fulfilled" ? [start.value] : []));
@@ -130,8 +133,8 @@ function clusterConfig(
   return { ...settings, extraConfig: [...lines, settings.extraConfig ?? ""].join("\n") };
 }
 
-async function openNode(index: number, port: number, settings: NatsServerSettings): Promise<NatsNode> {
-  const nats = await openTestNats({ ...settings, port });
+async function openNode(index: number, settings: NatsServerSettings, parentDir?: string): Promise<NatsNode> {
+  const nats = await openTestNats(settings, parentDir);
   const node = {
     index,
     serverName: `n${index}`,

@@ -32,10 +32,10 @@ export async function natsServerBinary(): Promise<string> {
   return await found;
 }
 
-/** Starts a nats-server on a free port (or the settings' one) with an empty store. */
-export async function openTestNats(settings: NatsServerSettings = {}): Promise<TestNats> {
+/** Starts a nats-server on a free port (or the settings' one) with an empty store, in a new folder of `parentDir`. */
+export async function openTestNats(settings: NatsServerSettings = {}, parentDir: string = tmpdir()): Promise<TestNats> {
   const binary = await natsServerBinary();
-  const dataDir = await mkdtemp(join(tmpdir(), "mycel-test-nats-"));
+  const dataDir = await mkdtemp(join(parentDir, "mycel-test-nats-"));
   let server: NatsServerProcess;
   try {
     server = await startNatsServer({ ...settings, binary, dataDir });
