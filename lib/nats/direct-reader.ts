@@ -11,7 +11,7 @@ import {
   TRACESTATE,
 } from "../wire/headers.ts";
 import { readUnavailable } from "./broker-errors.ts";
-import { onReconnect } from "./reconnects.ts";
+import { onInterruption } from "./interruptions.ts";
 
 /** A message as it stands in a stream. */
 export interface StoredMessage {
@@ -58,7 +58,7 @@ export class DirectReader implements Disposable {
   readonly #subscription: Subscription;
   /** What waits for answers. A request that is sent again has another token: late answers to the first one are not mixed in. */
   readonly #pending = new Map<string, Pending>();
-  readonly #reconnects: Disposable;
+  readonly #interruptions: Disposable;
   #next = 0;
 
   constructor(connection: NatsConnection) {
@@ -69,7 +69,7 @@ export class DirectReader implements Disposable {
         if (error === null) this.#answer(message);
       },
     });
-    this.#reconnects = onReconnect(connection, () => this.#askAgain());
+    this.#interruptions = onInterruption(connection, () => this.#askAgain());
   }
 
   /** Reads from a stream; an empty list if nothing matches. Throws MeshError BROKER_UNAVAILABLE. */
@@ -93,7 +93,7 @@ export class DirectReader implements Disposable {
 
   [Symbol.dispose](): void {
     this.#subscription.unsubscribe();
-    this.#reconnects[Symbol.dispose]();
+    this.#interruptions[Symbol.dispose]();
     for (const pending of this.#pending.values()) this.#fail(pending, readUnavailable("the reader was closed"));
   }
 
@@ -109,7 +109,7 @@ export class DirectReader implements Disposable {
     }
   }
 
-  /** A read changes nothing: what got lost with a connection is asked again, from the beginning. */
+  /** A read changes nothing: what may have got lost is asked again, from the beginning. */
   #askAgain(): void {
     const lost = [...this.#pending.values()];
     this.#pending.clear();

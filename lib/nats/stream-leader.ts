@@ -3,7 +3,7 @@
 import type { NatsConnection } from "@nats-io/nats-core";
 import { EXPECTED_LAST_SUBJECT_SEQUENCE, TRACEPARENT, TRACESTATE } from "../wire/headers.ts";
 import { readUnavailable } from "./broker-errors.ts";
-import { onReconnect } from "./reconnects.ts";
+import { onInterruption } from "./interruptions.ts";
 
 /** A message as the leader tells it. */
 export interface LeaderMessage {
@@ -60,7 +60,7 @@ export async function readFromLeader(
 
 async function ask(connection: NatsConnection, stream: string, query: LeaderQuery): Promise<Answer> {
   const lost = Promise.withResolvers<undefined>();
-  using _listener = onReconnect(connection, () => lost.resolve(undefined));
+  using _listener = onInterruption(connection, () => lost.resolve(undefined));
   try {
     const options = { timeout: READ_TIMEOUT_MS };
     const request = connection.request(`$JS.API.STREAM.MSG.GET.${stream}`, JSON.stringify(query), options);

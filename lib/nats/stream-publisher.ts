@@ -11,7 +11,7 @@ import {
   EXPECTED_LAST_SUBJECT_SEQUENCE,
   EXPECTED_LAST_SUBJECT_SEQUENCE_SUBJECT,
 } from "../wire/headers.ts";
-import { onReconnect } from "./reconnects.ts";
+import { onInterruption } from "./interruptions.ts";
 
 /** A message to be stored. */
 export interface StreamMessage {
@@ -80,8 +80,8 @@ export class StreamPublisher {
         if (error === null) this.#answer(reply);
       },
     });
-    // The answers to what was sent over the lost connection went with it.
-    onReconnect(connection, () => this.#expire(Infinity, "the connection to NATS was lost"));
+    // The answers to what was sent before went with the lost connection, or with the old leader.
+    onInterruption(connection, () => this.#expire(Infinity, "the connection or the leader was lost"));
     void connection.closed().then(() => {
       clearTimeout(this.#timer);
       this.#expire(Infinity, "the connection to NATS was closed");

@@ -1,0 +1,31 @@
+// Tells when something between here and a stream was replaced: the connection to NATS stands again after it was lost, or a stream has a
+// new leader. What was asked before that may never be answered, and waiting until its time is up would only make an outage longer.
+import type { NatsConnection } from "@nats-io/nats-core";
+
+type Listener = () => void;
+
+/** JetStream tells of every election in a cluster: https://docs.nats.io/running-a-nats-service/nats_admin/monitoring/monitoring_jetstream */
+const LEADER_ELECTED = "$JS.EVENT.ADVISORY.STREAM.LEADER_ELECTED.*";
+
+/** One reader of a connection's status, and one subscription, serve everybody. */
+const listeners = new WeakMap<NatsConnection, Set<Listener>>();
+
+/** Calls back after each interruption, until it is disposed or the connection is closed. */
+export function onInterruption(connection: NatsConnection, listener: Listener): Disposable {
+  const all = listeners.get(connection) ?? listenTo(connection);
+  all.add(listener);
+  return { [Symbol.dispose]: () => void all.delete(listener) };
+}
+
+function listenTo(connection: NatsConnection): Set<Listener> {
+  const all = new Set<Listener>();
+  listeners.set(connection, all);
+  const tell = (): void => {
+    for (const listener of [...all]) listener();
+  };
+  connection.subscribe(LEADER_ELECTED, { callback: tell });
+  void (async () => {
+    for await (const { type } of connection.status()) if (type === "reconnect") tell();
+  })();
+  return all;
+}
