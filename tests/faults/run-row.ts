@@ -2,6 +2,8 @@
 import { openNats } from "../../lib/nats/connection.ts";
 import { pause } from "../../lib/time/pause.ts";
 import { check, formatViolation, type Verdict } from "./checker/check.ts";
+import { counterexample } from "./checker/counterexample.ts";
+import { gather } from "./checker/evidence.ts";
 import { type FinalLog, readFinalLog } from "./final-log.ts";
 import { type FaultMark, monotonicMs, readHistory } from "./history.ts";
 import { openFaultMesh, type FaultMesh } from "./mesh/fault-mesh.ts";
@@ -80,14 +82,18 @@ export async function runRow(row: Row, options: RunOptions): Promise<RowResult> 
   }
   await plain?.[Symbol.asyncDispose]();
   const { open, errors } = await workload.finish(FINISH_LIMIT_MS);
-  for (const taskId of open)
-    violations.push(`${taskId}: accepted, and nobody was told its end within ${FINISH_LIMIT_MS} ms`);
   violations.push(...journal.complaints);
 
   const log = await settledLog(mesh);
   const history = readHistory(mesh.historyDir);
   const verdict = check(history, log);
   violations.push(...verdict.violations.map(formatViolation));
+  const evidence = open.length === 0 ? undefined : gather(history, log);
+  for (const taskId of open) {
+    const task = evidence?.get(taskId);
+    const lines = task === undefined ? [] : counterexample(task, []);
+    violations.push([`${taskId}: nobody was told its end within ${FINISH_LIMIT_MS} ms`, ...lines].join("\n"));
+  }
 
   const faults = overcome(history);
   const resumeLimitMs = (row.mesh.leaseMs ?? DEFAULT_LEASE_MS) + RESUME_SLACK_MS;
