@@ -192,7 +192,9 @@ export class TaskLog {
     const record = await this.readLatest(dispatch.tenant, dispatch.taskId);
     if (record === undefined || record.dispatch.sequence <= expected) throw brokerUnavailable(cause);
     const same = sameDispatch(record.dispatch.message, decodeDispatch(encodeDispatch(dispatch.body)));
-    return same ? { kind: "stored", sequence: record.dispatch.sequence } : { kind: "conflict" };
+    // Whoever wanted to end a wait from an old view finds the dispatch that ended it; meanwhile the task may wait again, for another one.
+    const moved = expected > 0 && (record.event?.sequence ?? 0) > record.dispatch.sequence;
+    return same && !moved ? { kind: "stored", sequence: record.dispatch.sequence } : { kind: "conflict" };
   }
 
   async #readLeader(query: LeaderQuery, stream: string = TASKS_STREAM): Promise<LeaderMessage | undefined> {

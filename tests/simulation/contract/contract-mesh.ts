@@ -183,7 +183,12 @@ class DeafPublisher {
 }
 
 /** A task as the contract's tests dispatch it. */
-export function aDispatch(taskId: string, change: Partial<DispatchDraft> = {}, digest = "1"): DispatchDraft {
+export function aDispatch(
+  taskId: string,
+  change: Partial<DispatchDraft> = {},
+  digest = "1",
+  body: Partial<DispatchDraft["body"]> = {},
+): DispatchDraft {
   return {
     tenant: DEFAULT_TENANT,
     taskId,
@@ -194,6 +199,7 @@ export function aDispatch(taskId: string, change: Partial<DispatchDraft> = {}, d
       attempt: 1,
       fence: 0n,
       requestDigest: new TextEncoder().encode(digest),
+      ...body,
     },
     trace: { traceparent: "", tracestate: "" },
     ...change,

@@ -119,6 +119,19 @@ describe.each([
     expect(await mesh.taskLog.dispatch(aDispatch("t", {}, "another content"), 0)).toEqual({ kind: "conflict" });
   });
 
+  test("does not take a dispatch that was followed by more for the one whose answer was lost", async () => {
+    await using mesh = await open();
+    const first = sequenceOf(await mesh.taskLog.dispatch(aDispatch("t"), 0));
+    const waits = sequenceOf(await mesh.taskLog.append(TASK, anEvent({ state: "backing_off" }), by("first"), 0));
+    const retry = aDispatch("t", {}, "1", { attempt: 2, fence: BigInt(waits) });
+    await mesh.taskLog.dispatch(retry, first);
+    await mesh.taskLog.append(TASK, anEvent({ state: "backing_off" }), by("second"), waits);
+    mesh.loseNextAnswer(false);
+
+    // Whoever knows nothing of the second wait wants to end the first.
+    expect(await mesh.taskLog.dispatch(retry, first)).toEqual({ kind: "conflict" });
+  });
+
   test("stores a batch of submissions under consecutive sequences", async () => {
     await using mesh = await open();
     const tasks = ["a", "b", "c"];
