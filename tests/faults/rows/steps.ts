@@ -1,17 +1,10 @@
 // Coordinators that die between any two of their steps, and messages that are lost or come twice.
-import { COORDINATOR_STEPS } from "../mesh/inside/steps.ts";
 import type { TamperRule } from "../mesh/inside/tampering.ts";
 import { pause } from "../../../lib/time/pause.ts";
 import type { Row } from "../row.ts";
 
-const STEPS = [
-  ...COORDINATOR_STEPS,
-  "client-answer.SubmitTask",
-  "client-message.StreamResults",
-  "client-answer.BatchSubmitTasks",
-];
 /** A step that does not come within this time is replaced by any. */
-const RARE_STEP_MS = 6_000;
+const RARE_STEP_MS = 4_000;
 
 /** What can be done to the messages of an agent. */
 const AGENT_TAMPERINGS: readonly TamperRule[] = [
@@ -51,10 +44,10 @@ export const STEP_ROWS: readonly Row[] = [
     short: 3,
     tasksBetween: 300,
     resumes: true,
-    inject: async ({ mesh, random, injected, turn }) => {
+    inject: async ({ mesh, random, injected }) => {
       const victim = random.pick(mesh.coordinators);
-      // Each step gets its turn; where it begins depends on the seed.
-      const step = STEPS[(turn * 7 + random.between(0, 6)) % STEPS.length] ?? "*";
+      // What it does now and then, each as likely as what it does all the time.
+      const step = random.pick(Object.keys(await victim.steps()).toSorted());
       const when = random.pick(["before", "sent"] as const);
       const at = random.between(1, 12);
       await victim.failAt({ step, when, at });

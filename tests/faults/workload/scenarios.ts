@@ -44,11 +44,15 @@ export const one: Scenario = async (stage) => {
   if (await submit(stage, task)) await waitForEnd(stage, task.taskId);
 };
 
-/** Submits some tasks in one call and waits for each. */
+/** Submits some tasks in one call, sometimes all or none of them, and waits for each. */
 export const bulk: Scenario = async (stage) => {
-  const tasks = Array.from({ length: stage.random.between(5, 40) }, () => mixedTask(stage));
+  const { random } = stage;
+  // From 64 on they travel as one atomic batch of the log.
+  const count = random.chance(0.2) ? random.between(64, 90) : random.between(5, 40);
+  const tasks = Array.from({ length: count }, () => mixedTask(stage));
   const startedAt = monotonicMs();
-  const answers = await stage.client.submitMany(tasks, { signal: stage.signal }).catch((error: unknown) => {
+  const atomic = random.chance(0.2);
+  const answers = await stage.client.submitMany(tasks, { atomic, signal: stage.signal }).catch((error: unknown) => {
     for (const task of tasks) stage.journal.notSubmitted(submittedAs(stage, task), startedAt, error);
     return [];
   });
@@ -201,6 +205,16 @@ export const redriven: Scenario = async (stage) => {
 export const delayed: Scenario = async (stage) => {
   const task = { ...mixedTask(stage), delayMs: stage.random.between(20, 1_500) };
   if (await submit(stage, task)) await waitForEnd(stage, task.taskId);
+};
+
+/** Submits a task that nobody can do, and that must start soon. */
+export const expired: Scenario = async (stage) => {
+  const task = { ...base(stage), type: "nobody", input: {}, scheduleToStartMs: stage.random.between(1_000, 1_500) };
+  if (!(await submit(stage, task))) return;
+  const status = await waitForEnd(stage, task.taskId);
+  if (status !== undefined && stateNameOf(status) !== "timed_out") {
+    stage.journal.complaints.push(`${task.taskId}: nobody can do it, and it ended as ${stateNameOf(status)}`);
+  }
 };
 
 /** Submits a task with a large input, and checks that the agent got just that. */

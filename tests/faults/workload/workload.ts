@@ -36,6 +36,7 @@ export const DEFAULT_MIX: Mix = {
   repeated: 5,
   redriven: 3,
   delayed: 6,
+  expired: 2,
   large: 1,
 };
 
