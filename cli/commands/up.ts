@@ -4,6 +4,7 @@ import { availableParallelism } from "node:os";
 import { resolve } from "node:path";
 import process from "node:process";
 import { Command, InvalidArgumentError } from "commander";
+import { isSyncInterval } from "../../lib/nats/server/server-config.ts";
 import { openTracing } from "../../lib/telemetry/tracing.ts";
 import { createClient } from "../../sdk/client/index.ts";
 import { defaultSources } from "../analysis/default-sources.ts";
@@ -19,6 +20,11 @@ import { StartError } from "../up/supervisor.ts";
 const PROJECT = resolve(import.meta.dirname, "../..");
 const DEFAULT_LISTEN = "127.0.0.1:8080";
 const DEFAULT_CONCURRENCY = 2;
+/**
+ * Nothing that was accepted is lost when a process is killed, whatever this is; when the machine itself fails, the last second may be. To
+ * lose nothing then either costs a wait for the disk in each step of a task, which a mesh for trying things out should not have to pay.
+ */
+const DEFAULT_SYNC = "1s";
 
 interface UpOptions {
   readonly path?: string;
@@ -29,6 +35,7 @@ interface UpOptions {
   readonly agents: number;
   readonly concurrency: number;
   readonly data: string;
+  readonly sync?: string;
 }
 
 /** Makes the command. */
@@ -44,6 +51,10 @@ export function upCommand(context: CliContext): Command {
     .option("--agents <n>", "how many stock agents", wholeNumber(0, 64), defaultAgents())
     .option("--concurrency <n>", "how many tasks each agent runs at once", wholeNumber(1, 1_000), DEFAULT_CONCURRENCY)
     .option("--data <dir>", "the folder for data and logs; it survives restarts", ".mycel")
+    .option(
+      "--sync <when>",
+      `when stored tasks are forced to the disk: always, or an interval (MYCEL_SYNC; default ${DEFAULT_SYNC})`,
+    )
     .addHelpText("after", examples("mycel up --path ~/src/my-project", "mycel up --no-job --port 9000"))
     .action(async (options: UpOptions) => {
       process.exitCode = await up(context, options);
@@ -65,6 +76,7 @@ async function up(context: CliContext, options: UpOptions): Promise<number> {
     agents: options.agents,
     concurrency: options.concurrency,
     dataDir,
+    syncInterval: syncOf(options, context.env),
     allowedRoots: roots,
     report: say,
     signal: stop.signal,
@@ -140,6 +152,15 @@ function complaintOf(error: unknown): Error {
 function addressOf({ listen, port }: UpOptions, env: CliContext["env"]): string {
   const base = listen ?? env["MYCEL_LISTEN"] ?? DEFAULT_LISTEN;
   return port === undefined ? base : base.replace(/[^:]*$/, String(port));
+}
+
+function syncOf({ sync }: UpOptions, env: CliContext["env"]): string {
+  const [name, value] = sync === undefined ? ["MYCEL_SYNC", env["MYCEL_SYNC"] || DEFAULT_SYNC] : ["--sync", sync];
+  if (!isSyncInterval(value)) throw new UsageError(`${name} ${value} must be always, or an interval such as 1s`);
+  // Whoever runs the server decides when it syncs.
+  if (sync !== undefined && (env["NATS_URL"] ?? "") !== "")
+    throw new UsageError("--sync is for the nats-server that is started here, but NATS_URL names another");
+  return value;
 }
 
 function defaultAgents(): number {

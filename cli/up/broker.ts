@@ -1,6 +1,11 @@
 // The nats-server of a local mesh: started, kept running on its port and data, and stopped.
 
-import { type NatsServerProcess, startNatsServer } from "../../lib/nats/server/start-server.ts";
+import {
+  type NatsServerProcess,
+  startNatsServer,
+  type StartNatsServerOptions,
+} from "../../lib/nats/server/start-server.ts";
+import { storeBound } from "../../lib/nats/server/store-bound.ts";
 import { pause } from "../../lib/time/pause.ts";
 
 /** What a broker needs. */
@@ -8,31 +13,38 @@ export interface BrokerOptions {
   readonly binary: string;
   /** Its data; survives restarts. */
   readonly dataDir: string;
+  /** When it forces what it stored to the disk: `always`, before it acknowledges, or an interval such as `1s`. */
+  readonly syncInterval: string;
   /** Hears, in one line each, of what the user should know. */
   readonly report: (line: string) => void;
 }
+
+/** How it is started, each time. */
+type Start = Omit<StartNatsServerOptions, "port">;
 
 const RESTART_DELAY_MS = 500;
 
 /** A nats-server that is started again when it dies. Disposing it stops it. */
 export class Broker implements AsyncDisposable {
-  readonly #options: BrokerOptions;
+  readonly #start: Start;
+  readonly #report: BrokerOptions["report"];
   readonly #stopping = new AbortController();
   readonly #port: number;
   #server: NatsServerProcess;
   readonly #loop: Promise<void>;
 
-  private constructor(options: BrokerOptions, server: NatsServerProcess) {
-    this.#options = options;
+  private constructor(start: Start, report: BrokerOptions["report"], server: NatsServerProcess) {
+    this.#start = start;
+    this.#report = report;
     this.#server = server;
     this.#port = server.port;
     this.#loop = this.#keepUp();
   }
 
   /** Starts it on a free port and resolves when it serves. */
-  static async open(options: BrokerOptions): Promise<Broker> {
-    const { binary, dataDir } = options;
-    return new Broker(options, await startNatsServer({ binary, dataDir }));
+  static async open({ binary, dataDir, syncInterval, report }: BrokerOptions): Promise<Broker> {
+    const start = { binary, dataDir, syncInterval, maxFileBytes: await storeBound(dataDir) };
+    return new Broker(start, report, await startNatsServer(start));
   }
 
   /** Its address, the same over restarts. */
@@ -48,7 +60,7 @@ export class Broker implements AsyncDisposable {
   }
 
   async #keepUp(): Promise<void> {
-    const { binary, dataDir, report } = this.#options;
+    const report = this.#report;
     const { signal } = this.#stopping;
     while (!signal.aborted) {
       const { code, signal: cause } = await this.#server.exited;
@@ -56,7 +68,7 @@ export class Broker implements AsyncDisposable {
       report(`nats-server ended (${cause ?? `exit code ${code}`}); starting it again`);
       while (await pause(RESTART_DELAY_MS, signal)) {
         try {
-          this.#server = await startNatsServer({ binary, dataDir, port: this.#port });
+          this.#server = await startNatsServer({ ...this.#start, port: this.#port });
           report("nats-server is back");
           break;
         } catch (error) {

@@ -21,6 +21,8 @@ export interface LocalMeshOptions {
   readonly concurrency: number;
   /** The folder for all data. */
   readonly dataDir: string;
+  /** When the nats-server that is started forces what it stored to the disk: `always`, or an interval such as `1s`. */
+  readonly syncInterval: string;
   /** Folders that code-analysis may read. */
   readonly allowedRoots: readonly string[];
   /** Hears, in one line each, what is done. */
@@ -102,14 +104,14 @@ async function open(options: LocalMeshOptions, stack: AsyncDisposableStack): Pro
 }
 
 async function openBroker(options: LocalMeshOptions, stack: AsyncDisposableStack): Promise<string> {
-  const { env, dataDir, report, signal } = options;
+  const { env, dataDir, syncInterval, report, signal } = options;
   const given = env["NATS_URL"];
   if (given !== undefined && given !== "") {
     report(`nats-server  ${given} (NATS_URL; nothing is started)`);
     return given;
   }
   const { binary, version, source } = await findNatsServer({ environment: env, report, signal });
-  const broker = stack.use(await Broker.open({ binary, dataDir: join(dataDir, "nats"), report }));
-  report(`nats-server  ${broker.url} (${version}, ${source}; data in ${join(dataDir, "nats")})`);
+  const broker = stack.use(await Broker.open({ binary, dataDir: join(dataDir, "nats"), syncInterval, report }));
+  report(`nats-server  ${broker.url} (${version}, ${source}; data in ${join(dataDir, "nats")}; sync ${syncInterval})`);
   return broker.url;
 }

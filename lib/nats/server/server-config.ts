@@ -41,6 +41,11 @@ const MAX_ACK_PENDING = 100_000;
 const LOG_BYTES = 16 * 1024 * 1024;
 const LOG_FILES = 3;
 
+/** Whether this is a value of {@link NatsServerSettings.syncInterval}: `always`, or a duration such as `10s`. */
+export function isSyncInterval(text: string): boolean {
+  return /^(always|[1-9]\d*(ms|s|m|h))$/.test(text);
+}
+
 /** Throws an error of one line that names the setting, its value and the allowed range. */
 export function checkSettings(settings: NatsServerSettings): void {
   checkPort("port", settings.port ?? -1);
@@ -49,7 +54,7 @@ export function checkSettings(settings: NatsServerSettings): void {
   if (host !== undefined && !/^[0-9A-Za-z.:_-]+$/.test(host)) {
     throw new RangeError(`host ${JSON.stringify(host)} must be a host name or an IP address`);
   }
-  if (syncInterval !== undefined && !/^(always|[1-9]\d*(ms|s|m|h))$/.test(syncInterval)) {
+  if (syncInterval !== undefined && !isSyncInterval(syncInterval)) {
     throw new RangeError(`syncInterval ${JSON.stringify(syncInterval)} must be "always" or a duration such as "10s"`);
   }
   if (maxFileBytes !== undefined && !(Number.isSafeInteger(maxFileBytes) && maxFileBytes > 0)) {

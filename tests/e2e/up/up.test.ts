@@ -2,7 +2,7 @@
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync } from "node:fs";
-import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
@@ -96,6 +96,7 @@ test.for([
   [["--port", "70000"], "from 0 to 65535"],
   [["--listen", "nonsense"], "is not an address"],
   [["--agents", "many"], "from 0 to 64"],
+  [["--sync", "sometimes"], "--sync sometimes must be always, or an interval such as 1s"],
   [["--once", "--agents", "0"], "--once stops when the job is done"],
   [["--data", process.execPath], "choose another folder with --data"],
   [["--fast"], "--fast"],
@@ -124,6 +125,19 @@ test("a second mesh on the same data says how to get around the first", async ()
   );
   first.child.kill("SIGTERM");
   expect(await first.exited).toBe(0);
+});
+
+test.for([
+  [[], "1s"],
+  [["--sync", "always"], "always"],
+] as const)("with %j stored tasks are forced to the disk: %s", async ([args, sync]) => {
+  const name = `sync-${sync}`;
+  const { child, exited, line } = await up(name, ["--no-job", "--port", "0", "--agents", "0", ...args]);
+  await line(/^ready /m);
+  const config = await readFile(join(dir, "data", name, "nats", "nats-server.conf"), "utf8");
+  expect(config).toContain(`sync_interval: "${sync}"`);
+  child.kill("SIGTERM");
+  expect(await exited).toBe(0);
 });
 
 test("a signal while things come up ends it with 130 before the next step", async () => {
