@@ -5,6 +5,7 @@ import { BROKER_ROWS } from "./broker.ts";
 import { CLUSTER_ROWS } from "./cluster.ts";
 import { COORDINATOR_ROWS } from "./coordinators.ts";
 import { LINK_ROWS } from "./links.ts";
+import { LOAD_ROWS } from "./load.ts";
 import { STEP_ROWS } from "./steps.ts";
 
 /** All rows. */
@@ -15,4 +16,5 @@ export const ROWS: readonly Row[] = [
   ...BROKER_ROWS,
   ...CLUSTER_ROWS,
   ...LINK_ROWS,
+  ...LOAD_ROWS,
 ];
