@@ -90,14 +90,18 @@ export class TaskLog {
 
   /** What the leader says of a task: for decisions that no write confirms. */
   async readLatest(tenant: string, taskId: string): Promise<TaskRecord | undefined> {
+    const readEvent = (): Promise<LeaderMessage | undefined> =>
+      this.#readLeader({ last_by_subj: eventSubject(tenant, taskId) });
     // The event first: a dispatch that is newer than it is one that followed, never the other way round.
-    const event = await this.#readLeader({ last_by_subj: eventSubject(tenant, taskId) });
-    const dispatch = await this.#readLeader({ last_by_subj: dispatchFilter(tenant, taskId) });
-    return recordOf(
-      tenant,
-      taskId,
-      [event, dispatch].filter((message) => message !== undefined),
-    );
+    for (let event = await readEvent(); ;) {
+      const dispatch = await this.#readLeader({ last_by_subj: dispatchFilter(tenant, taskId) });
+      const messages = [event, dispatch].filter((message) => message !== undefined);
+      const follows = event !== undefined && dispatch !== undefined && dispatch.sequence > event.sequence;
+      const again = follows ? await readEvent() : event;
+      if (again?.sequence === event?.sequence) return recordOf(tenant, taskId, messages);
+      // The task went on; or it was purged in between, and the dispatch is of another one of its name.
+      event = again;
+    }
   }
 
   /** Whether a stream sequence is a dispatch of a task, by the leader's word. */

@@ -29,6 +29,7 @@ function planLine(plan: TaskPlan): string {
   if (plan.delayMs !== undefined) parts.push(`delayed by ${plan.delayMs} ms`);
   if (plan.scheduleToStartMs !== undefined) parts.push(`to be started within ${plan.scheduleToStartMs} ms`);
   if (plan.scheduleToCloseMs !== undefined) parts.push(`to be ended within ${plan.scheduleToCloseMs} ms`);
+  if (plan.resultTtlMs !== undefined) parts.push(`kept for ${plan.resultTtlMs} ms`);
   return parts.join(", ");
 }
 

@@ -23,6 +23,8 @@ export interface MemoryBrokerOptions {
   readonly nowMs: () => number;
   /** Called for each message that was stored, with the sequence of the one before it on its subject, 0 for none. */
   readonly onStored?: (stream: string, message: MemoryMessage, previous: number) => void;
+  /** Called after a purge. */
+  readonly onPurged?: () => void;
   /** Plants a bug: expectations are not checked. */
   readonly ignoresExpectations?: boolean;
 }
@@ -43,7 +45,9 @@ export class MemoryBroker {
 
   constructor(options: MemoryBrokerOptions) {
     this.#options = options;
-    for (const name of [TASKS_STREAM, OUTPUT_STREAM, TIMERS_STREAM]) this.#streams.set(name, new MemoryStream(name));
+    for (const name of [TASKS_STREAM, OUTPUT_STREAM, TIMERS_STREAM]) {
+      this.#streams.set(name, new MemoryStream(name, options.nowMs));
+    }
   }
 
   /** A stream. */
@@ -111,6 +115,7 @@ export class MemoryBroker {
       .from(0, filter, Infinity)
       .filter(({ sequence }) => sequence < below);
     for (const { sequence } of gone) this.remove(name, sequence);
+    this.#options.onPurged?.();
     return gone.length;
   }
 
@@ -155,7 +160,7 @@ export class MemoryBroker {
     // One schedule a subject: it replaces what was set before.
     if (schedule !== undefined) this.purge(stream.name, subject, Infinity);
     const previous = this.#options.onStored === undefined ? 0 : (stream.last(subject)?.sequence ?? 0);
-    const stored = stream.store({ subject, body, headers, expected }, this.#options.nowMs());
+    const stored = stream.store({ subject, body, headers, expected });
     if (schedule !== undefined) {
       const atMs = Date.parse(schedule.replace(/^@at /, ""));
       const target = headers[SCHEDULE_TARGET] ?? "";

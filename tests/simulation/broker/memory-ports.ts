@@ -48,7 +48,7 @@ export interface MemoryPorts {
 const LEADER_READ = "$JS.API.STREAM.MSG.GET.";
 const NO_MESSAGE = 10037;
 
-/** The connection itself never breaks here: what is lost by that, the wire loses. */
+/** The connection itself never breaks here, and says nothing of its servers: what is lost by that, the wire loses. */
 const NO_NEWS: AsyncIterable<never> = {
   [Symbol.asyncIterator]: () => ({ next: () => new Promise(() => undefined) }),
 };
@@ -109,6 +109,9 @@ function memoryConnection(broker: MemoryBroker, wire: Wire): NatsConnection {
   const connection = {
     publish: (subject: string, body: Uint8Array): void => wire.send(subject, body),
     status: () => NO_NEWS,
+    closed: () => new Promise(() => undefined),
+    isClosed: () => false,
+    subscribe: () => ({ unsubscribe: () => undefined }),
     request: (subject: string, body: string): Promise<unknown> => {
       if (!subject.startsWith(LEADER_READ)) throw new Error(`nobody answers ${subject}`);
       const stream = subject.slice(LEADER_READ.length);

@@ -27,16 +27,24 @@ export class MemoryStream {
   readonly name: string;
   readonly #messages = new Map<number, MemoryMessage>();
   readonly #subjects = new Map<string, MemoryMessage[]>();
+  /** When it changed: each time makes a version. */
+  readonly #changes: number[] = [];
+  readonly #nowMs: () => number;
   #lastSequence = 0;
-  #version = 0;
 
-  constructor(name: string) {
+  constructor(name: string, nowMs: () => number) {
     this.name = name;
+    this.#nowMs = nowMs;
   }
 
   /** How often it has changed. */
   get version(): number {
-    return this.#version;
+    return this.#changes.length;
+  }
+
+  /** How often it had changed at a time. */
+  versionAt(ms: number): number {
+    return this.#changes.findLastIndex((changeMs) => changeMs <= ms) + 1;
   }
 
   /** How many messages stand. */
@@ -50,12 +58,13 @@ export class MemoryStream {
   }
 
   /** Stores a message. */
-  store(message: NewMessage, storeMs: number): MemoryMessage {
-    this.#version += 1;
+  store(message: NewMessage): MemoryMessage {
+    const storeMs = this.#nowMs();
+    this.#changes.push(storeMs);
     this.#lastSequence += 1;
     const { subject, body, headers, expected } = message;
     const sequence = this.#lastSequence;
-    const stored = { subject, body, headers, expected, storeMs, sequence, born: this.#version, died: Infinity };
+    const stored = { subject, body, headers, expected, storeMs, sequence, born: this.version, died: Infinity };
     this.#messages.set(sequence, stored);
     const others = this.#subjects.get(subject);
     if (others === undefined) this.#subjects.set(subject, [stored]);
@@ -69,7 +78,7 @@ export class MemoryStream {
   }
 
   /** The last message on a filter, as it was at a version. */
-  last(filter: string, version: number = this.#version): MemoryMessage | undefined {
+  last(filter: string, version: number = this.version): MemoryMessage | undefined {
     let found: MemoryMessage | undefined;
     for (const last of this.lastOfEach(filter, version)) {
       if (last.sequence > (found?.sequence ?? 0)) found = last;
@@ -78,7 +87,7 @@ export class MemoryStream {
   }
 
   /** The last message of every subject on a filter, by sequence, as it was at a version. */
-  lastOfEach(filter: string, version: number = this.#version): MemoryMessage[] {
+  lastOfEach(filter: string, version: number = this.version): MemoryMessage[] {
     const found: MemoryMessage[] = [];
     for (const messages of this.#on(filter)) {
       const last = messages.findLast((message) => stood(message, version));
@@ -88,7 +97,7 @@ export class MemoryStream {
   }
 
   /** Up to `count` messages on a filter from a sequence on, as it was at a version. */
-  from(sequence: number, filter: string, count: number, version: number = this.#version): MemoryMessage[] {
+  from(sequence: number, filter: string, count: number, version: number = this.version): MemoryMessage[] {
     const found: MemoryMessage[] = [];
     for (const messages of this.#on(filter)) {
       for (const message of messages) {
@@ -102,8 +111,8 @@ export class MemoryStream {
   remove(sequence: number): boolean {
     const message = this.#messages.get(sequence);
     if (message === undefined) return false;
-    this.#version += 1;
-    message.died = this.#version;
+    this.#changes.push(this.#nowMs());
+    message.died = this.version;
     return this.#messages.delete(sequence);
   }
 

@@ -1,6 +1,7 @@
 // One face of two meshes: the product's log, lanes and timers on a real nats-server, and the same over the simulation's broker in memory.
 // What the contract's tests say of one, they say of both.
 import { create } from "@bufbuild/protobuf";
+import type { NatsConnection } from "@nats-io/nats-core";
 import type { JetStreamManager } from "@nats-io/jetstream";
 import { TaskSchema } from "../../../gen/mycel/v1/task_pb.ts";
 import { DEFAULT_TENANT } from "../../../lib/core/names.ts";
@@ -46,6 +47,8 @@ export interface ContractMesh extends AsyncDisposable {
   readonly publisher: StreamPublisher;
   /** The next publish is carried out or not, and gets no answer. */
   loseNextAnswer(carriedOut: boolean): void;
+  /** Something happens before the leader answers the next question about a subject. */
+  interruptNextRead(subject: string, work: () => Promise<unknown>): void;
   /** Waits for the next delivery of a queue at normal priority; undefined if none comes within so many milliseconds. */
   pull(queue: string, withinMs: number): Promise<Delivered | undefined>;
   /** The same for timers that are due. */
@@ -62,6 +65,7 @@ export async function openJetStreamMesh(): Promise<ContractMesh> {
   const { connection, manager } = log;
   const deaf = new DeafPublisher(log.publisher);
   const publisher = deaf as unknown as StreamPublisher;
+  const slow = interruptible(connection);
   const pull = async (stream: string, consumer: string, withinMs: number): Promise<Delivered | undefined> => {
     const subject = `$JS.API.CONSUMER.MSG.NEXT.${stream}.${consumer}`;
     const request = JSON.stringify({ batch: 1, expires: withinMs * 1_000_000 });
@@ -71,7 +75,8 @@ export async function openJetStreamMesh(): Promise<ContractMesh> {
       : undefined;
   };
   return {
-    ...partsOf({ connection, manager, publisher, reader: log.reader }, () => performance.now()),
+    ...partsOf({ connection: slow.connection, manager, publisher, reader: log.reader }, () => performance.now()),
+    interruptNextRead: slow.interruptNextRead,
     loseNextAnswer: (carriedOut) => deaf.loseNext(carriedOut),
     pull: (queue, withinMs) => pull(TASKS_STREAM, laneConsumer(DEFAULT_TENANT, queue, 5), withinMs),
     pullTimer: async (withinMs) => withTimer(await pull(TIMERS_STREAM, TIMERS_CONSUMER, withinMs)),
@@ -91,6 +96,7 @@ export async function openMemoryMesh(): Promise<ContractMesh> {
   const ports = openMemoryPorts(broker, quickWire(broker));
   const deaf = new DeafPublisher(ports.publisher);
   const publisher = deaf as unknown as StreamPublisher;
+  const slow = interruptible(ports.connection);
   const passUntil = (untilMs: number): void => {
     for (const schedule of broker.schedules.values()) if (schedule.atMs <= untilMs) broker.fire(schedule);
     for (const consumer of broker.consumers.values()) consumer.expireUntil(untilMs);
@@ -116,7 +122,8 @@ export async function openMemoryMesh(): Promise<ContractMesh> {
     }
   };
   return {
-    ...partsOf({ ...ports, publisher }, () => nowMs),
+    ...partsOf({ ...ports, connection: slow.connection, publisher }, () => nowMs),
+    interruptNextRead: slow.interruptNextRead,
     loseNextAnswer: (carriedOut) => deaf.loseNext(carriedOut),
     pull: (queue, withinMs) => pull(TASKS_STREAM, laneConsumer(DEFAULT_TENANT, queue, 5), withinMs),
     pullTimer: async (withinMs) => withTimer(await pull(TIMERS_STREAM, TIMERS_CONSUMER, withinMs)),
@@ -151,6 +158,29 @@ function withTimer(found: Delivered | undefined): (Delivered & { readonly timer:
   const timer = dueTimer(found.subject, found.data);
   if (timer === undefined) throw new Error(`${found.subject} is not a timer`);
   return { ...found, timer };
+}
+
+/** A connection over which something can happen before a question is asked. */
+function interruptible(
+  connection: NatsConnection,
+): Pick<ContractMesh, "interruptNextRead"> & { readonly connection: NatsConnection } {
+  let next: { readonly subject: string; readonly work: () => Promise<unknown> } | undefined;
+  const request: NatsConnection["request"] = async (subject, payload, options) => {
+    const due = next !== undefined && String(payload).includes(`"${next.subject}"`) ? next : undefined;
+    if (due !== undefined) {
+      next = undefined;
+      await due.work();
+    }
+    return connection.request(subject, payload, options);
+  };
+  const proxy = new Proxy(connection, {
+    get: (of, key) => {
+      if (key === "request") return request;
+      const value: unknown = Reflect.get(of, key, of);
+      return typeof value === "function" ? value.bind(of) : value;
+    },
+  });
+  return { connection: proxy, interruptNextRead: (subject, work) => void (next = { subject, work }) };
 }
 
 /** A publisher that does not hear the answer to one publish. */

@@ -195,6 +195,36 @@ describe.each([
     expect((await mesh.taskLog.read(DEFAULT_TENANT, "t"))?.event).toBeUndefined();
   });
 
+  test("does not put the end of a purged task together with the dispatch of one that was submitted anew", async () => {
+    await using mesh = await open();
+    await mesh.taskLog.dispatch(aDispatch("t"), 0);
+    await mesh.taskLog.append(TASK, anEvent({ state: "completed" }), by("op"), 0);
+    let anew = 0;
+    mesh.interruptNextRead("task.default.t.q.>", async () => {
+      await mesh.taskLog.purge(DEFAULT_TENANT, "t");
+      anew = sequenceOf(await mesh.taskLog.dispatch(aDispatch("t"), 0));
+    });
+
+    const record = await mesh.taskLog.readLatest(DEFAULT_TENANT, "t");
+
+    expect(record?.dispatch.sequence).toBe(anew);
+    expect(record?.event).toBeUndefined();
+  });
+
+  test("leaves a task alone that was submitted anew while the one before it was being purged", async () => {
+    await using mesh = await open();
+    await mesh.taskLog.dispatch(aDispatch("t"), 0);
+    const ended = sequenceOf(await mesh.taskLog.append(TASK, anEvent({ state: "completed" }), by("op"), 0));
+    mesh.interruptNextRead("task.default.t.q.>", async () => {
+      await mesh.taskLog.purge(DEFAULT_TENANT, "t", ended);
+      await mesh.taskLog.dispatch(aDispatch("t"), 0);
+    });
+
+    await mesh.taskLog.purge(DEFAULT_TENANT, "t", ended);
+
+    expect(await mesh.taskLog.readLatest(DEFAULT_TENANT, "t")).toBeDefined();
+  });
+
   test("fences the outputs of an attempt where its last output stands", async () => {
     await using mesh = await open();
     const publish = async (text: string): Promise<number> => {

@@ -59,7 +59,7 @@ export interface AgentsOptions {
     hear: (results: readonly ReportResult[]) => void,
   ) => void;
   /** An agent was told that its completion stands. */
-  readonly onCompleted: (taskId: string, operation: string) => void;
+  readonly onCompleted: (taskId: string, operation: string, dispatchSequence: number) => void;
   readonly trace: (line: () => string) => void;
 }
 
@@ -278,7 +278,8 @@ export class SimulatedAgents {
       return;
     }
     if (outcome.case === "accepted" && report.kind.case === "complete") {
-      this.#options.onCompleted(run.taskId, `${run.agentId}/${run.dispatchSequence}/${run.deliveries}/`);
+      const { taskId, agentId, dispatchSequence, deliveries } = run;
+      this.#options.onCompleted(taskId, `${agentId}/${dispatchSequence}/${deliveries}/`, dispatchSequence);
     }
     run.phase = "over";
   }

@@ -1,10 +1,11 @@
-// Clients that submit, submit again when they hear nothing, and cancel. What a coordinator answers them is held against the log.
+// Clients that submit, submit again when they hear nothing, and cancel; and whoever purges what has ended, so that ids are used anew. What a coordinator answers them is held against the log.
 import { create } from "@bufbuild/protobuf";
 import { BatchSubmitTasksRequestSchema } from "../../../gen/mycel/v1/agent_service_pb.ts";
 import { MeshError, type MeshErrorReason } from "../../../lib/core/mesh-error.ts";
 import { DEFAULT_TENANT } from "../../../lib/core/names.ts";
 import { stateOf } from "../../../lib/core/task.ts";
-import { viewOf } from "../../../lib/wire/task-codec.ts";
+import { statusOf, viewOf } from "../../../lib/wire/task-codec.ts";
+import { msFromTimestamp } from "../../../lib/wire/time-codec.ts";
 import type { Chance } from "./chance.ts";
 import type { SimulatedCoordinator } from "./coordinator.ts";
 import type { Action } from "./network.ts";
@@ -43,7 +44,7 @@ interface Wanted {
 const CALLER = { tenant: DEFAULT_TENANT, trace: { traceparent: "", tracestate: "" } };
 
 /** How often a task is submitted at most, here. */
-const MAX_SUBMISSIONS = 4;
+const MAX_SUBMISSIONS = 5;
 
 /** How often a task is canceled at most, here. */
 const MAX_CANCELLATIONS = 2;
@@ -66,12 +67,19 @@ export class SimulatedClients {
   actions(): Action[] {
     const { interference } = this.#options.faults();
     const actions: Action[] = [];
+    const { witness } = this.#options;
     for (const task of this.#wanted) {
+      const { plan, taskId } = task;
       if (task.sent === 0) actions.push({ weight: 48, run: () => this.#submit(task, "1") });
       else if (!task.known && task.sent < MAX_SUBMISSIONS) {
         actions.push({ weight: 8, run: () => this.#submit(task, "1") });
       }
-      if (task.sent === 0 || interference === 0) continue;
+      if (task.sent === 0) continue;
+      if (plan.resultTtlMs !== undefined && witness.hasEnded(taskId)) {
+        actions.push({ weight: 8, run: () => this.#purge(task) });
+        if (task.sent < MAX_SUBMISSIONS) actions.push({ weight: 8, run: () => this.#submit(task, "1") });
+      }
+      if (interference === 0) continue;
       if (task.canceled < MAX_CANCELLATIONS) actions.push({ weight: interference, run: () => this.#cancel(task) });
       if (task.sent >= MAX_SUBMISSIONS) continue;
       actions.push({ weight: interference, run: () => this.#submit(task, "1") });
@@ -151,10 +159,34 @@ export class SimulatedClients {
     );
   }
 
+  /** As the index's holder does with a task whose time is over. */
+  #purge({ taskId }: Wanted): void {
+    const { coordinator, trace } = this.#options;
+    const by = coordinator();
+    const purge = async (): Promise<void> => {
+      const record = await by.log.read(DEFAULT_TENANT, taskId);
+      const expireMs = record === undefined ? undefined : msFromTimestamp(statusOf(record, record.event).expireTime);
+      if (expireMs === undefined || expireMs > by.clock.now()) return;
+      trace(() => `${by.name}: purges ${taskId}`);
+      await by.log.purge(DEFAULT_TENANT, taskId, record?.event?.sequence);
+    };
+    // It is tried again for as long as the task stands.
+    this.#options.await(
+      by,
+      purge(),
+      () => undefined,
+      () => undefined,
+    );
+  }
+
   /** What may be answered about a task: that there is none only if it was not acknowledged when the question was asked. */
   #refusalAbout(taskId: string, what: string, allowed: readonly MeshErrorReason[]): (error: unknown) => void {
-    const also: readonly MeshErrorReason[] = this.#options.witness.isAcknowledged(taskId) ? [] : ["TASK_NOT_FOUND"];
-    return (error) => this.#refused(`${what} of ${taskId}`, error, [...allowed, ...also]);
+    const { witness } = this.#options;
+    const known = witness.isAcknowledged(taskId);
+    return (error) => {
+      const also: readonly MeshErrorReason[] = known && !witness.wasPurged(taskId) ? [] : ["TASK_NOT_FOUND"];
+      this.#refused(`${what} of ${taskId}`, error, [...allowed, ...also]);
+    };
   }
 
   #refused(what: string, error: unknown, allowed: readonly MeshErrorReason[]): void {

@@ -39,6 +39,8 @@ export class SimulatedCoordinator implements Process {
   alive = true;
   /** How much its clock is ahead of the true time, in milliseconds. */
   clockErrorMs = 0;
+  readonly clock: Clock;
+  readonly log: TaskLog;
   readonly lifecycle: Lifecycle;
   readonly submitter: Submitter;
   readonly bulk: BulkSubmitter;
@@ -53,9 +55,11 @@ export class SimulatedCoordinator implements Process {
     const { connection, manager, reader } = this.ports;
     const publisher = bug.publisher?.(this.ports.publisher) ?? this.ports.publisher;
     const clock: Clock = { now: () => nowMs() + this.clockErrorMs, monotonicMs: nowMs };
+    this.clock = clock;
     const logger = loggerOf((what) => onUnforeseen(`${name}: ${what}`));
     const trueLog = new TaskLog({ connection, manager, publisher, reader });
     const log = bug.log?.(trueLog, this.ports) ?? trueLog;
+    this.log = log;
     const outputs = new OutputLog({ connection, publisher, reader });
     const trueTimers = new Timers(publisher);
     const timers = bug.timers?.(trueTimers) ?? trueTimers;

@@ -26,8 +26,8 @@ export interface NetworkOptions {
   readonly faults: () => Faults;
   /** Takes what arrives without an answer: acknowledgements and signals. */
   readonly receive: (subject: string, body: Uint8Array) => void;
-  /** How many changes a stream has seen, for replicas that lag. */
-  readonly versionOf: (stream: string) => number;
+  /** How many changes a stream had seen at a time, for replicas that lag. */
+  readonly versionAt: (stream: string, ms: number) => number;
   readonly trace: (line: () => string) => void;
 }
 
@@ -59,6 +59,9 @@ const CALL_TIMEOUT_MS = 5_000;
 /** How long after that a request may still arrive: no network keeps one for ever. */
 const STRAGGLE_MS = 15_000;
 
+/** How far a replica may lag behind. */
+const MAX_LAG_MS = 10_000;
+
 /** The network. */
 export class Network {
   readonly #options: NetworkOptions;
@@ -84,7 +87,7 @@ export class Network {
 
   /** How a process reaches the broker. */
   wireOf(process: Process): Wire {
-    const { chance, faults, versionOf, receive, trace } = this.#options;
+    const { chance, faults, nowMs, versionAt, receive, trace } = this.#options;
     return {
       call: (call) => this.#call(process, call),
       send: (subject, body) => {
@@ -100,7 +103,7 @@ export class Network {
       },
       replicaVersion: (stream) => {
         if (!chance.within(faults().lag, 5)) return undefined;
-        return Math.max(0, versionOf(stream) - 1 - chance.below(6));
+        return Math.max(versionAt(stream, nowMs() - MAX_LAG_MS), versionAt(stream, nowMs()) - 1 - chance.below(6), 0);
       },
       isFull: (subject) => !subject.startsWith("timer.") && chance.within(faults().refusals, 60),
     };

@@ -14,6 +14,8 @@ export interface TaskPlan {
   readonly scheduleToCloseMs: number | undefined;
   readonly startToCloseMs: number;
   readonly delayMs: number | undefined;
+  /** How long it is kept once it has ended; undefined for longer than any run lasts. */
+  readonly resultTtlMs: number | undefined;
 }
 
 /** How a run goes on once nothing goes wrong any more. */
@@ -75,6 +77,12 @@ export interface Scenario {
   readonly choices: readonly number[];
 }
 
+/**
+ * How long an ended task is kept where it is purged at all. Longer than a replica may lag and a request may be late: whoever decides by
+ * a task that was purged meanwhile meets another one of its name, or none.
+ */
+const KEPT_MS = 30_000;
+
 function seldom(weight: number, arbitrary: fc.Arbitrary<number>): fc.Arbitrary<number | undefined> {
   return fc.oneof({ weight, arbitrary: fc.constant(undefined) }, { weight: 1, arbitrary });
 }
@@ -103,6 +111,7 @@ const tasks: fc.Arbitrary<TaskPlan> = fc.record({
   scheduleToCloseMs: waits,
   startToCloseMs: fc.integer({ min: 10, max: 60_000 }),
   delayMs: seldom(4, fc.integer({ min: 1, max: 20_000 })),
+  resultTtlMs: seldom(3, fc.constant(KEPT_MS)),
 });
 
 /** Runs, as many as there are seeds. */
@@ -117,7 +126,7 @@ export const scenarios: fc.Arbitrary<Scenario> = fc.record({
 
 /** The submission of a task. `copy` makes another submission under the same id. */
 export function submissionOf(plan: TaskPlan, taskId: string, copy: string): SubmitTaskRequest {
-  const { scheduleToStartMs, scheduleToCloseMs, delayMs } = plan;
+  const { scheduleToStartMs, scheduleToCloseMs, delayMs, resultTtlMs } = plan;
   const request: MessageInitShape<typeof SubmitTaskRequestSchema> = {
     taskId,
     type: plan.queue,
@@ -134,6 +143,7 @@ export function submissionOf(plan: TaskPlan, taskId: string, copy: string): Subm
       backoffCoefficient: 2,
       maximumInterval: durationFromMs(8_000),
     },
+    ...(resultTtlMs === undefined ? {} : { resultTtl: durationFromMs(resultTtlMs) }),
     ...(delayMs === undefined ? {} : { start: { case: "delay", value: durationFromMs(delayMs) } }),
   };
   return create(SubmitTaskRequestSchema, request);

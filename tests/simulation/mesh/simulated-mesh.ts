@@ -92,6 +92,7 @@ class SimulatedMesh {
     this.#broker = new MemoryBroker({
       nowMs,
       onStored: (stream, message, previous) => this.#onStored(stream, message, previous),
+      onPurged: () => this.#witness.onPurged(),
       ignoresExpectations: options.bug?.ignoresExpectations ?? false,
     });
     this.#network = new Network({
@@ -99,7 +100,7 @@ class SimulatedMesh {
       nowMs,
       faults,
       receive: (subject, body) => this.#receive(subject, body),
-      versionOf: (stream) => this.#broker.stream(stream).version,
+      versionAt: (stream, ms) => this.#broker.stream(stream).versionAt(ms),
       trace: this.#trace,
     });
     this.#agents = new SimulatedAgents({
@@ -109,7 +110,7 @@ class SimulatedMesh {
       nowMs,
       faults,
       request: (from, request, hear) => this.#request(from, request, hear),
-      onCompleted: (taskId, operation) => this.#witness.completed(taskId, operation),
+      onCompleted: (taskId, operation, dispatch) => this.#witness.completed(taskId, operation, dispatch),
       trace: this.#trace,
     });
     this.#witness = new Witness(

@@ -46,8 +46,10 @@ export interface TaskHistory {
   readonly taskId: string;
   readonly maximumAttempts: number;
   readonly copy: string;
-  dispatches: number;
-  lastDispatch: number;
+  /** The sequence of its submission. */
+  readonly first: number;
+  /** Whether it was purged. */
+  gone: boolean;
   readonly events: { readonly event: TaskEvent; readonly state: TaskState; readonly sequence: number }[];
 }
 
@@ -58,6 +60,7 @@ export class Witness {
   readonly #stands: (taskId: string) => boolean;
   readonly #acknowledged = new Map<string, string>();
   readonly #canceled = new Set<string>();
+  readonly #purged = new Set<string>();
   readonly #completed = new Map<string, string>();
   #broken: InvariantBroken | undefined;
 
@@ -79,6 +82,8 @@ export class Witness {
 
   /** A coordinator said yes to a submission; `copy` tells submissions of one id apart. */
   acknowledged(taskId: string, copy: string): void {
+    // It may have ended and been purged before its coordinator could answer.
+    if (this.histories.get(taskId)?.gone === true) return;
     const before = this.#acknowledged.get(taskId);
     if (before !== undefined && before !== copy) {
       this.broken("everybody is told the truth", `two different submissions of ${taskId} were acknowledged`);
@@ -93,6 +98,28 @@ export class Witness {
     return last !== undefined && isTerminal(last.state);
   }
 
+  /** Something was purged. Only what has ended may be. */
+  onPurged(): void {
+    for (const history of this.histories.values()) {
+      const { taskId, gone, events } = history;
+      if (gone || this.#stands(taskId)) continue;
+      const state = events.at(-1)?.state;
+      if (state === undefined || !isTerminal(state)) {
+        this.broken("1: what was acknowledged is never lost", `${taskId} was purged before it ended`);
+      }
+      history.gone = true;
+      this.#purged.add(taskId);
+      this.#acknowledged.delete(taskId);
+      this.#canceled.delete(taskId);
+      this.#completed.delete(taskId);
+    }
+  }
+
+  /** Whether a task, or an earlier one of its name, was purged. */
+  wasPurged(taskId: string): boolean {
+    return this.#purged.has(taskId);
+  }
+
   /** Whether a submission was acknowledged. */
   isAcknowledged(taskId: string): boolean {
     return this.#acknowledged.has(taskId);
@@ -100,6 +127,7 @@ export class Witness {
 
   /** A coordinator said that a task is canceled. */
   canceled(taskId: string): void {
+    if (this.histories.get(taskId)?.gone === true) return;
     this.#canceled.add(taskId);
     const state = this.histories.get(taskId)?.events.at(-1)?.state;
     if (state !== "canceled") {
@@ -110,8 +138,10 @@ export class Witness {
     }
   }
 
-  /** An agent was told that its completion stands. */
-  completed(taskId: string, by: string): void {
+  /** An agent was told that its completion stands; `by` is how its operations begin. */
+  completed(taskId: string, by: string, dispatchSequence: number): void {
+    const history = this.histories.get(taskId);
+    if (history === undefined || history.gone || dispatchSequence < history.first) return;
     const before = this.#completed.get(taskId) ?? by;
     if (before !== by) {
       this.broken(
@@ -120,7 +150,7 @@ export class Witness {
       );
     }
     this.#completed.set(taskId, by);
-    const last = this.histories.get(taskId)?.events.at(-1);
+    const last = history.events.at(-1);
     if (last?.state !== "completed" || !last.event.operationId.startsWith(by)) {
       this.broken("everybody is told the truth", `${by} was told that it completed ${taskId}, which is not so`);
     }
@@ -138,11 +168,11 @@ export class Witness {
   check(): void {
     const counts = new Map<string, number>();
     const holders = new Map<string, number>();
-    for (const { taskId, counts: counted, atWork, fence } of this.#executions()) {
-      if (!counted) continue;
-      counts.set(taskId, (counts.get(taskId) ?? 0) + 1);
+    for (const { taskId, counts: counted, atWork, fence, dispatchSequence } of this.#executions()) {
       const history = this.histories.get(taskId);
-      const last = history?.events.at(-1);
+      if (!counted || history === undefined || history.gone || dispatchSequence < history.first) continue;
+      counts.set(taskId, (counts.get(taskId) ?? 0) + 1);
+      const last = history.events.at(-1);
       if (atWork && fence === (last?.sequence ?? 0) && !(last !== undefined && isTerminal(last.state))) {
         holders.set(taskId, (holders.get(taskId) ?? 0) + 1);
       }
@@ -167,9 +197,9 @@ export class Witness {
   /** What must hold once everybody had time to finish. `ends` says whether a task has to have ended by now. */
   checkEnd(ends: (taskId: string) => boolean): void {
     for (const [taskId, copy] of this.#acknowledged) this.#mustStand(taskId, copy);
-    for (const { taskId, events } of this.histories.values()) {
+    for (const { taskId, events, gone } of this.histories.values()) {
       const state = events.at(-1)?.state;
-      if (ends(taskId) && (state === undefined || !isTerminal(state))) {
+      if (!gone && ends(taskId) && (state === undefined || !isTerminal(state))) {
         this.broken(
           "2: every task ends exactly once, and the end never changes",
           `${taskId} is ${state ?? "without events"} when nothing happens any more`,
@@ -197,14 +227,12 @@ export class Witness {
     const dispatch = decodeDispatch(body);
     const known = this.histories.get(taskId);
     const maximumAttempts = dispatch.task?.retryPolicy?.maximumAttempts ?? 0;
-    if (known === undefined) {
+    if (known === undefined || known.gone) {
       const copy = dispatch.task?.labels["copy"] ?? "";
-      const history = { taskId, maximumAttempts, copy, dispatches: 1, lastDispatch: sequence, events: [] };
+      const history = { taskId, maximumAttempts, copy, first: sequence, gone: false, events: [] };
       this.histories.set(taskId, history);
       return;
     }
-    known.dispatches += 1;
-    known.lastDispatch = sequence;
     if ((dispatch.task?.labels["copy"] ?? "") !== known.copy) {
       this.broken("1: what was acknowledged is never lost", `${taskId} was written over by another submission`);
     }
@@ -218,7 +246,7 @@ export class Witness {
 
   #onEvent(taskId: string, { body, sequence }: MemoryMessage): void {
     const history = this.histories.get(taskId);
-    if (history === undefined) {
+    if (history === undefined || history.gone) {
       this.broken("1: what was acknowledged is never lost", `${taskId} has an event and no submission`);
       return;
     }
@@ -230,7 +258,7 @@ export class Witness {
     }
     const last = history.events.at(-1);
     this.#checkMove(history, state, event);
-    this.#checkHolder(taskId, event, last?.sequence ?? 0);
+    this.#checkHolder(history, event, last?.sequence ?? 0);
     history.events.push({ event, state, sequence });
   }
 
@@ -256,9 +284,15 @@ export class Witness {
   }
 
   /** Whoever settles an attempt must hold the token that was in force until then. */
-  #checkHolder(taskId: string, event: TaskEvent, token: number): void {
+  #checkHolder({ taskId, first }: TaskHistory, event: TaskEvent, token: number): void {
     const operation = /^([^/]+)\/(\d+)\/(\d+)\/\d+\/(\w+)$/.exec(event.operationId);
     const [, agentId, dispatchSequence, deliveries, kind] = operation ?? [];
+    if (operation !== null && Number(dispatchSequence) < first) {
+      this.broken(
+        "3: at most one attempt moves a task, and a fenced one changes nothing",
+        `${event.operationId} is about an earlier task of the name ${taskId}`,
+      );
+    }
     if (operation === null || kind === "begin") return;
     for (const execution of this.#executions()) {
       const same =
