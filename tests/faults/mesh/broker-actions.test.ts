@@ -73,4 +73,18 @@ describe.skipIf(!canMountDisks())("a small disk", () => {
     await disk[Symbol.asyncDispose]();
     await expect(writeFile(file, "")).rejects.toThrow("ENOENT");
   });
+
+  test("that a broker's store is on takes no task while it is full, and what was accepted is there afterwards", async () => {
+    await using small = await openFaultMesh({ coordinators: 1, agents: 1, brokerDiskBytes: 128 * MIB });
+    await using caller = createClient({ urls: small.urls });
+    const [broker] = small.brokers;
+    await caller.submit("patient", { maxMs: 1_500 }, { taskId: "before" });
+    await broker!.disk!.fill();
+    await using hasty = createClient({ urls: small.urls, timeoutMs: 1_000 });
+    const large = { filler: "x".repeat(200_000) };
+    await expect(Promise.all([1, 2, 3].map(() => hasty.submit("quick", large)))).rejects.toThrow();
+    await broker!.disk!.free();
+    await broker!.restart();
+    expect((await caller.outcome("before")).state).toBe("completed");
+  });
 });

@@ -38,11 +38,6 @@ export async function stepDownConsumers(
   });
 }
 
-/** Makes the leader of the whole JetStream, who places streams and consumers, hand over. Resolves with whether it did. */
-export async function stepDownMeta(natsUrl: string): Promise<boolean> {
-  return await managing(natsUrl, async (_, request) => await request("$JS.API.META.LEADER.STEPDOWN"));
-}
-
 /**
  * Writes into a stream of its own until the brokers have no room left; {@link freeStore} gives it back. Resolves with the bytes that it
  * took. Best with a small `maxFileBytes`.

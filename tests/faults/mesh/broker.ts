@@ -6,6 +6,7 @@ import { openTestNats, type TestNats } from "../../support/nats.ts";
 import { openNatsCluster } from "../../support/nats-cluster.ts";
 import type { LinkProxy, ProxyBook } from "./link-proxy.ts";
 import type { ExitStatus, Member } from "./member.ts";
+import type { SmallDisk } from "./small-disk.ts";
 
 /** One nats-server. {@link Member.restart} resolves when it is healthy: in a cluster, when a majority is there. */
 export interface Broker extends Member {
@@ -17,6 +18,8 @@ export interface Broker extends Member {
   readonly monitorUrl: string;
   /** Where it keeps its store. */
   readonly dataDir: string;
+  /** The disk under its store, if it was given one of its own. */
+  readonly disk: SmallDisk | undefined;
 }
 
 /** The brokers of a mesh. */
@@ -34,15 +37,18 @@ export interface BrokersOptions {
   readonly settings: NatsServerSettings;
   /** Where the proxies between them are noted; there are none if it is left out. */
   readonly routes?: ProxyBook | undefined;
+  /** The disks under their stores, in their order. The system's folder of temporary files if there are none. */
+  readonly disks?: readonly SmallDisk[];
 }
 
 const OUTPUT_BYTES = 8_192;
 
 /** Starts the brokers; resolves when they serve. */
-export async function openBrokers({ count, settings, routes }: BrokersOptions): Promise<Brokers> {
+export async function openBrokers({ count, settings, routes, disks = [] }: BrokersOptions): Promise<Brokers> {
   if (count === 1) {
-    const nats = await openTestNats(settings);
-    const broker = brokerOf("n0", nats, undefined);
+    const [disk] = disks;
+    const nats = await openTestNats(settings, disk?.dir);
+    const broker = brokerOf("n0", nats, { disk, peers: undefined });
     return {
       all: [broker],
       leaderOf: () => Promise.resolve(broker),
@@ -55,9 +61,12 @@ export async function openBrokers({ count, settings, routes }: BrokersOptions): 
   const cluster = await openNatsCluster({
     nodes: count,
     settings,
+    parentDirs: disks.map(({ dir }) => dir),
     ...(routes === undefined ? {} : { routeVia }),
   });
-  const all = cluster.nodes.map((node) => brokerOf(node.serverName, node, routes?.routesOf(node.serverName)));
+  const all = cluster.nodes.map((node) =>
+    brokerOf(node.serverName, node, { disk: disks[node.index], peers: routes?.routesOf(node.serverName) }),
+  );
   const brokerAt = (index: number): Broker => {
     const broker = all[index];
     if (broker === undefined) throw new RangeError(`there is no broker ${index}`);
@@ -71,7 +80,11 @@ export async function openBrokers({ count, settings, routes }: BrokersOptions): 
   };
 }
 
-function brokerOf(name: string, nats: TestNats, peers: LinkProxy | undefined): Broker {
+function brokerOf(
+  name: string,
+  nats: TestNats,
+  { disk, peers }: { readonly disk: SmallDisk | undefined; readonly peers: LinkProxy | undefined },
+): Broker {
   const ended = new WeakSet<object>();
   const status = async (): Promise<ExitStatus> => {
     const { code, signal } = await nats.process.exited;
@@ -91,6 +104,7 @@ function brokerOf(name: string, nats: TestNats, peers: LinkProxy | undefined): B
     url: nats.url,
     port: Number(new URL(nats.url).port),
     dataDir: nats.dataDir,
+    disk,
     proxies: peers === undefined ? {} : { "broker-broker": peers },
     get monitorUrl() {
       return nats.monitorUrl;

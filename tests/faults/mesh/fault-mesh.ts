@@ -9,6 +9,7 @@ import { type Broker, openBrokers } from "./broker.ts";
 import { type Listener, type LinkProxy, openProxyBook } from "./link-proxy.ts";
 import type { Link, Member } from "./member.ts";
 import { type MemberProcess, type MemberProcessOptions, startMember } from "./member-process.ts";
+import { openSmallDisk, type SmallDisk } from "./small-disk.ts";
 
 type Env = Readonly<Record<string, string>>;
 
@@ -28,6 +29,8 @@ export interface FaultMeshOptions {
   readonly links?: readonly Link[];
   /** Settings of every broker. */
   readonly brokerSettings?: NatsServerSettings;
+  /** Each broker keeps its store on a disk of its own of this many bytes, as `disk` of the broker. Needs Linux and root. */
+  readonly brokerDiskBytes?: number;
   /** Further settings of every coordinator. */
   readonly coordinatorEnv?: Env;
   /** Further settings of every agent. */
@@ -118,12 +121,17 @@ class Mesh implements FaultMesh {
   }
 
   async open(): Promise<void> {
-    const { brokers = 1, coordinators = 2, agents = 3, brokerSettings = {} } = this.#options;
+    const { brokers = 1, coordinators = 2, agents = 3, brokerSettings = {}, brokerDiskBytes } = this.#options;
     await mkdir(this.historyDir);
+    const disks: SmallDisk[] = [];
+    while (brokerDiskBytes !== undefined && disks.length < brokers) {
+      disks.push(this.#stack.use(await openSmallDisk({ bytes: brokerDiskBytes })));
+    }
     this.#brokers = this.#stack.use(
       await openBrokers({
         count: brokers,
         settings: brokerSettings,
+        disks,
         routes: this.#has("broker-broker") ? this.#book : undefined,
       }),
     );

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { TASKS_STREAM } from "../../../lib/wire/subjects.ts";
 import { createClient, type MycelClient } from "../../../sdk/client/index.ts";
 import { type Execution, readHistory } from "../history.ts";
+import { stepDownConsumers } from "./broker-actions.ts";
 import { type FaultMesh, openFaultMesh } from "./fault-mesh.ts";
 
 function startsOf(mesh: FaultMesh, taskId: string): Execution[] {
@@ -83,10 +84,11 @@ describe("with three brokers", () => {
     await mesh[Symbol.asyncDispose]();
   });
 
-  test("the leader of a stream hands over when it is told to, and tasks go on", async () => {
+  test("leaders hand over when they are told to, and tasks go on", async () => {
     const before = await mesh.leaderOf(TASKS_STREAM);
     const after = await mesh.stepDown(TASKS_STREAM);
     expect(after).not.toBe(before);
+    expect(await stepDownConsumers(mesh.natsUrl, TASKS_STREAM, (name) => name.includes("=quick="))).toHaveLength(4);
     expect(await client.run("quick").result()).toMatchObject({ attempt: 1 });
   });
 
