@@ -52,6 +52,7 @@ async function main(options: Options): Promise<number> {
         seed,
         faults: options.faults ?? row.faults,
         tasksBetween: options.tasks ?? row.tasksBetween ?? DEFAULT_TASKS_BETWEEN,
+        timed: true,
         say: (line) => say(`   ${line}`),
       });
       results.push(result);
