@@ -79,9 +79,7 @@ test.for([
     TEST_DIR: nats.dir,
   });
   await using client = createClient({ url: mesh });
-  expect(await client.run("reverse", { text: "mycel" }))
-    .result()
-    .toBe("lecym");
+  expect(await client.run("reverse", { text: "mycel" }).result()).toBe("lecym");
 
   for (const { monitor } of nats.servers) {
     expect(await (await fetch(`${monitor}/varz`)).json()).toMatchObject({
@@ -103,9 +101,7 @@ test.for([
 
   const leader = (await manager.streams.info(TASKS_STREAM)).cluster?.leader;
   nats.servers.find((_, i) => `mycel-${i + 1}` === leader)?.child.kill("SIGKILL");
-  expect(await client.run("reverse", { text: "again" }))
-    .result()
-    .toBe("niaga");
+  expect(await client.run("reverse", { text: "again" }).result()).toBe("niaga");
 });
 
 test("a missing variable is named, instead of a default that nobody knows of", async () => {
