@@ -8,7 +8,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { eventSubject, ROLES_BUCKET, TASKS_STREAM } from "../../../lib/wire/subjects.ts";
 import { createClient, type MycelClient, type TaskOptions } from "../../../sdk/client/index.ts";
 import { type FaultMesh, openFaultMesh } from "./fault-mesh.ts";
-import { COORDINATOR_STEPS } from "./inside/steps.ts";
+import { AGENT_STEPS, COORDINATOR_STEPS } from "./inside/steps.ts";
 import { fromTheStart, type MemberProcess } from "./member-process.ts";
 
 const RETRY = { maximumAttempts: 3, initialIntervalMs: 20 };
@@ -44,10 +44,14 @@ async function running(): Promise<string> {
   return taskId;
 }
 
-/** How often all coordinators took each step. */
+/** Which steps any coordinator took. */
 async function stepsOfAll(): Promise<ReadonlySet<string>> {
   const each = await Promise.all(mesh.coordinators.map((coordinator) => coordinator.steps()));
-  return new Set(each.flatMap((steps) => Object.keys(steps)));
+  return new Set(each.flatMap(outgoing));
+}
+
+function outgoing(steps: Readonly<Record<string, number>>): readonly string[] {
+  return Object.keys(steps).filter((step) => !step.startsWith("in."));
 }
 
 /** A coordinator that was killed holds its roles for some seconds more, in which nobody has them. */
@@ -95,10 +99,14 @@ test("every named step occurs, and none that has no name", async () => {
   const batch = ["a", "b"].map((taskId) => ({ type: "quick", taskId }));
   await client.submitMany(batch, { atomic: true });
   await client.uploadBlob(new Uint8Array(1_000));
+  await client.run("work", { workMs: 1_000 }).result();
   for (const url of mesh.urls) {
     await using caller = createClient({ urls: [url] });
     await caller.count();
   }
+  const agentSteps = outgoing(await agent!.steps());
+  expect(AGENT_STEPS.filter((step) => !agentSteps.includes(step))).toEqual([]);
+  expect(agentSteps.filter((step) => step.startsWith("other"))).toEqual([]);
   await running();
   expect(await agent!.terminate()).toBe(0);
   await agent!.restart();
@@ -135,6 +143,15 @@ test("what was not sent is not there, what was sent is, and both come to their e
     await first!.restart();
     expect((await client.outcome(taskId)).state).toBe("completed");
   }
+});
+
+test("a report that was sent counts though its agent dies before it hears so", async () => {
+  const [agent] = mesh.agents;
+  await agent!.failAt({ step: "report", when: "sent", at: 1 });
+  const taskId = await submit("quick");
+  expect(await agent!.exited).toBe("SIGKILL");
+  expect((await client.outcome(taskId)).status.attempt).toBe(1);
+  await agent!.restart();
 });
 
 test("an answer that was sent arrives though the coordinator dies, and one that was not does not", async () => {

@@ -64,6 +64,9 @@ export const COORDINATOR_STEPS: readonly string[] = [
   "blob-meta",
 ];
 
+/** What agents send. */
+export const AGENT_STEPS: readonly string[] = ["report", "heartbeat", "in-progress.task", "pull.tasks", "output"];
+
 /** A message on its way out. */
 export interface OutgoingMessage {
   readonly subject: string;
