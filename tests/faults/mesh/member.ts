@@ -22,7 +22,7 @@ export interface Member {
   pause(): void;
   /** Lets it go on after {@link Member.pause}. */
   resume(): void;
-  /** Asks it to stop (SIGTERM) and resolves with how it ended. */
+  /** Asks it to stop (SIGTERM) and resolves with how it ended. An agent or coordinator that is paused hears of it when it is resumed. */
   terminate(): Promise<number | NodeJS.Signals | null>;
   /**
    * Starts it again with the same name, port, data and settings, and resolves when it is ready; one that still runs is killed first.
