@@ -104,13 +104,6 @@ export class TaskLog {
     }
   }
 
-  /** Whether a stream sequence is a dispatch of a task, by the leader's word. */
-  async hasDispatch(tenant: string, taskId: string, sequence: number): Promise<boolean> {
-    const message = await this.#readLeader({ seq: sequence });
-    const subject = message === undefined ? undefined : parseTaskSubject(message.subject);
-    return subject?.kind === "dispatch" && subject.tenant === tenant && subject.taskId === taskId;
-  }
-
   /** Writes a dispatch if the task's last dispatch has this sequence; 0 for a submission. */
   async dispatch(dispatch: DispatchDraft, expected: number): Promise<WriteOutcome> {
     const outcome = await this.#publisher.publish(dispatchMessage(dispatch, expected));

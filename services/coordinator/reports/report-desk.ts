@@ -21,7 +21,7 @@ import { isName, MAX_TASK_ID_LENGTH } from "../../../lib/core/names.ts";
 import { completion, decideSettle, type SettleCommand, type SettleOutcome } from "../../../lib/core/settle.ts";
 import type { AgentIdentity } from "../../../lib/nats/agent-requests.ts";
 import type { OutputLog } from "../../../lib/nats/output-log.ts";
-import type { TaskLog } from "../../../lib/nats/task-log.ts";
+import type { TaskLog, WriteOutcome } from "../../../lib/nats/task-log.ts";
 import type { Timers } from "../../../lib/nats/timers.ts";
 import { type DeliverySubject, parseDeliverySubject, TASKS_STREAM } from "../../../lib/wire/subjects.ts";
 import { failureFromWire, type TaskRecord, viewOf } from "../../../lib/wire/task-codec.ts";
@@ -185,8 +185,9 @@ export class ReportDesk {
     };
     const task = { tenant: from.tenant, taskId: report.taskId };
     if (!(await this.#namesOwnOutput(delivered))) return refused("INVALID_REPORT", NOT_ITS_OUTPUT);
-    if (!(await this.#isOfThisTask(delivered))) return refused("LEASE_LOST", "the task no longer exists");
-    const outcome = await this.#parts.log.append(task, event, context, Number(report.fence));
+    const outcome =
+      (await this.#standing(delivered, context.operationId)) ??
+      (await this.#parts.log.append(task, event, context, Number(report.fence)));
     if (outcome.kind === "conflict") return refused("LEASE_LOST", "another attempt is in force, or the task has ended");
     this.#reply(report, ACK);
     return accepted(outcome.sequence, report.attempt);
@@ -233,15 +234,21 @@ export class ReportDesk {
   }
 
   /**
-   * Whether a completion without a token is about the task that stands. No token fits an id of which nothing is left, and one that is used
-   * anew: an agent that comes back from the dead could end a task that it never had. An attempt that nobody recorded lasts for
-   * milliseconds, and no task is purged within its first second; so only what took longer is looked up.
+   * What became of a completion without a token, as far as it stands already; undefined if that is for the broker to say. No token fits an
+   * id of which nothing is left, and one that is used anew: an agent that comes back from the dead could end a task that it never had. An
+   * attempt that nobody recorded lasts for milliseconds, and no task is purged within its first second; so only what took longer is looked
+   * up. What has ended by then is not written to, because it may be purged at any moment.
    */
-  async #isOfThisTask({ from, report, delivery }: Delivered): Promise<boolean> {
-    if (report.fence !== 0n) return true;
+  async #standing({ from, report, delivery }: Delivered, operationId: string): Promise<WriteOutcome | undefined> {
+    if (report.fence !== 0n) return undefined;
     const ageMs = this.#parts.clock.now() - (msFromTimestamp(report.startTime) ?? 0);
-    if (ageMs >= 0 && ageMs < UNSEEN_MS) return true;
-    return this.#parts.log.hasDispatch(from.tenant, report.taskId, delivery.sequence);
+    if (ageMs >= 0 && ageMs < UNSEEN_MS) return undefined;
+    const record = await this.#parts.log.readLatest(from.tenant, report.taskId);
+    if (record?.event === undefined) {
+      return record?.dispatch.sequence === delivery.sequence ? undefined : { kind: "conflict" };
+    }
+    const { message, sequence } = record.event;
+    return message.operationId === operationId ? { kind: "stored", sequence } : { kind: "conflict" };
   }
 
   /** Readers believe the last output that a settled attempt names: it must be one of the attempt's own. */

@@ -49,3 +49,27 @@ test("a completion that comes before the id is used anew does not end the task i
   await parts.submit({ taskId: "again" });
   expect(await state(parts)).toBe("submitted");
 });
+
+test("a completion that comes when its task is just being purged leaves nothing behind", async () => {
+  await using parts = await openParts();
+  const { taskId } = await parts.submit({ taskId: "again" });
+  const delivery = await parts.pull();
+  parts.log.connection.publish(delivery.reply, "-NAK");
+  const next = await parts.pull();
+  const begun = await parts.report(next, { kind: { case: "begin", value: { redelivery: true } } }, "other");
+  const { fence, attempt } = begun.outcome.value as { fence: bigint; attempt: number };
+  await parts.report(next, { kind: COMPLETE, fence, attempt }, "other");
+  const append = parts.taskLog.append.bind(parts.taskLog);
+  // Between a look at the log and the write that it decides.
+  parts.taskLog.append = async (...event) => {
+    await parts.taskLog.purge(TENANT, taskId);
+    return append(...event);
+  };
+
+  const { outcome } = await parts.report(delivery, { kind: COMPLETE, startTime: timestampFromMs(Date.now() - 5_000) });
+
+  expect(outcome).toMatchObject({ case: "refused", value: { reason: "LEASE_LOST" } });
+  await parts.taskLog.purge(TENANT, taskId);
+  await parts.submit({ taskId: "again" });
+  expect(await state(parts)).toBe("submitted");
+});

@@ -49,19 +49,6 @@ describe.each([
     expect((await mesh.taskLog.read(DEFAULT_TENANT, "t"))?.dispatch).toMatchObject({ sequence: second });
   });
 
-  test("says which sequences are dispatches of a task", async () => {
-    await using mesh = await open();
-    const mine = sequenceOf(await mesh.taskLog.dispatch(aDispatch("t"), 0));
-    const other = sequenceOf(await mesh.taskLog.dispatch(aDispatch("other"), 0));
-    const event = sequenceOf(await mesh.taskLog.append(TASK, anEvent(), by("op"), 0));
-
-    const found = [mine, other, event, event + 1].map((sequence) =>
-      mesh.taskLog.hasDispatch(DEFAULT_TENANT, "t", sequence),
-    );
-
-    expect(await Promise.all(found)).toEqual([true, false, false, false]);
-  });
-
   test("moves a task by compare-and-set on its chain of events", async () => {
     await using mesh = await open();
     await mesh.taskLog.dispatch(aDispatch("t"), 0);
@@ -175,7 +162,6 @@ describe.each([
     expect(after.dispatch.queue).toBe(WITHDRAWN_QUEUE);
     expect(after.dispatch.message).toEqual(before.dispatch.message);
     expect(await mesh.taskLog.readLatest(DEFAULT_TENANT, "t")).toEqual(after);
-    expect(await mesh.taskLog.hasDispatch(DEFAULT_TENANT, "t", before.dispatch.sequence)).toBe(false);
     expect(await mesh.taskLog.dispatch(aDispatch("t"), 0)).toEqual({ kind: "conflict" });
   });
 
