@@ -1,11 +1,12 @@
 // How much the log of tasks may still take. New tasks are refused while there is room left: whatever was accepted must be able to end,
-// and every step of it is a message in the same log.
+// and every step of it is a message in the same log. They are refused too while the log of outputs has no room for what they would stream:
+// an attempt whose output is not taken can only wait for its time to run out.
 
 import type { JetStreamManager } from "@nats-io/jetstream";
-import { TASKS_STREAM } from "../wire/subjects.ts";
+import { OUTPUT_STREAM, TASKS_STREAM } from "../wire/subjects.ts";
 import { brokerUnavailable, storageFull } from "./broker-errors.ts";
 
-/** The share of the log that is kept for the events and retries of tasks that were accepted. */
+/** The share of each log that is kept for the events, retries and outputs of tasks that were accepted. */
 const RESERVE = 0.1;
 
 /** How old a reading may be, in milliseconds: other coordinators fill the same log. */
@@ -66,13 +67,20 @@ export class LogRoom {
   async #ask(): Promise<void> {
     // What is stored while the broker is asked may or may not be in its answer: it stays counted.
     const before = this.#stored;
-    const { state, config } = await this.#manager.streams.info(TASKS_STREAM).catch((cause: unknown) => {
-      throw brokerUnavailable(cause);
-    });
-    const limited = config.max_bytes > 0;
-    this.#free = limited ? config.max_bytes * (1 - RESERVE) - state.bytes : Infinity;
+    const [free, outputsFree] = await Promise.all([this.#freeIn(TASKS_STREAM), this.#freeIn(OUTPUT_STREAM)]);
+    const limited = free < Infinity || outputsFree < Infinity;
+    // How much a task will stream is not known when it is submitted: some room must be left, and then it may be used.
+    this.#free = outputsFree > 0 ? free : 0;
     this.#stored -= before;
     this.#freshUntilMs = this.#monotonicMs() + (limited ? FRESH_MS : UNLIMITED_FRESH_MS);
     this.#known = true;
+  }
+
+  /** What a log may still take before its reserve. Infinity for one without a limit. */
+  async #freeIn(stream: string): Promise<number> {
+    const { state, config } = await this.#manager.streams.info(stream).catch((cause: unknown) => {
+      throw brokerUnavailable(cause);
+    });
+    return config.max_bytes > 0 ? config.max_bytes * (1 - RESERVE) - state.bytes : Infinity;
   }
 }

@@ -4,6 +4,7 @@ import { expect, test } from "vitest";
 import { PayloadSchema } from "../../../gen/mycel/v1/payload_pb.ts";
 import { MeshError } from "../../../lib/core/mesh-error.ts";
 import { ensureTopology } from "../../../lib/nats/topology.ts";
+import { OUTPUT_STREAM } from "../../../lib/wire/subjects.ts";
 import { openParts, type Parts } from "./open-parts.ts";
 
 const LIMIT = 20_000_000;
@@ -45,3 +46,24 @@ test.for([1, 16])("every task that was accepted ends though no more are, with %i
   // It takes nothing new, but what it took already it still knows.
   await expect(parts.submit({ taskId: known.taskId, input: INPUT })).resolves.toMatchObject({ existing: true });
 });
+
+test("no new tasks are taken while their outputs could not be kept, and they are again as soon as there is room", async () => {
+  await using parts = await openParts();
+  const { connection, manager, publisher } = parts.log;
+  await ensureTopology(connection, { replicas: 1, retentionMs: 600_000, maxBytes: LIMIT, agentTtlMs: 5_000 });
+  await parts.submit({ input: INPUT });
+  for (let bytes = 0; bytes < 0.92 * LIMIT; bytes += 500_000) {
+    const outcome = await publisher.publish({ subject: "out.t.task.agent.1", body: new Uint8Array(500_000) });
+    expect(outcome.kind).toBe("stored");
+  }
+  await expect.poll(() => refusalOf(parts)).toBe("STORAGE_FULL");
+  await manager.streams.purge(OUTPUT_STREAM);
+  await expect.poll(() => refusalOf(parts)).toBeUndefined();
+});
+
+async function refusalOf(parts: Parts): Promise<unknown> {
+  return await parts.submit({}).then(
+    () => undefined,
+    (error: unknown) => (error instanceof MeshError ? error.reason : error),
+  );
+}
