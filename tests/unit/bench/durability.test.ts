@@ -1,0 +1,50 @@
+import { describe, expect, test } from "vitest";
+import { readOptions } from "../../../bench/durability/options.ts";
+import { reportText } from "../../../bench/durability/report.ts";
+import { SETTINGS } from "../../../bench/durability/setting.ts";
+import type { BenchEnvironment } from "../../../bench/support/environment.ts";
+
+const ENVIRONMENT: BenchEnvironment = {
+  command: "npm run bench:durability",
+  date: "2026-11-21 09:00",
+  commit: "abc",
+  node: "v24",
+  natsServer: "2.15.1",
+  platform: "linux",
+  cores: 2,
+  memoryGiB: 24,
+  loadBefore: 0,
+};
+
+describe("the options of the durability measurement", () => {
+  test("are all parts unless some are named", () => {
+    expect(readOptions([]).only).toEqual(["kill", "power-cut", "cost"]);
+    expect(readOptions(["--only", "cost,kill"]).only).toEqual(["cost", "kill"]);
+  });
+
+  test.for([
+    [["--only", "flood"], "--only flood must be of kill, power-cut, cost"],
+    [["--rounds", "0"], "--rounds 0 must be a whole number from 1 to 100"],
+    [["--load", "x"], "--load x must be a whole number"],
+    [["--fast"], "--fast"],
+  ] as const)("%j is refused in one line", ([args, line]) => {
+    expect(() => readOptions(args)).toThrow(line);
+    expect(() => readOptions(args)).toThrow(expect.objectContaining({ message: expect.not.stringContaining("\n") }));
+  });
+});
+
+test("the report shows what was lost, how old it was, and what could not be measured", () => {
+  const loss = { setting: SETTINGS[0], rounds: 3, acknowledged: 5_000 };
+  const text = reportText({
+    environment: ENVIRONMENT,
+    losses: [
+      { ...loss, disaster: { kind: "kill", who: "all" }, lost: 0, oldestLostSeconds: 0 },
+      { ...loss, disaster: { kind: "power cut", who: "all" }, lost: 4_321, oldestLostSeconds: 3.94 },
+    ],
+    costs: [],
+    remarks: ["no power can be cut here: go was not found"],
+  });
+  expect(text).toMatch(/R1, sync 2m \(default\) +\| +kill, the server +\| +3 \| +5,000 \| +0 \| +\|/);
+  expect(text).toMatch(/power cut, the server +\| +3 \| +5,000 \| +4,321 \| +3\.9 s \|/);
+  expect(text).toContain("no power can be cut here");
+});
