@@ -8,6 +8,8 @@ import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { Dispatch, DispatchSchema, TaskEvent } from "../../gen/mycel/v1/task_log_pb.ts";
 import type { EventDraft } from "../core/event.ts";
 import { WITHDRAWN_QUEUE } from "../core/names.ts";
+import { stateOf } from "../core/task.ts";
+import { isTerminal } from "../core/task-state.ts";
 import { stateToWire } from "../wire/state-codec.ts";
 import {
   decodeDispatch,
@@ -16,6 +18,7 @@ import {
   encodeEvent,
   type EventContext,
   type TaskRecord,
+  viewOf,
 } from "../wire/task-codec.ts";
 import {
   dispatchFilter,
@@ -86,6 +89,16 @@ export class TaskLog {
     const seen = Math.max(record?.dispatch.sequence ?? 0, record?.event?.sequence ?? 0);
     // Nor has a replica the last word on what does not exist.
     return record === undefined || seen < reached ? await this.readLatest(tenant, taskId) : record;
+  }
+
+  /**
+   * What is told of a task to whoever may have heard of its end elsewhere; undefined if there is none. An end is one whoever tells it;
+   * that a task has not ended is believed of the leader alone.
+   */
+  async readCurrent(tenant: string, taskId: string): Promise<TaskRecord | undefined> {
+    const record = await this.read(tenant, taskId);
+    if (record === undefined || isTerminal(stateOf(viewOf(record)))) return record;
+    return await this.readLatest(tenant, taskId);
   }
 
   /** What the leader says of a task: for decisions that no write confirms. */

@@ -46,6 +46,13 @@ export class Lifecycle {
     return record;
   }
 
+  /** Reads a task as whoever may have heard of its end must be told of it. Throws TASK_NOT_FOUND. */
+  async readCurrent(tenant: string, taskId: string): Promise<TaskRecord> {
+    const record = await this.#parts.log.readCurrent(tenant, taskId);
+    if (record === undefined) throw taskNotFound(taskId);
+    return record;
+  }
+
   /** Writes the event that a decision asks for, and does what follows. A conflict leaves everything as it was. */
   async move(record: TaskRecord, event: EventDraft, operationId: string, result?: Payload): Promise<WriteOutcome> {
     const { log, clock } = this.#parts;
