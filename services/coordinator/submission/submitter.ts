@@ -13,6 +13,7 @@ import { MeshError } from "../../../lib/core/mesh-error.ts";
 import { DELAYED_QUEUE } from "../../../lib/core/names.ts";
 import { beginRequiredFor, deadlinesOf, stateOf } from "../../../lib/core/task.ts";
 import { isTerminal } from "../../../lib/core/task-state.ts";
+import { brokerUnavailable } from "../../../lib/nats/broker-errors.ts";
 import type { Lanes, Room } from "../../../lib/nats/lanes.ts";
 import type { LogRoom } from "../../../lib/nats/log-room.ts";
 import type { DispatchDraft, TaskLog } from "../../../lib/nats/task-log.ts";
@@ -170,14 +171,13 @@ export class Submitter {
     } finally {
       room.settle(stored);
     }
-    throw new MeshError("CONFLICT", `task ${prepared.task.taskId} changes too fast to be submitted now`, {
-      retryDelayMs: 100,
-    });
+    // Something is under way on the task's subject that is not there yet, most likely an earlier try of this very submission.
+    throw brokerUnavailable(new Error(`whether task ${prepared.task.taskId} stands can't be said now`));
   }
 
   /** The answer if the same submission stands already; undefined if none stands. Throws TASK_ALREADY_EXISTS for a different one. */
   async existing({ draft }: Prepared): Promise<SubmitTaskResponse | undefined> {
-    const record = await this.#parts.log.read(draft.tenant, draft.taskId);
+    const record = await this.#parts.log.readCurrent(draft.tenant, draft.taskId);
     if (record === undefined) return undefined;
     // The repetition has armed its own deadlines in place of the task's: whoever repeats often enough would put them off for ever.
     if (!isTerminal(stateOf(viewOf(record)))) await this.#arm(record);
