@@ -11,11 +11,15 @@ import {
   ResourceInfoSchema,
   RetryInfoSchema,
 } from "../../gen/google/rpc/error_details_pb.ts";
+import { ServerReflection as ServerReflectionV1 } from "../../gen/grpc/reflection/v1/reflection_pb.ts";
+import { ServerReflection as ServerReflectionV1Alpha } from "../../gen/grpc/reflection/v1alpha/reflection_pb.ts";
 import { Health as HealthService } from "../../gen/health/v1/health_pb.ts";
 import { AgentService } from "../../gen/mycel/v1/agent_service_pb.ts";
 import { BlobService } from "../../gen/mycel/v1/blob_service_pb.ts";
 import type { Logger } from "../../lib/core/logger.ts";
 import { createHealth, type Health } from "../../lib/rpc/health/health.ts";
+import { withBodyLimits } from "../../lib/rpc/interceptors/body-limits.ts";
+import { withLongTimeouts } from "../../lib/rpc/interceptors/call-timeout.ts";
 import { withCors } from "../../lib/rpc/interceptors/cors.ts";
 import { withProbes, type Readiness } from "../../lib/rpc/interceptors/probes.ts";
 import { withReadableMessages } from "../../lib/rpc/interceptors/status-message.ts";
@@ -55,6 +59,15 @@ const WRITE_MAX_BYTES = 16 * 1024 * 1024;
 
 const SERVICES = [AgentService, BlobService] as const;
 
+/** The paths of the calls whose clients stream. */
+const CLIENT_STREAMS: ReadonlySet<string> = new Set(
+  [...SERVICES, ServerReflectionV1, ServerReflectionV1Alpha].flatMap(({ typeName, methods }) =>
+    methods
+      .filter(({ methodKind }) => methodKind === "client_streaming" || methodKind === "bidi_streaming")
+      .map(({ name }) => `/${typeName}/${name}`),
+  ),
+);
+
 /** What reflection shows beside the services: the details that errors carry. */
 const DETAILS = createRegistry(
   BadRequestSchema,
@@ -93,7 +106,8 @@ export async function openServer(options: ServerOptions): Promise<Server> {
     binaryOptions: { readUnknownFields: false },
     jsonOptions: { registry: DETAILS, ignoreUnknownFields: false },
   });
-  const probed = withProbes(withReadableMessages(rpc), { ready: options.ready });
+  const bounded = withBodyLimits(withLongTimeouts(withReadableMessages(rpc)), { clientStreams: CLIENT_STREAMS });
+  const probed = withProbes(bounded, { ready: options.ready });
   const handler = withCors(probed, { origins: options.corsOrigins });
   const listener = await openListener({
     host: options.host,

@@ -51,8 +51,9 @@ export async function openRawNats(url: string): Promise<RawNats> {
     },
     async [Symbol.asyncDispose]() {
       if (socket.destroyed) return;
+      const closed = new Promise((resolve) => socket.once("close", resolve));
       socket.destroy();
-      await once(socket, "close");
+      await closed;
     },
   };
 }

@@ -3,7 +3,7 @@
 import { readdirSync } from "node:fs";
 import { createClient } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
-import { expect } from "vitest";
+import { expect, vi } from "vitest";
 import { AgentService } from "../../gen/mycel/v1/agent_service_pb.ts";
 import { openMesh, type TestMesh, type TestMeshOptions, type TestProcess } from "../support/processes.ts";
 import { failureOf } from "../support/rpc-call.ts";
@@ -76,9 +76,8 @@ export async function expectUnharmed(mesh: TestMesh, before: Vitals, at = 0): Pr
   await client.cancelTask({ taskId }, { timeoutMs: 5_000 });
   expect(alarmsIn(process.output())).toEqual([]);
   // Sockets close and timers run out a moment after the last answer.
-  await expect
-    .poll(async () => excess(before, await vitalsOf(mesh, at)), { timeout: 20_000, interval: 500 })
-    .toEqual({});
+  const isWell = async (): Promise<void> => expect(excess(before, await vitalsOf(mesh, at))).toEqual({});
+  await vi.waitFor(isWell, { timeout: 20_000, interval: 500 });
 }
 
 /** Checks that a task was not accepted. */

@@ -22,7 +22,8 @@ export async function openRawConnection(port: number, host: string = "127.0.0.1"
   socket.on("data", (chunk: Buffer) => {
     bytes = Buffer.concat([bytes, chunk]);
   });
-  const closed = once(socket, "close").then(() => bytes);
+  // A connection that is reset closes, too.
+  const closed = new Promise<Buffer>((resolve) => socket.once("close", () => resolve(bytes)));
   await once(socket, "connect");
   return {
     socket,

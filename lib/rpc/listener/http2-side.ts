@@ -78,6 +78,8 @@ export function createHttp2Side(handler: HttpHandler, limits: ListenerLimits): P
 
   return {
     accept(socket) {
+      // A peer that has ended its side can answer nothing any more, and nobody else would end the connection before the next ping.
+      socket.allowHalfOpen = false;
       server.emit("connection", socket);
     },
     drain() {

@@ -223,6 +223,25 @@ describe("limits", () => {
     expect(server.listener.connections).toBe(1);
   });
 
+  test("an HTTP/2 peer that ends its side of the connection is gone, and its calls with it", async () => {
+    await using server = await openRpcServer();
+    await using raw = await openRawConnection(server.port);
+    const path = Buffer.from("/grpc.health.v1.Health/Watch");
+    const fields = [":authority", "x", "content-type", "application/grpc", "te", "trailers"].map((text) =>
+      Buffer.concat([Buffer.of(text.length), Buffer.from(text)]),
+    );
+    // HPACK by hand: `:method: POST`, `:scheme: http`, and the others as literals.
+    const literals = [0, 2, 4].flatMap((at) => [Buffer.of(0), fields[at]!, fields[at + 1]!]);
+    const headers = Buffer.concat([Buffer.of(0x83, 0x86, 0x04, path.length), path, ...literals]);
+    const call = Buffer.from([0, 0, headers.length, FRAME_HEADERS, 0x04, 0, 0, 0, 1]);
+    const body = Buffer.from([0, 0, 5, 0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0]);
+    raw.socket.write(Buffer.concat([PREFACE, EMPTY_SETTINGS, SETTINGS_ACK, call, headers, body]));
+    await expect.poll(() => server.health.watchers).toBe(1);
+    raw.socket.end();
+    await expect.poll(() => server.health.watchers).toBe(0);
+    await expect.poll(() => server.listener.connections).toBe(0);
+  });
+
   test("an HTTP/2 peer that does not answer pings is closed, one that does stays", async () => {
     await using server = await openRpcServer({ listener: { limits: { pingIntervalMs: 20, pingTimeoutMs: 300 } } });
     const alive = http2.connect(server.url);

@@ -1,0 +1,222 @@
+// Bounds what request bodies may cost while they arrive: how long one message may take, and how many bytes all unfinished messages
+// together may hold. It must not look into messages, nor bound how long a stream lasts.
+import { Code } from "@connectrpc/connect";
+import type { HttpHandler, HttpRequest } from "../http-handler.ts";
+import { richError } from "../rich-error.ts";
+
+/** Options of {@link withBodyLimits}. */
+export interface BodyLimits {
+  /**
+   * Bytes of unfinished messages of all requests together, at least 1. Default 256 MiB. One more is refused with
+   * RESOURCE_EXHAUSTED (REQUESTS_TOO_LARGE).
+   */
+  readonly maxHeldBytes?: number;
+  /**
+   * How long a message may take from its first byte to its last, in milliseconds, 1 to 3,600,000; default 60,000. Where the
+   * client must send exactly one message, it counts from the headers. Later is DEADLINE_EXCEEDED (REQUEST_TIMEOUT).
+   */
+  readonly messageTimeoutMs?: number;
+  /** Paths of the calls whose clients may be silent between messages: those that stream. */
+  readonly clientStreams: ReadonlySet<string>;
+}
+
+const DEFAULT_MAX_HELD_BYTES = 256 * 1024 * 1024;
+const DEFAULT_MESSAGE_TIMEOUT_MS = 60_000;
+const RETRY_MS = 1_000;
+/** Flags and length in front of every message of a stream, in gRPC, gRPC-Web and Connect alike. */
+const ENVELOPE_BYTES = 5;
+
+/**
+ * Wraps a handler.
+ *
+ * @throws RangeError when a limit is out of range.
+ */
+export function withBodyLimits(handler: HttpHandler, limits: BodyLimits): HttpHandler {
+  const maxHeldBytes = checked("maxHeldBytes", limits.maxHeldBytes ?? DEFAULT_MAX_HELD_BYTES, Number.MAX_SAFE_INTEGER);
+  const timeoutMs = checked("messageTimeoutMs", limits.messageTimeoutMs ?? DEFAULT_MESSAGE_TIMEOUT_MS, 3_600_000);
+  const intake = new Intake(maxHeldBytes, timeoutMs);
+  return (request, response) => {
+    const path = request.url?.split("?", 1)[0] ?? "";
+    const body = new Body(intake, request, limits.clientStreams.has(path));
+    Object.defineProperty(request, Symbol.asyncIterator, { value: () => body });
+    response.once("close", () => body.release());
+    closeWhenAnswered(request);
+    handler(request, response);
+  };
+}
+
+/** An answer that comes before the end of an HTTP/2 request would leave its stream half open for as long as the client likes. */
+function closeWhenAnswered(request: HttpRequest): void {
+  if (!("stream" in request)) return;
+  const { stream } = request;
+  // The last thing that an answer needs; a stream that is closed any sooner loses its trailers.
+  stream.once("wantTrailers", () => {
+    setImmediate(() => {
+      if (!request.complete) stream.close();
+    });
+  });
+}
+
+function checked(name: string, value: number, max: number): number {
+  if (Number.isInteger(value) && value >= 1 && value <= max) return value;
+  throw new RangeError(`${name} must be a whole number from 1 to ${max}, got ${value}`);
+}
+
+/** All bodies that arrive. */
+class Intake {
+  readonly #maxHeldBytes: number;
+  readonly #timeoutMs: number;
+  readonly #bodies = new Set<Body>();
+  #heldBytes = 0;
+  #armed = false;
+
+  constructor(maxHeldBytes: number, timeoutMs: number) {
+    this.#maxHeldBytes = maxHeldBytes;
+    this.#timeoutMs = timeoutMs;
+  }
+
+  enter(body: Body): void {
+    this.#bodies.add(body);
+    this.#arm();
+  }
+
+  leave(body: Body): void {
+    this.#bodies.delete(body);
+  }
+
+  /** Counts bytes in or out. Throws RESOURCE_EXHAUSTED. */
+  hold(bytes: number): void {
+    if (bytes > 0 && this.#heldBytes + bytes > this.#maxHeldBytes) {
+      throw richError({
+        code: Code.ResourceExhausted,
+        reason: "REQUESTS_TOO_LARGE",
+        message: `requests of ${this.#maxHeldBytes} bytes are arriving, which is all that may`,
+        retryDelayMs: RETRY_MS,
+        quota: [{ subject: "mesh", description: `unfinished requests hold at most ${this.#maxHeldBytes} bytes` }],
+      });
+    }
+    this.#heldBytes += bytes;
+  }
+
+  /** One timer looks after all: almost every body is there before it runs out. */
+  #arm(): void {
+    if (this.#armed) return;
+    this.#armed = true;
+    setTimeout(
+      () => {
+        this.#armed = false;
+        const lateMs = performance.now() - this.#timeoutMs;
+        for (const body of this.#bodies) body.expire(lateMs, this.#timeoutMs);
+        if (this.#bodies.size > 0) this.#arm();
+      },
+      Math.max(10, Math.min(1_000, this.#timeoutMs / 4)),
+    ).unref();
+  }
+}
+
+/** One body, as the handler reads it. */
+class Body implements AsyncIterableIterator<Uint8Array> {
+  readonly #intake: Intake;
+  readonly #request: HttpRequest;
+  readonly #enveloped: boolean;
+  readonly #silent: boolean;
+  #source: AsyncIterator<Uint8Array> | undefined;
+  #reject: ((error: unknown) => void) | undefined;
+  /** Since when a message is awaited; undefined between messages. */
+  #sinceMs: number | undefined;
+  #heldBytes = 0;
+  /** How many bytes are still missing of the envelope at hand, and what is there of its head. */
+  #missing = 0;
+  #head: number[] = [];
+
+  constructor(intake: Intake, request: HttpRequest, silent: boolean) {
+    this.#intake = intake;
+    this.#request = request;
+    this.#silent = silent;
+    this.#enveloped = /^application\/(?:grpc|connect\+)/i.test(request.headers["content-type"] ?? "");
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  next(): Promise<IteratorResult<Uint8Array>> {
+    if (this.#source === undefined) {
+      // The request has an iterator of its own, which this one stands before.
+      this.#source = Object.getPrototypeOf(this.#request)[Symbol.asyncIterator].call(this.#request);
+      this.#sinceMs = this.#silent ? undefined : performance.now();
+      this.#intake.enter(this);
+    }
+    const source = this.#source;
+    return new Promise((resolve, reject) => {
+      this.#reject = reject;
+      if (source === undefined) reject(new Error("the request has no body"));
+      else
+        source
+          .next()
+          .then((result) => resolve(this.#take(result)))
+          .catch(reject);
+    });
+  }
+
+  async return(): Promise<IteratorResult<Uint8Array>> {
+    this.release();
+    await this.#source?.return?.();
+    return { done: true, value: undefined };
+  }
+
+  /** Gives back what was held. May be called again. */
+  release(): void {
+    this.#intake.leave(this);
+    this.#intake.hold(-this.#heldBytes);
+    this.#heldBytes = 0;
+    this.#reject = undefined;
+  }
+
+  /** Fails whoever waits for a message since before that time. */
+  expire(lateMs: number, timeoutMs: number): void {
+    if (this.#sinceMs === undefined || this.#sinceMs > lateMs) return;
+    this.#reject?.(
+      richError({
+        code: Code.DeadlineExceeded,
+        reason: "REQUEST_TIMEOUT",
+        message: `the request did not arrive within ${timeoutMs} ms`,
+      }),
+    );
+  }
+
+  #take(result: IteratorResult<Uint8Array>): IteratorResult<Uint8Array> {
+    if (result.done === true) {
+      this.release();
+      return result;
+    }
+    const held = this.#enveloped ? this.#afterEnvelopes(result.value) : this.#heldBytes + result.value.length;
+    this.#intake.hold(held - this.#heldBytes);
+    this.#heldBytes = held;
+    if (held === 0 && this.#silent) this.#sinceMs = undefined;
+    else this.#sinceMs ??= performance.now();
+    return result;
+  }
+
+  /** How many bytes of an unfinished envelope are there after a piece. Finished ones are the handler's, who reads on only then. */
+  #afterEnvelopes(piece: Uint8Array): number {
+    let held = this.#heldBytes;
+    for (let at = 0; at < piece.length;) {
+      if (this.#missing === 0) {
+        this.#head.push(piece[at] ?? 0);
+        at += 1;
+        held += 1;
+        if (this.#head.length < ENVELOPE_BYTES) continue;
+        this.#missing = Buffer.from(this.#head).readUInt32BE(1);
+        this.#head = [];
+      } else {
+        const taken = Math.min(this.#missing, piece.length - at);
+        at += taken;
+        held += taken;
+        this.#missing -= taken;
+      }
+      if (this.#missing === 0) held = 0;
+    }
+    return held;
+  }
+}

@@ -1,0 +1,403 @@
+// What no client sends: bytes that are no HTTP, frames out of order, floods, headers without end, connections that say nothing. Others
+// are served all the while, and nothing is left when the connections are gone.
+import { type Client, createClient } from "@connectrpc/connect";
+import { createGrpcTransport } from "@connectrpc/connect-node";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { AgentService } from "../../gen/mycel/v1/agent_service_pb.ts";
+import type { TestMesh } from "../support/processes.ts";
+import { openRawConnection } from "../support/raw-connection.ts";
+import { FUZZ_FACTOR, FUZZ_SEED, randomBytes, randomFrom } from "./fuzz-run.ts";
+import { envelope, FLAG, FRAME, frame, grpcHeaders, headerBlock, openRawHttp2, PREFACE } from "./raw-http2.ts";
+import { expectUnharmed, openWatchedMesh, type Vitals, vitalsOf } from "./vitals.ts";
+
+const random = randomFrom(FUZZ_SEED);
+const PATH = "/mycel.v1.AgentService/GetTask";
+
+let mesh: TestMesh;
+let url: string;
+let port: number;
+let rpc: Client<typeof AgentService>;
+beforeAll(async () => {
+  mesh = await openWatchedMesh();
+  url = mesh.urls[0]!;
+  port = Number(new URL(url).port);
+  rpc = createClient(AgentService, createGrpcTransport({ baseUrl: url }));
+});
+afterAll(() => mesh[Symbol.asyncDispose]());
+
+/** Somebody else's calls during a group of tests: each must succeed, and in the end the coordinator is as well as before. */
+function besideOthers(): void {
+  let before: Vitals;
+  let calling: Promise<number>;
+  const left = new AbortController();
+  beforeAll(async () => {
+    before = await vitalsOf(mesh);
+    calling = callUntil(left.signal);
+    calling.catch(() => undefined);
+  });
+  afterAll(async () => {
+    left.abort();
+    expect(await calling).toBeGreaterThan(0);
+    await expectUnharmed(mesh, before);
+  });
+}
+
+async function callUntil(signal: AbortSignal): Promise<number> {
+  let calls = 0;
+  for (; !signal.aborted; calls += 1) {
+    await rpc.listTasks({ pageSize: 1 }, { timeoutMs: 10_000 });
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  return calls;
+}
+
+describe("bytes that are no HTTP", () => {
+  besideOthers();
+
+  const text = (bytes: string): Buffer => Buffer.from(bytes, "latin1");
+  const pieces: readonly (readonly [string, Uint8Array])[] = [
+    ["a TLS ClientHello", Buffer.from("16030100c8010000c40303" + "ab".repeat(190), "hex")],
+    ["an SSH banner", text("SSH-2.0-OpenSSH_9.6\r\n")],
+    ["zeros", new Uint8Array(4_096)],
+    ["0xff", new Uint8Array(4_096).fill(255)],
+    ["a request line without end", text(`GET /${"a".repeat(200_000)}`)],
+    ["no version", text("GET /\r\n\r\n")],
+    ["an unknown method", text("BREW /pot HTCPCP/1.0\r\n\r\n")],
+    ["a header without a colon", text("GET / HTTP/1.1\r\nHost: x\r\nnonsense\r\n\r\n")],
+    ["a header with a zero in it", text("GET / HTTP/1.1\r\nHost: x\r\nA: b\u0000c\r\n\r\n")],
+    ["two lengths", text("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab")],
+    [
+      "a length and chunks",
+      text("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
+    ],
+    ["a negative length", text("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n")],
+    [
+      "a chunk size beyond all numbers",
+      text("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nfffffffffffffffff\r\n"),
+    ],
+    ["garbage behind a request", text(`GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n\u0000\u0001\u0002`)],
+    [
+      "10,000 headers",
+      text(`GET / HTTP/1.1\r\nHost: x\r\n${Array.from({ length: 10_000 }, (_, i) => `h${i}: v`).join("\r\n")}\r\n\r\n`),
+    ],
+    ["a header of 64 KiB", text(`GET / HTTP/1.1\r\nHost: x\r\nH: ${"v".repeat(65_536)}\r\n\r\n`)],
+    ["a preface, then noise", Buffer.concat([PREFACE, randomBytes(random, 500)])],
+    ["a preface, then HTTP/1", Buffer.concat([PREFACE, text("GET / HTTP/1.1\r\nHost: x\r\n\r\n")])],
+    ["half a preface, then noise", Buffer.concat([PREFACE.subarray(0, 12), randomBytes(random, 500)])],
+    ["a tunnel", text("CONNECT example.com:443 HTTP/1.1\r\nHost: example.com:443\r\n\r\n")],
+    [
+      "a frame longer than any",
+      Buffer.concat([PREFACE, frame(FRAME.settings, 0, 0), frame(FRAME.data, 0, 1, new Uint8Array(9), 0xffffff)]),
+    ],
+    ...Array.from(
+      { length: 40 * FUZZ_FACTOR },
+      (_, i) => [`noise ${i}`, randomBytes(random, 1 + Math.trunc(random() * 3_000))] as const,
+    ),
+  ];
+
+  test("are refused, and their connections closed", async () => {
+    const kept: string[] = [];
+    await Promise.all(
+      pieces.map(async ([name, bytes]) => {
+        await using connection = await openRawConnection(port);
+        connection.socket.write(bytes);
+        // What might still become a request gets its time: 10 s from the first byte.
+        const over = await Promise.race([
+          connection.closed.then(() => true),
+          new Promise((late) => setTimeout(late, 16_000, false)),
+        ]);
+        if (over !== true) kept.push(`${name}: ${connection.received().toString("latin1").slice(0, 100)}`);
+      }),
+    );
+    expect(kept).toEqual([]);
+  });
+
+  test("a pipeline of thousands of requests is answered in order", async () => {
+    await using connection = await openRawConnection(port);
+    const request = "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
+    connection.socket.write(request.repeat(5_000));
+    const count = (received: Buffer): number => received.toString("latin1").split("HTTP/1.1 200").length - 1;
+    expect(count(await connection.until((received) => count(received) === 5_000))).toBe(5_000);
+  });
+});
+
+describe("connections that say nothing, or too little", () => {
+  besideOthers();
+
+  test("are closed after a while, however many there are", async () => {
+    const connections = await Promise.all(Array.from({ length: 1_500 }, () => openRawConnection(port)));
+    connections.forEach(({ socket }, i) => {
+      // Silent; half a preface; half a request line; half a header; an HTTP/2 hello that goes no further.
+      const starts = ["", "PRI * HT", "GET /heal", "GET / HTTP/1.1\r\nHost: x\r\nA", PREFACE];
+      socket.write(starts[i % starts.length]!);
+    });
+    expect(await rpc.listTasks({ pageSize: 1 })).toMatchObject({});
+    await Promise.all(connections.map(({ closed }) => closed));
+  });
+
+  test("a request that is followed by the end of the connection is answered", async () => {
+    await using connection = await openRawConnection(port);
+    connection.socket.end("GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    expect((await connection.closed).toString()).toContain("200 OK");
+  });
+});
+
+describe("HTTP/2 frames", () => {
+  besideOthers();
+
+  const open = (stream: number, flags: number = FLAG.endHeaders): Buffer =>
+    frame(FRAME.headers, flags, stream, grpcHeaders(PATH));
+  const u32 = (value: number): Buffer => {
+    const bytes = Buffer.alloc(4);
+    bytes.writeUInt32BE(value);
+    return bytes;
+  };
+
+  test.for([
+    ["DATA on no stream", [frame(FRAME.data, 0, 0, new Uint8Array(5))]],
+    ["DATA on an idle stream", [frame(FRAME.data, 0, 7, new Uint8Array(5))]],
+    ["HEADERS on no stream", [open(0)]],
+    ["HEADERS on an even stream", [open(2)]],
+    ["HEADERS that are no HPACK", [frame(FRAME.headers, FLAG.endHeaders, 1, new Uint8Array(50).fill(0xff))]],
+    ["padding longer than the frame", [frame(FRAME.data, FLAG.padded, 1, Uint8Array.of(200, 1))]],
+    ["CONTINUATION without HEADERS", [frame(FRAME.continuation, FLAG.endHeaders, 1, grpcHeaders(PATH))]],
+    ["another frame between HEADERS and CONTINUATION", [open(1, 0), frame(FRAME.ping, 0, 0, new Uint8Array(8))]],
+    ["SETTINGS of five bytes", [frame(FRAME.settings, 0, 0, new Uint8Array(5))]],
+    ["SETTINGS on a stream", [frame(FRAME.settings, 0, 1)]],
+    ["a frame size of nothing", [frame(FRAME.settings, 0, 0, Buffer.from("000500000001", "hex"))]],
+    ["a window beyond all windows", [frame(FRAME.settings, 0, 0, Buffer.from("0004ffffffff", "hex"))]],
+    ["PING of seven bytes", [frame(FRAME.ping, 0, 0, new Uint8Array(7))]],
+    ["an acknowledgement of no PING", [frame(FRAME.ping, FLAG.ack, 0, new Uint8Array(8))]],
+    ["PING on a stream", [frame(FRAME.ping, 0, 3, new Uint8Array(8))]],
+    ["WINDOW_UPDATE of nothing", [frame(FRAME.windowUpdate, 0, 0, u32(0))]],
+    [
+      "WINDOW_UPDATE beyond all windows",
+      [frame(FRAME.windowUpdate, 0, 0, u32(0x7fffffff)), frame(FRAME.windowUpdate, 0, 0, u32(0x7fffffff))],
+    ],
+    ["RST_STREAM on an idle stream", [frame(FRAME.rstStream, 0, 5, u32(0))]],
+    [
+      "PUSH_PROMISE from a client",
+      [open(1), frame(FRAME.pushPromise, FLAG.endHeaders, 1, Buffer.concat([u32(2), grpcHeaders(PATH)]))],
+    ],
+    ["GOAWAY of four bytes", [frame(FRAME.goaway, 0, 0, u32(0))]],
+  ] as const)("%s ends the connection", async ([, frames]) => {
+    await using connection = await openRawHttp2(url);
+    await connection.find(({ type }) => type === FRAME.settings);
+    await connection.send(...frames);
+    await connection.closed;
+  });
+
+  test.for([
+    ["an unknown type", frame(0x77, 0xff, 1, new Uint8Array(20))],
+    ["a priority", frame(FRAME.priority, 0, 3, Buffer.concat([u32(1), Buffer.of(9)]))],
+    ["an unknown setting", frame(FRAME.settings, 0, 0, Buffer.from("9999ffffffff", "hex"))],
+  ] as const)("a frame that may be ignored is: %s", async ([, odd]) => {
+    await using connection = await openRawHttp2(url);
+    await connection.send(odd, open(1), frame(FRAME.data, FLAG.endStream, 1, envelope(new Uint8Array())));
+    const answer = await connection.find(({ type, stream }) => type === FRAME.headers && stream === 1);
+    expect(answer).toBeDefined();
+  });
+
+  test.for([
+    [
+      "no method",
+      [
+        [":scheme", "http"],
+        [":path", PATH],
+        [":authority", "x"],
+      ],
+    ],
+    [
+      "no path",
+      [
+        [":method", "POST"],
+        [":scheme", "http"],
+        [":authority", "x"],
+      ],
+    ],
+    [
+      "an empty path",
+      [
+        [":method", "POST"],
+        [":scheme", "http"],
+        [":path", ""],
+        [":authority", "x"],
+      ],
+    ],
+    [
+      "two paths",
+      [
+        [":method", "POST"],
+        [":scheme", "http"],
+        [":path", "/a"],
+        [":path", "/b"],
+        [":authority", "x"],
+      ],
+    ],
+    [
+      "a foreign pseudo header",
+      [
+        [":method", "POST"],
+        [":scheme", "http"],
+        [":path", "/a"],
+        [":status", "200"],
+      ],
+    ],
+    [
+      "an upper-case name",
+      [
+        [":method", "POST"],
+        [":scheme", "http"],
+        [":path", "/a"],
+        ["Content-Type", "x"],
+      ],
+    ],
+    [
+      "a connection header",
+      [
+        [":method", "POST"],
+        [":scheme", "http"],
+        [":path", "/a"],
+        ["connection", "close"],
+      ],
+    ],
+    [
+      "a line break in a value",
+      [
+        [":method", "POST"],
+        [":scheme", "http"],
+        [":path", "/a"],
+        ["x", "a\r\nb: c"],
+      ],
+    ],
+    [
+      "an authority of nonsense",
+      [
+        [":method", "POST"],
+        [":scheme", "http"],
+        [":path", PATH],
+        [":authority", "\u0001 [::"],
+        ["content-type", "application/grpc"],
+      ],
+    ],
+    [
+      "a path of nonsense",
+      [
+        [":method", "POST"],
+        [":scheme", "http"],
+        [":path", "//[::\\"],
+        [":authority", "x"],
+        ["content-type", "application/grpc"],
+      ],
+    ],
+    [
+      "a path that is no path",
+      [
+        [":method", "OPTIONS"],
+        [":scheme", "http"],
+        [":path", "*"],
+        [":authority", "x"],
+      ],
+    ],
+    [
+      "a tunnel",
+      [
+        [":method", "CONNECT"],
+        [":authority", "example.com:443"],
+      ],
+    ],
+  ] as const)("a request with %s is answered or refused", async ([, fields]) => {
+    await using connection = await openRawHttp2(url);
+    await connection.send(frame(FRAME.headers, FLAG.endHeaders | FLAG.endStream, 1, headerBlock(fields)));
+    const ended = await connection.find(({ type, stream, flags }) => {
+      const onIt = stream === 1 && (type === FRAME.rstStream || (flags & FLAG.endStream) > 0);
+      return onIt || type === FRAME.goaway;
+    });
+    expect(ended !== undefined || connection.gone).toBe(true);
+  });
+
+  test("10,000 headers end their stream or their connection", async () => {
+    await using connection = await openRawHttp2(url);
+    const block = grpcHeaders(
+      PATH,
+      Array.from({ length: 10_000 }, (_, i) => [`h${i}`, "v"] as const),
+    );
+    const parts = Array.from({ length: Math.ceil(block.length / 16_000) }, (_, i) =>
+      block.subarray(i * 16_000, (i + 1) * 16_000),
+    );
+    const frames = parts.map((part, i) => {
+      const last = i === parts.length - 1 ? FLAG.endHeaders : 0;
+      return i === 0 ? frame(FRAME.headers, last | FLAG.endStream, 1, part) : frame(FRAME.continuation, last, 1, part);
+    });
+    await connection.send(...frames);
+    const refused = await connection.find(
+      ({ type, stream }) => type === FRAME.goaway || (stream === 1 && type !== FRAME.windowUpdate),
+    );
+    expect(refused?.type ?? FRAME.goaway).not.toBe(FRAME.data);
+  });
+});
+
+describe("floods", () => {
+  besideOthers();
+
+  /** Sends pieces until the server has had enough, or there are none left; with whether it had. */
+  async function flood(piece: (i: number) => Uint8Array, count: number, paused = false): Promise<boolean> {
+    await using connection = await openRawHttp2(url, { paused });
+    for (let i = 0; i < count && !connection.gone; i += 1) await connection.send(piece(i));
+    return (
+      connection.gone ||
+      (await Promise.race([
+        connection.closed.then(() => true),
+        new Promise<boolean>((end) => setTimeout(end, 500, false)),
+      ]))
+    );
+  }
+
+  test("of streams that are reset at once end their connection", async () => {
+    await using connection = await openRawHttp2(url);
+    const block = grpcHeaders(PATH);
+    for (let i = 0; i < 20_000 && !connection.gone; i += 1) {
+      const stream = 1 + 2 * i;
+      const pair = [
+        frame(FRAME.headers, FLAG.endHeaders, stream, block),
+        frame(FRAME.rstStream, 0, stream, Buffer.of(0, 0, 0, 8)),
+      ];
+      await connection.send(...pair);
+    }
+    await connection.closed;
+  });
+
+  test("of CONTINUATION end their connection", async () => {
+    const part = headerBlock(Array.from({ length: 500 }, (_, i) => [`header-${i}`, "v".repeat(20)] as const)).subarray(
+      0,
+      16_000,
+    );
+    const first = frame(FRAME.headers, 0, 1, grpcHeaders(PATH));
+    expect(await flood((i) => (i === 0 ? first : frame(FRAME.continuation, 0, 1, part)), 5_000)).toBe(true);
+  });
+
+  test("of frames that want an answer, by somebody who reads none, end their connection", async () => {
+    const many = (one: Buffer): Buffer => Buffer.concat(Array.from({ length: 1_000 }, () => one));
+    expect(await flood(() => many(frame(FRAME.ping, 0, 0, new Uint8Array(8))), 300, true)).toBe(true);
+    expect(await flood(() => many(frame(FRAME.settings, 0, 0)), 300, true)).toBe(true);
+  });
+
+  test("of frames that cost nothing are survived", async () => {
+    const many = (one: Buffer, count = 1_000): Buffer => Buffer.concat(Array.from({ length: count }, () => one));
+    const stream = frame(FRAME.headers, FLAG.endHeaders, 1, grpcHeaders(PATH));
+    await flood((i) => (i === 0 ? stream : many(frame(FRAME.data, 0, 1))), 50);
+    await flood(() => many(frame(FRAME.priority, 0, 3, Buffer.of(0, 0, 0, 1, 9))), 50);
+    await flood(() => many(frame(FRAME.windowUpdate, 0, 0, Buffer.of(0, 0, 0, 1))), 50);
+    await flood(() => many(frame(FRAME.ping, 0, 0, new Uint8Array(8)), 100), 50);
+  });
+
+  test("of open streams are refused beyond their number", async () => {
+    await using connection = await openRawHttp2(url);
+    await connection.find(({ type }) => type === FRAME.settings);
+    const block = grpcHeaders(PATH);
+    for (let i = 0; i < 1_400 && !connection.gone; i += 1)
+      await connection.send(frame(FRAME.headers, FLAG.endHeaders, 1 + 2 * i, block));
+    const refused = await connection.find(({ type }) => type === FRAME.rstStream || type === FRAME.goaway);
+    expect(refused !== undefined || connection.gone).toBe(true);
+  });
+});
