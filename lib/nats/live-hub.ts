@@ -8,6 +8,7 @@ import { LAST_SEQUENCE, SEQUENCE } from "../wire/headers.ts";
 import { liveFilter } from "../wire/subjects.ts";
 import { type StoredMessage, storedMessage } from "./direct-reader.ts";
 import { brokerUnavailable } from "./broker-errors.ts";
+import { onInterruption } from "./interruptions.ts";
 
 /** A message that was just stored. */
 export interface LiveMessage {
@@ -39,12 +40,16 @@ const ALL_RINGS_BYTES = 67_108_864;
 /** Shares core subscriptions among readers. */
 export class LiveHub implements Disposable {
   readonly #connection: NatsConnection;
+  readonly #interruptions: Disposable;
   readonly #topics = new Map<string, Topic>();
   readonly #budget = { bytes: 0 };
 
   constructor(connection: NatsConnection) {
     this.#connection = connection;
-    void this.#followReconnects();
+    // What a leader stored just before its end may never have been announced.
+    this.#interruptions = onInterruption(connection, () => {
+      for (const topic of this.#topics.values()) topic.lose();
+    });
   }
 
   /** How many subscriptions are open. */
@@ -79,6 +84,7 @@ export class LiveHub implements Disposable {
   }
 
   [Symbol.dispose](): void {
+    this.#interruptions[Symbol.dispose]();
     for (const topic of this.#topics.values()) topic.close();
     this.#topics.clear();
   }
@@ -95,13 +101,6 @@ export class LiveHub implements Disposable {
     });
     topic.start(subscription, this.#connection.flush());
     return topic;
-  }
-
-  async #followReconnects(): Promise<void> {
-    for await (const { type } of this.#connection.status()) {
-      if (type !== "reconnect") continue;
-      for (const topic of this.#topics.values()) topic.lose();
-    }
   }
 }
 

@@ -4,9 +4,11 @@ import type { TaskStatus } from "../../../gen/mycel/v1/task_pb.ts";
 import type { Clock } from "../../../lib/core/clock.ts";
 import { taskNotFound } from "../../../lib/core/mesh-error.ts";
 import { isTerminal } from "../../../lib/core/task-state.ts";
+import type { LiveHub, LiveWatch } from "../../../lib/nats/live-hub.ts";
+import type { TaskLog } from "../../../lib/nats/task-log.ts";
 import { stateFromWire } from "../../../lib/wire/state-codec.ts";
-import { statusOf } from "../../../lib/wire/task-codec.ts";
-import type { ResultLogs } from "./result-source.ts";
+import { parseOutputSubject } from "../../../lib/wire/subjects.ts";
+import { statusOf, type TaskRecord } from "../../../lib/wire/task-codec.ts";
 import type { Waits } from "./sleeper.ts";
 
 /** What to wait for. */
@@ -23,7 +25,10 @@ export interface StatusQuestion {
 
 /** What a wait needs. */
 export interface StatusWaitParts {
-  readonly logs: Pick<ResultLogs, "taskLog" | "hub">;
+  readonly logs: {
+    readonly taskLog: Pick<TaskLog, "read" | "readCurrent">;
+    readonly hub: Pick<LiveHub, "watch">;
+  };
   readonly waits: Waits;
   readonly clock: Clock;
   /** Called when there is news. */
@@ -33,6 +38,12 @@ export interface StatusWaitParts {
 /** How often to look for a new dispatch, which raises the revision but is not announced. */
 const REVISION_POLL_MS = 1_000;
 
+/**
+ * How soon to look again, once, for an end that was announced before anybody listened, or that a replica did not know yet. The leader is
+ * asked then.
+ */
+const RECHECK_MS = 1_000;
+
 /** How often to look for a terminal state whose announcement was lost. */
 const END_POLL_MS = 15_000;
 
@@ -41,21 +52,53 @@ export async function awaitStatus(parts: StatusWaitParts, question: StatusQuesti
   const { logs, waits, clock, notify } = parts;
   const { tenant, taskId, afterRevision, waitMs } = question;
   const endMs = clock.monotonicMs() + waitMs;
-  const pollMs = afterRevision === undefined ? END_POLL_MS : REVISION_POLL_MS;
   using watch = await logs.hub.watch(tenant, taskId, notify);
   // The end is kept to the millisecond; a call has an end, so it may have a timer.
   using timer = new DisposableStack();
   timer.adopt(setTimeout(notify, waitMs), clearTimeout);
+  let heard: Heard = { kind: "something", sequence: 0 };
   for (;;) {
-    const record = await logs.taskLog.read(tenant, taskId);
+    const asked = heard.kind === "nothing" && afterRevision === undefined ? "leader" : "replica";
+    const record = await look(logs.taskLog, question, asked, heard.sequence);
     if (record === undefined) throw taskNotFound(taskId);
     const status = statusOf(record, record.event);
     const leftMs = endMs - clock.monotonicMs();
     if (leftMs <= 0 || isNews(status, afterRevision)) return status;
+    const known = asked === "leader" && status.revision >= heard.sequence;
+    const pollMs = afterRevision === undefined ? (known ? END_POLL_MS : RECHECK_MS) : REVISION_POLL_MS;
     await waits.sleep(Math.min(pollMs, leftMs));
-    // The log says what happened; the messages are only a reason to look.
-    while (watch.take().kind !== "nothing");
+    heard = hear(watch, heard.sequence);
   }
+}
+
+/** What was announced since the last look. The log says what happened; the messages are only a reason to look, and how far. */
+interface Heard {
+  readonly kind: "something" | "nothing";
+  /** The sequence of the newest event that was ever announced, 0 for none. */
+  readonly sequence: number;
+}
+
+function hear(watch: LiveWatch, before: number): Heard {
+  let kind: Heard["kind"] = "nothing";
+  let sequence = before;
+  for (;;) {
+    const taken = watch.take();
+    if (taken.kind === "nothing") return { kind, sequence };
+    // What was missed may be anything: whoever knows must say it.
+    if (taken.kind === "missed") return { ...hear(watch, sequence), kind: "nothing" };
+    const { stored } = taken.message;
+    kind = "something";
+    if (parseOutputSubject(stored.subject) === undefined) sequence = Math.max(sequence, stored.sequence);
+  }
+}
+
+async function look(
+  taskLog: StatusWaitParts["logs"]["taskLog"],
+  { tenant, taskId }: StatusQuestion,
+  asked: "leader" | "replica",
+  reached: number,
+): Promise<TaskRecord | undefined> {
+  return asked === "leader" ? await taskLog.readCurrent(tenant, taskId) : await taskLog.read(tenant, taskId, reached);
 }
 
 function isNews(status: TaskStatus, afterRevision: bigint | undefined): boolean {

@@ -40,7 +40,7 @@ export function submissionRpcs({ submitter, bulk, lifecycle }: SubmissionRpcPart
       v.text("request_id", requestId, MAX_REQUEST_ID_LENGTH);
       v.throwIfAny();
       const tenant = tenantOf(context);
-      const dead = await lifecycle.read(tenant, taskId);
+      const dead = await lifecycle.readCurrent(tenant, taskId);
       const state = stateOf(viewOf(dead));
       const { task } = dead.dispatch.message;
       if (!isDeadLetter(state) || task === undefined) {
@@ -66,7 +66,7 @@ export function submissionRpcs({ submitter, bulk, lifecycle }: SubmissionRpcPart
         ...(task.resultTtl === undefined ? {} : { resultTtl: task.resultTtl }),
       });
       const { taskId: newId, existing } = await submitter.submit(callerOf(context), request, taskId);
-      return { task: taskOf(await lifecycle.read(tenant, newId), false), existing };
+      return { task: taskOf(await lifecycle.readCurrent(tenant, newId), false), existing };
     },
   };
 }

@@ -29,7 +29,7 @@ export function taskRpcs({ lifecycle, waitForStatus }: TaskRpcParts): TaskRpcs {
       const tenant = tenantOf(context);
       const waitMs = msFromDuration(wait) ?? 0;
       if (waitMs === 0) {
-        const record = await lifecycle.read(tenant, taskId);
+        const record = await lifecycle.readCurrent(tenant, taskId);
         return { status: statusOf(record, record.event) };
       }
       return { status: await waitForStatus({ tenant, taskId, waitMs, afterRevision, signal: context.signal }) };
@@ -38,7 +38,7 @@ export function taskRpcs({ lifecycle, waitForStatus }: TaskRpcParts): TaskRpcs {
       const v = new Violations();
       v.taskId("task_id", taskId);
       v.throwIfAny();
-      return { task: taskOf(await lifecycle.read(tenantOf(context), taskId), true) };
+      return { task: taskOf(await lifecycle.readCurrent(tenantOf(context), taskId), true) };
     },
     cancelTask: async ({ taskId, reason }, context) => {
       const v = new Violations();

@@ -1,13 +1,40 @@
 // Direct gets may be answered by a replica that lags behind. Nothing may be lost by what it does not know yet.
+import { create } from "@bufbuild/protobuf";
+import { createHandlerContext } from "@connectrpc/connect";
 import { expect, test } from "vitest";
-import { TIMERS_STREAM } from "../../../lib/wire/subjects.ts";
+import {
+  AgentService,
+  GetTaskRequestSchema,
+  GetTaskStatusRequestSchema,
+} from "../../../gen/mycel/v1/agent_service_pb.ts";
+import { TaskState } from "../../../gen/mycel/v1/task_pb.ts";
 import { stateOf } from "../../../lib/core/task.ts";
+import { LiveHub } from "../../../lib/nats/live-hub.ts";
+import { TIMERS_STREAM } from "../../../lib/wire/subjects.ts";
 import { viewOf } from "../../../lib/wire/task-codec.ts";
+import { KeepAliveWheel } from "../../../services/coordinator/results/keep-alive-wheel.ts";
+import { Sleeper } from "../../../services/coordinator/results/sleeper.ts";
+import { awaitStatus } from "../../../services/coordinator/results/status-wait.ts";
+import { taskRpcs } from "../../../services/coordinator/rpc/tasks.ts";
 import { TENANT } from "../../support/mesh-log.ts";
 import { openParts, type Parts } from "./open-parts.ts";
 
 const FAIL = { case: "fail" as const, value: { failure: { message: "no", retryable: true } } };
 const BEGIN = { case: "begin" as const, value: { redelivery: true } };
+
+const COMPLETE = { case: "complete" as const, value: {} };
+
+/** Waits for a task's end as a long poll does. */
+async function ended(parts: Parts, taskId: string, waitMs: number): Promise<TaskState | undefined> {
+  const { connection } = parts.log;
+  const clock = { now: () => Date.now(), monotonicMs: () => performance.now() };
+  using hub = new LiveHub(connection);
+  using wheel = new KeepAliveWheel(15_000);
+  using waits = new Sleeper(wheel, undefined, () => undefined);
+  const logs = { taskLog: parts.taskLog, hub };
+  const notify = (): void => waits.notify();
+  return (await awaitStatus({ logs, waits, clock, notify }, { tenant: TENANT, taskId, waitMs })).state;
+}
 
 async function state(parts: Parts, taskId: string): Promise<string> {
   const record = await parts.taskLog.readLatest(TENANT, taskId);
@@ -96,4 +123,52 @@ test("whoever cancels is told of the canceled task", async () => {
   const { dispatch } = await parts.lifecycle.read(TENANT, taskId);
   parts.replica.upTo = dispatch.sequence;
   expect(stateOf(viewOf(await parts.lifecycle.cancel(TENANT, taskId, "enough")))).toBe("canceled");
+});
+
+test("whoever was told the end of a task gets its end from a replica that does not know it", async () => {
+  await using parts = await openParts();
+  const { taskId } = await parts.submit({ taskId: "ended" });
+  const delivery = await parts.pull();
+  await parts.report(delivery, { kind: COMPLETE });
+  parts.replica.upTo = delivery.sequence;
+  const rpcs = taskRpcs({ lifecycle: parts.lifecycle, waitForStatus: () => Promise.reject(new Error("nobody waits")) });
+  const context = (method: "getTask" | "getTaskStatus") =>
+    createHandlerContext({
+      service: AgentService,
+      method: AgentService.method[method],
+      protocolName: "connect",
+      requestMethod: "POST",
+      url: "http://127.0.0.1/",
+    });
+
+  const { status } = await rpcs.getTaskStatus(create(GetTaskStatusRequestSchema, { taskId }), context("getTaskStatus"));
+  const { task } = await rpcs.getTask(create(GetTaskRequestSchema, { taskId }), context("getTask"));
+
+  expect(parts.replica.staleReads).toBe(2);
+  expect([status?.state, task?.status?.state]).toEqual([TaskState.COMPLETED, TaskState.COMPLETED]);
+});
+
+test("whoever waits hears of an end that a replica does not know when it is announced", async () => {
+  await using parts = await openParts();
+  const { taskId } = await parts.submit({ taskId: "announced" });
+  const delivery = await parts.pull();
+  parts.replica.upTo = delivery.sequence;
+  const waiting = ended(parts, taskId, 10_000);
+  await expect.poll(() => parts.replica.staleReads).toBe(1);
+
+  await parts.report(delivery, { kind: COMPLETE });
+
+  expect(await waiting).toBe(TaskState.COMPLETED);
+  expect(parts.replica.staleReads).toBe(2);
+});
+
+test("whoever waits finds an end that was announced before, though a replica does not know it", async () => {
+  await using parts = await openParts();
+  const { taskId } = await parts.submit({ taskId: "announced-before" });
+  const delivery = await parts.pull();
+  await parts.report(delivery, { kind: COMPLETE });
+  parts.replica.upTo = delivery.sequence;
+
+  // Sooner than it would look again at intervals.
+  expect(await ended(parts, taskId, 14_000)).toBe(TaskState.COMPLETED);
 });
