@@ -25,6 +25,8 @@ export interface PullerOptions<Item> {
   readonly start: (item: Item) => void;
   /** A lane's consumer is not there: the session may be out of date. */
   readonly onLaneMissing: () => void;
+  /** A lane's consumer did not take a pull: when it is back, it may be another one. */
+  readonly onLaneAway: (consumer: string) => void;
 }
 
 interface Lane<Item> extends LaneState {
@@ -255,6 +257,7 @@ export class Puller<Item> {
     const pauseMs = Math.min(MAX_PAUSE_MS, 125 * 2 ** Math.min(lane.failures, 6));
     lane.pausedUntilMs = nowMs + pauseMs * (0.5 + Math.random() / 2);
     const missing = status.code === 503 || /consumer (deleted|not found)/i.test(status.description);
+    if (missing) this.#options.onLaneAway(lane.facts.consumer);
     if (missing && lane.failures >= 3) this.#options.onLaneMissing();
   }
 

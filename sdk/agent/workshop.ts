@@ -11,6 +11,7 @@ import type { AttemptHost } from "./attempt-host.ts";
 import type { Blobs } from "./blobs.ts";
 import type { AgentDefinition } from "./define.ts";
 import { readDelivery } from "./delivery.ts";
+import { LaneTrust } from "./lane-trust.ts";
 import { LeaseKeeper } from "./lease-keeper.ts";
 import type { Link, PullStatus } from "./link.ts";
 import type { ResolvedOptions } from "./options.ts";
@@ -62,6 +63,7 @@ export class Workshop {
   readonly #host: AttemptHost;
   readonly #attempts = new Set<Attempt>();
   readonly #recent = new RecentDeliveries();
+  readonly #trust = new LaneTrust();
   readonly #endings: Record<Ending, number>;
   readonly #checking: NodeJS.Timeout;
   #session: Session;
@@ -93,6 +95,7 @@ export class Workshop {
       concurrency: definition.concurrency,
       freeSlots: () => this.#freeSlots(),
       start: (attempt) => this.#start(attempt),
+      onLaneAway: (consumer) => this.#trust.doubt(consumer),
       onLaneMissing: options.onLaneMissing,
     });
     this.#host = {
@@ -108,8 +111,7 @@ export class Workshop {
       leaseMs: () => this.#session.leaseMs,
       outputSubject: (taskId, attempt) =>
         this.#session.outputTemplate.replace("{task_id}", taskId).replace("{attempt}", String(attempt)),
-      freshFromMs: (consumer) =>
-        this.#session.lanes.find((lane) => lane.consumer === consumer)?.createMs ?? Number.POSITIVE_INFINITY,
+      freshFromMs: (consumer) => this.#freshFromMs(consumer),
       onHeldTooLong: (attempt) => {
         if (!(attempt instanceof Attempt)) return;
         this.#puller.remove(attempt);
@@ -153,6 +155,7 @@ export class Workshop {
   /** The agent was registered again. */
   renew(session: Session): void {
     this.#session = session;
+    this.#trust.renewed();
     this.#puller.setLanes(session.lanes);
   }
 
@@ -165,6 +168,7 @@ export class Workshop {
       const delivery = readDelivery(facts, msg, nowMs, this.#keeper.stalled(nowMs));
       const { task } = delivery.dispatch;
       if (task === undefined) return;
+      if (!this.#trust.trusts(facts.consumer, facts.consumerSequence)) this.#options.onLaneMissing();
       const attempt = new Attempt(this.#host, delivery, task);
       this.#attempts.add(attempt);
       this.#keeper.watch(attempt);
@@ -247,6 +251,14 @@ export class Workshop {
     clearInterval(this.#checking);
     this.#reporter.close();
     this.#keeper.close();
+  }
+
+  /** From when on a message must have been stored, by the broker's clock, for its first delivery to be its first. */
+  #freshFromMs(consumer: string): number {
+    const lane = this.#trust.doubts(consumer)
+      ? undefined
+      : this.#session.lanes.find((each) => each.consumer === consumer);
+    return lane?.createMs ?? Number.POSITIVE_INFINITY;
   }
 
   #freeSlots(): number {

@@ -127,6 +127,35 @@ test("an agent whose consumers are deleted asks for a new session and goes on", 
   await mesh.ended("t1");
 });
 
+test("an agent that was too busy to see its consumers deleted and made again starts nothing that has run", async () => {
+  await using mesh = await openFakeMesh();
+  const gate = Promise.withResolvers<void>();
+  const runs: string[] = [];
+  const agent = defineAgent({
+    name: "a",
+    concurrency: 1,
+    capabilities: {
+      echo: async ({ taskId }) => {
+        runs.push(taskId);
+        if (taskId === "t2") await gate.promise;
+      },
+    },
+  });
+  await using _running = await runAgent(agent, mesh.agentOptions());
+  await mesh.submit({ taskId: "t1" });
+  await mesh.ended("t1");
+  await mesh.submit({ taskId: "t2" });
+  await mesh.until(() => mesh.reportsOf("t2", "begin").length > 0);
+  await mesh.deleteConsumers("echo");
+  // It delivers all that ever stood in the queue, each for the first time.
+  await mesh.prepare("echo");
+  gate.resolve();
+  await mesh.submit({ taskId: "t3" });
+  await mesh.ended("t3");
+  expect(runs).toEqual(["t1", "t2", "t3"]);
+  expect(mesh.registrations.length).toBeGreaterThan(1);
+});
+
 test("draining lets handlers finish within the grace and hands the rest back, started or not", async () => {
   await using mesh = await openFakeMesh();
   const quick = Promise.withResolvers<void>();
