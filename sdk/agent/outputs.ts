@@ -190,6 +190,9 @@ export class Outputs {
 
 function sequenceOf(msg: { readonly json: () => unknown }): number {
   const ack = msg.json();
-  if (typeof ack === "object" && ack !== null && "seq" in ack && typeof ack.seq === "number") return ack.seq;
+  // A refusal carries a sequence too: 0.
+  if (typeof ack === "object" && ack !== null && "seq" in ack && typeof ack.seq === "number" && ack.seq > 0) {
+    return ack.seq;
+  }
   throw new Error(`the publish was not stored: ${JSON.stringify(ack)}`);
 }
