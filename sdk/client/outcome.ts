@@ -5,6 +5,7 @@ import { type Payload } from "../../gen/mycel/v1/payload_pb.ts";
 import type { Task, TaskFailure, TaskStatus } from "../../gen/mycel/v1/task_pb.ts";
 import { MAX_STATUS_WAIT_MS } from "../../lib/core/limits.ts";
 import { isTerminal, type TaskState } from "../../lib/core/task-state.ts";
+import { pause } from "../../lib/time/pause.ts";
 import { durationFromMs } from "../../lib/wire/time-codec.ts";
 import { type BlobCalls, downloadBlob } from "./blobs.ts";
 import { withSignal } from "./call-signal.ts";
@@ -54,6 +55,9 @@ export interface OutcomeCalls {
 // Half of the longest long poll: proxies in between give a silent call up after a minute.
 const LONG_POLL_MS = MAX_STATUS_WAIT_MS / 2;
 
+/** How soon to ask again for the result of a task whose end was told by one server and is not known to the next, in milliseconds. */
+const BEHIND_PAUSE_MS = 100;
+
 /** Waits for a task's end and returns it. */
 export async function waitForOutcome(calls: OutcomeCalls, taskId: string, options: WaitOptions): Promise<TaskOutcome> {
   const { signal } = options;
@@ -73,25 +77,31 @@ export async function waitForOutcome(calls: OutcomeCalls, taskId: string, option
     if (status === undefined)
       throw new MycelError("internal", `the server answered without the status of task ${taskId}`);
     const state = stateNameOf(status);
-    if (isTerminal(state)) return await outcomeOf(calls, status, state, signal);
+    if (isTerminal(state)) {
+      const outcome = await outcomeOf(calls, status, state, signal);
+      if (outcome !== undefined) return outcome;
+      await pause(BEHIND_PAUSE_MS, signal);
+    }
     if (signal?.aborted === true) throw abortError(signal);
     if (performance.now() >= deadline) {
-      const text = `task ${taskId} is still ${state.replace("_", " ")} after ${options.timeoutMs} ms`;
+      const what = isTerminal(state) ? "its result is not there" : `it is still ${state.replace("_", " ")}`;
+      const text = `task ${taskId}: ${what} after ${options.timeoutMs} ms`;
       throw new MycelError("deadline_exceeded", text, { reason: "WAIT_TIMEOUT" });
     }
   }
 }
 
-/** The outcome for a terminal status, with the result fetched if there is one. */
-export async function outcomeOf(
+/** The outcome for a terminal status, with the result fetched if there is one; undefined if who was asked for it does not know the end. */
+async function outcomeOf(
   calls: OutcomeCalls,
   status: TaskStatus,
   state: TaskState,
   signal: AbortSignal | undefined,
-): Promise<TaskOutcome> {
+): Promise<TaskOutcome | undefined> {
   if (state !== "completed") return unfinished(status, state);
   const { task } = await calls.rpc.getTask({ taskId: status.taskId }, withSignal(signal));
-  return await completedOf(calls, task?.status ?? status, task?.result, signal);
+  if (task?.status === undefined || !isTerminal(stateNameOf(task.status))) return undefined;
+  return await completedOf(calls, task.status, task.result, signal);
 }
 
 /** The outcome of a completed task whose result is at hand, downloaded if it is a blob. */
