@@ -84,8 +84,8 @@ export async function waitForOutcome(calls: OutcomeCalls, taskId: string, option
     }
     if (signal?.aborted === true) throw abortError(signal);
     if (performance.now() >= deadline) {
-      const what = isTerminal(state) ? "its result is not there" : `it is still ${state.replace("_", " ")}`;
-      const text = `task ${taskId}: ${what} after ${options.timeoutMs} ms`;
+      const what = isTerminal(state) ? "still has no result" : `is still ${state.replace("_", " ")}`;
+      const text = `task ${taskId} ${what} after ${options.timeoutMs} ms`;
       throw new MycelError("deadline_exceeded", text, { reason: "WAIT_TIMEOUT" });
     }
   }
