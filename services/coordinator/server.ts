@@ -21,6 +21,7 @@ import { createHealth, type Health } from "../../lib/rpc/health/health.ts";
 import { withBodyLimits } from "../../lib/rpc/interceptors/body-limits.ts";
 import { withLongTimeouts } from "../../lib/rpc/interceptors/call-timeout.ts";
 import { withCors } from "../../lib/rpc/interceptors/cors.ts";
+import { explainErrors } from "../../lib/rpc/interceptors/error-reasons.ts";
 import { withProbes, type Readiness } from "../../lib/rpc/interceptors/probes.ts";
 import { withReadableMessages } from "../../lib/rpc/interceptors/status-message.ts";
 import { serverTracing } from "../../lib/rpc/interceptors/tracing.ts";
@@ -99,6 +100,7 @@ export async function openServer(options: ServerOptions): Promise<Server> {
       meshErrors(outageLog(options.quiet)),
       jsonPayloads(),
     ],
+    requestGate: explainErrors,
     shutdownSignal: options.shutdown,
     readMaxBytes: READ_MAX_BYTES,
     writeMaxBytes: WRITE_MAX_BYTES,

@@ -338,11 +338,15 @@ describe("what no client of the contract sends", () => {
     expect(await response.json()).toMatchObject({ code: "invalid_argument", message: expect.stringMatching(/./) });
   });
 
-  test("garbage instead of Protobuf is refused as gRPC's own servers refuse it, over Connect and gRPC", async () => {
+  test("garbage instead of Protobuf is INVALID_ARGUMENT, over Connect and gRPC", async () => {
     const garbage = Buffer.from([0xff, 0xff, 0xff, 0xff, 0x01]);
     const response = await post(`${SERVICE}/SubmitTask`, "application/proto", garbage);
-    expect(await response.json()).toMatchObject({ code: "internal", message: expect.stringContaining("parse binary") });
-    expect((await rawFailure(`/${SERVICE}/SubmitTask`, garbage)).code).toBe(status.INTERNAL);
+    expect(await response.json()).toMatchObject({
+      code: "invalid_argument",
+      message: expect.stringContaining("parse binary"),
+      details: [{ debug: { reason: "UNREADABLE_REQUEST", domain: "mycel.dev" } }],
+    });
+    expect((await rawFailure(`/${SERVICE}/SubmitTask`, garbage)).code).toBe(status.INVALID_ARGUMENT);
   });
 
   test("a media type that is no protocol's is 415", async () => {

@@ -1,0 +1,36 @@
+// Gives the errors that Connect itself raises (an unreadable body, a message too large, a missed deadline) what all others have: an
+// ErrorInfo with a reason. It must not touch errors that carry one.
+import { create } from "@bufbuild/protobuf";
+import { Code, ConnectError, type HandlerContext } from "@connectrpc/connect";
+import { ErrorInfoSchema } from "../../../gen/google/rpc/error_details_pb.ts";
+import { ERROR_DOMAIN } from "../rich-error.ts";
+
+/** The reasons of the RPC layer by code; other codes have their own name as the reason. */
+const REASONS: ReadonlyMap<Code, string> = new Map([
+  [Code.InvalidArgument, "UNREADABLE_REQUEST"],
+  [Code.ResourceExhausted, "MESSAGE_TOO_LARGE"],
+]);
+
+/** How Connect begins the message of a body that it cannot decode. It calls that INTERNAL, though only the client can mend it. */
+const UNDECODABLE = /^(?:parse binary:|decompression failed$)/;
+
+/**
+ * For `requestGate`. Whatever ends a call is the reason of its signal before it is written down: that is the only place where an error
+ * that is raised before the interceptors run can still be changed.
+ */
+export function explainErrors({ signal }: HandlerContext): void {
+  signal.addEventListener("abort", () => explain(signal.reason), { once: true });
+}
+
+function explain(error: unknown): void {
+  if (!(error instanceof ConnectError) || error.findDetails(ErrorInfoSchema).length > 0) return;
+  if (error.code === Code.Internal && UNDECODABLE.test(error.rawMessage)) {
+    Object.assign(error, { code: Code.InvalidArgument });
+  }
+  const reason = REASONS.get(error.code) ?? upperSnake(Code[error.code]);
+  error.details.push({ desc: ErrorInfoSchema, value: create(ErrorInfoSchema, { reason, domain: ERROR_DOMAIN }) });
+}
+
+function upperSnake(name: string): string {
+  return name.replaceAll(/(?<=[a-z])(?=[A-Z])/g, "_").toUpperCase();
+}

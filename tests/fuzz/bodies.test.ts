@@ -1,0 +1,179 @@
+// Bodies that are not what they say: wrong lengths, wrong compression, bombs, truncated and flipped messages. Each refusal has its code;
+// nothing is accepted, nothing hangs, and memory comes back.
+import { brotliCompressSync, constants, deflateSync, gzipSync } from "node:zlib";
+import { create, toBinary } from "@bufbuild/protobuf";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { SubmitTaskRequestSchema } from "../../gen/mycel/v1/agent_service_pb.ts";
+import type { TestMesh } from "../support/processes.ts";
+import { openRawCaller, type RawAnswer, type RawCaller } from "./raw-call.ts";
+import { envelope } from "./raw-http2.ts";
+import { expectNoTask, expectUnharmed, openWatchedMesh, type Vitals, vitalsOf } from "./vitals.ts";
+
+const SUBMIT = "/mycel.v1.AgentService/SubmitTask";
+const STREAM = "/mycel.v1.AgentService/SubmitTaskStream";
+const READ_MAX_BYTES = 17 * 1024 * 1024;
+
+const valid = toBinary(SubmitTaskRequestSchema, create(SubmitTaskRequestSchema, { taskId: "forbidden", type: "fuzz" }));
+/** Decompresses to a gigabyte of zeros; 1 MB as gzip, under 1 KB as brotli. */
+const bomb = new Uint8Array(1_000_000_000);
+const gzipBomb = gzipSync(bomb, { level: 1 });
+const brotliBomb = brotliCompressSync(bomb, {
+  params: { [constants.BROTLI_PARAM_QUALITY]: 1, [constants.BROTLI_PARAM_LGWIN]: 24 },
+});
+
+let mesh: TestMesh;
+let before: Vitals;
+let call: RawCaller;
+beforeAll(async () => {
+  mesh = await openWatchedMesh();
+  call = await openRawCaller(mesh.urls[0]!);
+  // What the allocator once took for this it keeps; it must not take more the next time.
+  await bombs();
+  before = await vitalsOf(mesh);
+});
+afterAll(async () => {
+  await call[Symbol.asyncDispose]();
+  await mesh[Symbol.asyncDispose]();
+});
+
+describe("a gRPC body", () => {
+  const gzip = { "grpc-encoding": "gzip" };
+  test.for([
+    ["without a message", Buffer.alloc(0), {}, "InvalidArgument|Unimplemented"],
+    ["with half an envelope", Buffer.of(0, 0, 0), {}, "InvalidArgument"],
+    ["shorter than it says", envelope(valid, 0, valid.length + 1), {}, "InvalidArgument"],
+    ["longer than it says", envelope(valid, 0, valid.length - 1), {}, "InvalidArgument"],
+    ["that says 4 GiB", envelope(valid, 0, 0xffffffff), {}, "ResourceExhausted"],
+    ["that says one byte too many", envelope(valid, 0, READ_MAX_BYTES + 1), {}, "ResourceExhausted"],
+    ["with two messages", Buffer.concat([envelope(valid), envelope(valid)]), {}, "Unimplemented|InvalidArgument"],
+    ["compressed, but not said so", envelope(gzipSync(valid), 1), {}, "Internal|InvalidArgument"],
+    ["said to be compressed, but not", envelope(valid, 1), gzip, "InvalidArgument"],
+    ["compressed as nobody does", envelope(valid, 1), { "grpc-encoding": "zstd" }, "Unimplemented"],
+    ["compressed otherwise than it says", envelope(deflateSync(valid), 1), gzip, "InvalidArgument"],
+    ["whose gzip ends too soon", envelope(gzipSync(valid).subarray(0, -9), 1), gzip, "InvalidArgument"],
+    ["whose gzip has a wrong checksum", envelope(flipped(gzipSync(valid), -6), 1), gzip, "InvalidArgument"],
+    ["that is a gzip bomb", envelope(gzipBomb, 1), gzip, "ResourceExhausted"],
+    ["that is a brotli bomb", envelope(brotliBomb, 1), { "grpc-encoding": "br" }, "ResourceExhausted"],
+    ["of nonsense", envelope(Buffer.from("nonsense")), {}, "InvalidArgument"],
+    ["of JSON", envelope(Buffer.from('{"type":"fuzz"}')), {}, "InvalidArgument"],
+    ["of nested groups", envelope(new Uint8Array(100_000).fill(0x0b)), {}, "InvalidArgument"],
+    ["with a timeout of nonsense", envelope(new Uint8Array()), { "grpc-timeout": "soon" }, "InvalidArgument"],
+    ["with a negative timeout", envelope(new Uint8Array()), { "grpc-timeout": "-1S" }, "InvalidArgument"],
+  ] as const)("%s is refused", async ([, body, headers, codes]) => {
+    const answer = await call.grpc(SUBMIT, body, headers);
+    expect(`${answer.status} ${answer.code}`, answer.message).toMatch(new RegExp(`^200 (?:${codes})$`));
+    expect(answer.reason).not.toBe("");
+  });
+
+  test("of a stream that is cut in a message refuses that message only", async () => {
+    const task = toBinary(
+      SubmitTaskRequestSchema,
+      create(SubmitTaskRequestSchema, { taskId: "streamed", type: "fuzz" }),
+    );
+    const item = Buffer.concat([Buffer.of(0x0a, task.length), task]);
+    const answer = await call.grpc(STREAM, Buffer.concat([envelope(item), envelope(item).subarray(0, 9)]));
+    expect(`${answer.status} ${answer.code}`).toBe("200 InvalidArgument");
+  });
+});
+
+describe("a Connect body", () => {
+  const gzip = { "content-encoding": "gzip" };
+  test.for([
+    ["compressed, but not said so", gzipSync(valid), {}, "400 InvalidArgument"],
+    ["said to be compressed, but not", valid, gzip, "400 InvalidArgument"],
+    ["compressed as nobody does", valid, { "content-encoding": "zstd" }, "501 Unimplemented"],
+    ["whose gzip ends too soon", gzipSync(valid).subarray(0, -9), gzip, "400 InvalidArgument"],
+    ["that is a gzip bomb", gzipBomb, gzip, "429 ResourceExhausted"],
+    ["that is a brotli bomb", brotliBomb, { "content-encoding": "br" }, "429 ResourceExhausted"],
+    ["of one byte too many", new Uint8Array(READ_MAX_BYTES + 1), {}, "429 ResourceExhausted"],
+    ["of nonsense", "nonsense", {}, "400 InvalidArgument"],
+    ["of invalid UTF-8 in a text", Buffer.of(0x0a, 2, 0xc3, 0x28, 0x1a, 1, 0x61), {}, "400 InvalidArgument"],
+    ["of a varint without end", new Uint8Array(20).fill(0xff), {}, "400 InvalidArgument"],
+    ["of nested groups", new Uint8Array(100_000).fill(0x0b), {}, "400 InvalidArgument"],
+    ["of nested values", nested(10_000), {}, "400 InvalidArgument"],
+    ["of no JSON", "{", { "content-type": "application/json" }, "400 InvalidArgument"],
+    [
+      "of nested JSON",
+      `{"type":"t","input":{"json":${"[".repeat(200_000)}`,
+      { "content-type": "application/json" },
+      "400 InvalidArgument",
+    ],
+    [
+      "of nested JSON that ends",
+      `{"type":"t","input":{"json":${"[".repeat(100_000)}${"]".repeat(100_000)}}}`,
+      { "content-type": "application/json" },
+      "400 InvalidArgument",
+    ],
+    [
+      "of JSON with one name twice",
+      '{"type":"a","type":"b"}',
+      { "content-type": "application/json" },
+      "400 InvalidArgument",
+    ],
+    [
+      "of JSON in another charset",
+      Buffer.from('{"type":"fuzz"}', "utf16le"),
+      { "content-type": "application/json" },
+      "400 InvalidArgument",
+    ],
+    ["with a timeout of nonsense", "", { "connect-timeout-ms": "1e3" }, "400 InvalidArgument"],
+    ["of no known type", valid, { "content-type": "text/html" }, "415 "],
+    ["of a type of garbage", valid, { "content-type": ";;;=" }, "415 "],
+  ] as const)("%s is refused", async ([, body, headers, expected]) => {
+    const answer = await call.connect(SUBMIT, body, headers);
+    expect(`${answer.status} ${answer.code}`, answer.message).toBe(expected);
+    if (answer.code !== "") expect(answer.reason).not.toBe("");
+  });
+
+  test.for([
+    "",
+    "/",
+    "/mycel.v1.AgentService",
+    "/mycel.v1.AgentService/",
+    "/mycel.v1.AgentService/submitTask",
+    `${SUBMIT}/`,
+    `/${"x".repeat(8_000)}`,
+    "/%00",
+    "/..%2f..",
+    "/mycel.v1.AgentService/SubmitTask%20",
+  ])("to %s is to nobody", async (path) => {
+    expect((await call.connect(path === "" ? "/?" : path, valid)).status).toBe(404);
+  });
+});
+
+test("twenty bombs at once take no more than their bound each", async () => {
+  const answers = await bombs();
+  expect(new Set(answers.map(({ code }) => code))).toEqual(new Set(["ResourceExhausted"]));
+});
+
+test("nothing of all that was accepted, and the coordinator is as well as before", async () => {
+  await expectNoTask(mesh, "forbidden");
+  await expectUnharmed(mesh, before);
+});
+
+function bombs(): Promise<RawAnswer[]> {
+  return Promise.all(Array.from({ length: 20 }, () => call.connect(SUBMIT, gzipBomb, { "content-encoding": "gzip" })));
+}
+
+function flipped(bytes: Buffer, at: number): Buffer {
+  const copy = Buffer.from(bytes);
+  copy.writeUInt8(copy.at(at)! ^ 0x55, copy.length + at);
+  return copy;
+}
+
+/** A submission whose input is a list in a list, so many levels deep. */
+function nested(levels: number): Buffer {
+  let value = Buffer.of(0x20, 1);
+  const around = (tag: number): void => {
+    const length: number[] = [];
+    for (let rest = value.length; ; rest >>= 7) {
+      length.push(rest > 127 ? (rest & 127) | 128 : rest);
+      if (rest <= 127) break;
+    }
+    value = Buffer.concat([Buffer.of(tag, ...length), value]);
+  };
+  // ListValue.values and Value.list_value in turn; Payload.json, SubmitTaskRequest.input.
+  for (let i = 0; i < levels; i += 1) for (const tag of [0x0a, 0x32]) around(tag);
+  for (const tag of [0x0a, 0x22]) around(tag);
+  return Buffer.concat([Buffer.of(0x1a, 1, 0x74), value]);
+}
