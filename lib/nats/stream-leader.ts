@@ -9,6 +9,8 @@ import { onInterruption } from "./interruptions.ts";
 export interface LeaderMessage {
   readonly subject: string;
   readonly sequence: number;
+  /** When it was stored, by the broker's clock, in milliseconds since 1970. */
+  readonly storeMs: number;
   readonly body: Uint8Array;
   /** The sequence of the message before it on its subject, where its writer had to name it. */
   readonly expected: number | undefined;
@@ -30,7 +32,13 @@ const READ_TIMEOUT_MS = 5_000;
 const NO_MESSAGE = 10037;
 
 interface Answer {
-  readonly message?: { readonly subject: string; readonly seq: number; readonly data?: string; readonly hdrs?: string };
+  readonly message?: {
+    readonly subject: string;
+    readonly seq: number;
+    readonly time?: string;
+    readonly data?: string;
+    readonly hdrs?: string;
+  };
   readonly error?: { readonly err_code?: number; readonly description?: string };
 }
 
@@ -45,12 +53,13 @@ export async function readFromLeader(
     if (answer.error?.err_code === NO_MESSAGE) return undefined;
     throw readUnavailable(`a read of ${stream} was answered ${answer.error?.description ?? "with nothing"}`);
   }
-  const { subject, seq, data = "", hdrs = "" } = answer.message;
+  const { subject, seq, time = "", data = "", hdrs = "" } = answer.message;
   const headers = headersIn(hdrs);
   const expected = headers.get(EXPECTED_LAST_SUBJECT_SEQUENCE.toLowerCase());
   return {
     subject,
     sequence: seq,
+    storeMs: Date.parse(time),
     body: Buffer.from(data, "base64"),
     expected: expected === undefined ? undefined : Number(expected),
     traceparent: headers.get(TRACEPARENT) ?? "",

@@ -178,18 +178,23 @@ export class TaskLog {
    * submitted anew under the id is left alone, however late the broker gets to it.
    */
   async purge(tenant: string, taskId: string, ended?: number): Promise<void> {
-    const beside = [
-      { stream: OUTPUT_STREAM, filter: outputFilter(tenant, taskId) },
-      ...timerFilters(tenant, taskId).map((filter) => ({ stream: TIMERS_STREAM, filter })),
-    ];
+    const end = await this.#readLeader({ last_by_subj: eventSubject(tenant, taskId) });
+    const outputs = { stream: OUTPUT_STREAM, filter: outputFilter(tenant, taskId) };
+    const timers = timerFilters(tenant, taskId).map((filter) => ({ stream: TIMERS_STREAM, filter }));
+    const beside = [outputs, ...timers];
     const lasts = await Promise.all(
       beside.map(({ stream, filter }) => this.#readLeader({ last_by_subj: filter }, stream)),
     );
-    // Read after them: as long as the task stands, what stands beside it cannot belong to a later one.
+    // Read after them: as long as the task stands, no output can belong to a later one.
     const record = await this.readLatest(tenant, taskId);
     if (record === undefined || (ended !== undefined && record.event?.sequence !== ended)) return;
     // The task goes last: while it stands, a purge that was cut off is done again.
-    for (const [i, { stream, filter }] of beside.entries()) await this.#purgeUpTo(stream, filter, lasts[i]?.sequence);
+    for (const [i, { stream, filter }] of beside.entries()) {
+      const last = lasts[i];
+      // Deadlines are armed before a submission is written: what was set since the task ended is the next one's, or finds nothing to do.
+      if (stream === TIMERS_STREAM && end !== undefined && (last?.storeMs ?? 0) > end.storeMs) continue;
+      await this.#purgeUpTo(stream, filter, last?.sequence);
+    }
     const last = Math.max(record.dispatch.sequence, record.event?.sequence ?? 0);
     await this.#purgeUpTo(TASKS_STREAM, taskFilter(tenant, taskId), last);
   }

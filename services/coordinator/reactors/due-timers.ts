@@ -13,7 +13,8 @@ import { type DueTimer, dueTimer, type Timers } from "../../../lib/nats/timers.t
 import { ensureTimersConsumer } from "../../../lib/nats/topology.ts";
 import { type FeedMessage, type FeedVerdict, WorkFeed } from "../../../lib/nats/work-feed.ts";
 import { TIMERS_CONSUMER, TIMERS_STREAM } from "../../../lib/wire/subjects.ts";
-import { viewOf } from "../../../lib/wire/task-codec.ts";
+import { statusOf, type TaskRecord, viewOf } from "../../../lib/wire/task-codec.ts";
+import { msFromTimestamp } from "../../../lib/wire/time-codec.ts";
 import type { Lifecycle } from "../tasks/lifecycle.ts";
 
 /** What the reactor needs. */
@@ -83,8 +84,8 @@ async function react(parts: Omit<DueTimersParts, "connection">, timer: DueTimer,
   const decision = decide(timer, view, clock.now(), parts.random());
   switch (decision.kind) {
     case "nothing":
-      // What is done with does not come back, so the leader has to agree; but what has ended stays so.
-      if (!latest && !isTerminal(stateOf(view))) await react(parts, timer, true);
+      // What is done with does not come back, so the leader has to agree; but what has ended stays so, until another may have its name.
+      if (!latest && (!isTerminal(stateOf(view)) || mayBePurged(record, clock.now()))) await react(parts, timer, true);
       return;
     case "rearm":
       await timers.set(timer, timer.name, decision.atMs);
@@ -100,6 +101,11 @@ async function react(parts: Omit<DueTimersParts, "connection">, timer: DueTimer,
       if (outcome.kind === "conflict") await react(parts, timer, true);
     }
   }
+}
+
+function mayBePurged(record: TaskRecord, nowMs: number): boolean {
+  const expireMs = msFromTimestamp(statusOf(record, record.event).expireTime);
+  return expireMs !== undefined && expireMs <= nowMs;
 }
 
 function decide(timer: DueTimer, view: TaskView, nowMs: number, random: number): TimerDecision {

@@ -23,8 +23,8 @@ export interface MemoryBrokerOptions {
   readonly nowMs: () => number;
   /** Called for each message that was stored, with the sequence of the one before it on its subject, 0 for none. */
   readonly onStored?: (stream: string, message: MemoryMessage, previous: number) => void;
-  /** Called after a purge. */
-  readonly onPurged?: () => void;
+  /** Called after a purge of what stood on a filter. */
+  readonly onPurged?: (filter: string) => void;
   /** Plants a bug: expectations are not checked. */
   readonly ignoresExpectations?: boolean;
 }
@@ -101,21 +101,17 @@ export class MemoryBroker {
 
   /** Removes a message; false if it does not stand. */
   remove(name: string, sequence: number): boolean {
-    for (const [key, { items }] of this.consumers) if (key.startsWith(`${name}/`)) items.delete(sequence);
-    const removed = this.stream(name).get(sequence);
-    if (removed !== undefined && this.schedules.get(removed.subject)?.sequence === sequence) {
-      this.schedules.delete(removed.subject);
-    }
-    return this.stream(name).remove(sequence);
+    const message = this.stream(name).get(sequence);
+    if (message !== undefined) this.#remove(name, [message]);
+    return message !== undefined;
   }
 
   /** Removes what stands on a filter below a sequence. */
   purge(name: string, filter: string, below: number): number {
-    const gone = this.stream(name)
-      .from(0, filter, Infinity)
-      .filter(({ sequence }) => sequence < below);
-    for (const { sequence } of gone) this.remove(name, sequence);
-    this.#options.onPurged?.();
+    const standing = this.stream(name).from(0, filter, Infinity);
+    const gone = standing.filter(({ sequence }) => sequence < below);
+    this.#remove(name, gone);
+    this.#options.onPurged?.(filter);
     return gone.length;
   }
 
@@ -142,6 +138,14 @@ export class MemoryBroker {
     this.remove(TIMERS_STREAM, sequence);
     this.schedules.delete(subject);
     this.#store(this.stream(TIMERS_STREAM), { subject: target, body });
+  }
+
+  #remove(name: string, gone: readonly MemoryMessage[]): void {
+    for (const { sequence, subject } of gone) {
+      for (const [key, { items }] of this.consumers) if (key.startsWith(`${name}/`)) items.delete(sequence);
+      if (this.schedules.get(subject)?.sequence === sequence) this.schedules.delete(subject);
+    }
+    if (gone.length > 0) this.stream(name).remove(gone.map(({ sequence }) => sequence));
   }
 
   #streamOf(subject: string): MemoryStream {

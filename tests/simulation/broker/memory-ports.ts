@@ -137,12 +137,13 @@ function memoryConnection(broker: MemoryBroker, wire: Wire): NatsConnection {
 /** As the server's JSON has it: the body and the headers in base64. */
 function leaderAnswer(message: MemoryMessage | undefined): unknown {
   if (message === undefined) return { error: { err_code: NO_MESSAGE, description: "no message found" } };
-  const { subject, sequence, body, expected } = message;
+  const { subject, sequence, body, expected, storeMs } = message;
   const headers = Object.entries(message.headers).filter(([, value]) => value !== "");
   if (expected !== undefined) headers.push([EXPECTED_LAST_SUBJECT_SEQUENCE, String(expected)]);
   const lines = ["NATS/1.0", ...headers.map(([name, value]) => `${name}: ${value}`), "", ""];
   const hdrs = Buffer.from(lines.join("\r\n")).toString("base64");
-  return { message: { subject, seq: sequence, data: Buffer.from(body).toString("base64"), hdrs } };
+  const time = new Date(storeMs).toISOString();
+  return { message: { subject, seq: sequence, data: Buffer.from(body).toString("base64"), hdrs, time } };
 }
 
 function memoryManager(broker: MemoryBroker, wire: Wire): JetStreamManager {

@@ -107,13 +107,14 @@ export class MemoryStream {
     return found.sort((a, b) => a.sequence - b.sequence).slice(0, count);
   }
 
-  /** Removes a message; false if it does not stand. */
-  remove(sequence: number): boolean {
-    const message = this.#messages.get(sequence);
-    if (message === undefined) return false;
+  /** Removes messages, all of them at once. */
+  remove(sequences: readonly number[]): void {
     this.#changes.push(this.#nowMs());
-    message.died = this.version;
-    return this.#messages.delete(sequence);
+    for (const sequence of sequences) {
+      const message = this.#messages.get(sequence);
+      if (message !== undefined) message.died = this.version;
+      this.#messages.delete(sequence);
+    }
   }
 
   *#on(filter: string): Generator<readonly MemoryMessage[]> {

@@ -11,6 +11,7 @@ import { OutputLog } from "../../../lib/nats/output-log.ts";
 import type { StreamPublisher } from "../../../lib/nats/stream-publisher.ts";
 import { type DispatchDraft, TaskLog } from "../../../lib/nats/task-log.ts";
 import { type DueTimer, dueTimer, Timers } from "../../../lib/nats/timers.ts";
+import { pause } from "../../../lib/time/pause.ts";
 import {
   laneConsumer,
   parseDeliverySubject,
@@ -55,6 +56,8 @@ export interface ContractMesh extends AsyncDisposable {
   pullTimer(withinMs: number): Promise<(Delivered & { readonly timer: DueTimer }) | undefined>;
   /** Answers a delivery; resolves once the broker has it. */
   answer(delivered: Delivered, body: "+ACK" | "-NAK" | "+WPI"): Promise<void>;
+  /** Waits until the broker's clock shows another time. */
+  letTimePass(): Promise<void>;
   /** The broker's clock, in milliseconds since 1970. */
   nowMs(): number;
 }
@@ -83,6 +86,7 @@ export async function openJetStreamMesh(): Promise<ContractMesh> {
     answer: async ({ reply }, body) => {
       await connection.request(reply, body, { timeout: 5_000 });
     },
+    letTimePass: async () => void (await pause(2)),
     nowMs: () => Date.now(),
     [Symbol.asyncDispose]: () => log[Symbol.asyncDispose](),
   };
@@ -128,6 +132,7 @@ export async function openMemoryMesh(): Promise<ContractMesh> {
     pull: (queue, withinMs) => pull(TASKS_STREAM, laneConsumer(DEFAULT_TENANT, queue, 5), withinMs),
     pullTimer: async (withinMs) => withTimer(await pull(TIMERS_STREAM, TIMERS_CONSUMER, withinMs)),
     answer: async ({ reply }, body) => broker.answer(reply, body),
+    letTimePass: async () => void (nowMs += 1),
     nowMs: () => nowMs,
     [Symbol.asyncDispose]: async () => undefined,
   };

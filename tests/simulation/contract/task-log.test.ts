@@ -181,6 +181,24 @@ describe.each([
     expect((await mesh.taskLog.read(DEFAULT_TENANT, "t"))?.event).toBeUndefined();
   });
 
+  test("leaves the timers that were set once a task had ended: they are those of the next one of its name", async () => {
+    await using mesh = await open();
+    const dueMs = mesh.nowMs() + 3_600_000;
+    const set = async (): Promise<unknown> =>
+      (await mesh.manager.streams.info("MYCEL_TIMERS", { subjects_filter: "timer.set.default.t.>" })).state.messages;
+    await mesh.timers.set(TASK, "schedule_to_close", dueMs);
+    await mesh.taskLog.dispatch(aDispatch("t"), 0);
+    await mesh.letTimePass();
+    const ended = sequenceOf(await mesh.taskLog.append(TASK, anEvent({ state: "completed" }), by("op"), 0));
+    await mesh.letTimePass();
+    await mesh.timers.set(TASK, "schedule_to_close", dueMs);
+
+    await mesh.taskLog.purge(DEFAULT_TENANT, "t", ended);
+
+    expect(await mesh.taskLog.readLatest(DEFAULT_TENANT, "t")).toBeUndefined();
+    expect(await set()).toBe(1);
+  });
+
   test("does not put the end of a purged task together with the dispatch of one that was submitted anew", async () => {
     await using mesh = await open();
     await mesh.taskLog.dispatch(aDispatch("t"), 0);

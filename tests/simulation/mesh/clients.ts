@@ -15,6 +15,7 @@ import type { Witness } from "./witness.ts";
 /** What clients live in. */
 export interface ClientsOptions {
   readonly plans: readonly TaskPlan[];
+  readonly nowMs: () => number;
   readonly chance: Chance;
   readonly faults: () => Faults;
   readonly witness: Witness;
@@ -67,7 +68,7 @@ export class SimulatedClients {
   actions(): Action[] {
     const { interference } = this.#options.faults();
     const actions: Action[] = [];
-    const { witness } = this.#options;
+    const { witness, nowMs } = this.#options;
     for (const task of this.#wanted) {
       const { plan, taskId } = task;
       if (task.sent === 0) actions.push({ weight: 48, run: () => this.#submit(task, "1") });
@@ -75,7 +76,9 @@ export class SimulatedClients {
         actions.push({ weight: 8, run: () => this.#submit(task, "1") });
       }
       if (task.sent === 0) continue;
-      if (plan.resultTtlMs !== undefined && witness.hasEnded(taskId)) {
+      const endMs = witness.endMs(taskId);
+      // A clock that is far ahead purges too soon, which nobody promises to survive.
+      if (plan.resultTtlMs !== undefined && endMs !== undefined && nowMs() >= endMs + plan.resultTtlMs) {
         actions.push({ weight: 8, run: () => this.#purge(task) });
         if (task.sent < MAX_SUBMISSIONS) actions.push({ weight: 8, run: () => this.#submit(task, "1") });
       }

@@ -56,8 +56,8 @@ interface Straggler {
 /** How long a process waits for the broker's answer, as in lib/nats. */
 const CALL_TIMEOUT_MS = 5_000;
 
-/** How long after that a request may still arrive: no network keeps one for ever. */
-const STRAGGLE_MS = 15_000;
+/** How long a request may be under way: no network keeps one for ever. */
+const STRAGGLE_MS = 20_000;
 
 /** How far a replica may lag behind. */
 const MAX_LAG_MS = 10_000;
@@ -205,9 +205,10 @@ export class Network {
     }
   }
 
-  #straggle({ process, call }: PendingCall, arrives: boolean): void {
-    if (!arrives || !call.writes) return;
-    this.#stragglers.push({ call, sender: process.name, untilMs: this.#options.nowMs() + STRAGGLE_MS });
+  #straggle({ process, call, sentMs }: PendingCall, arrives: boolean): void {
+    const untilMs = sentMs + STRAGGLE_MS;
+    if (!arrives || !call.writes || untilMs < this.#options.nowMs()) return;
+    this.#stragglers.push({ call, sender: process.name, untilMs });
   }
 
   #arrive(straggler: Straggler): void {

@@ -81,7 +81,7 @@ export interface Scenario {
  * How long an ended task is kept where it is purged at all. Longer than a replica may lag and a request may be late: whoever decides by
  * a task that was purged meanwhile meets another one of its name, or none.
  */
-const KEPT_MS = 30_000;
+const KEPT_MS = 60_000;
 
 function seldom(weight: number, arbitrary: fc.Arbitrary<number>): fc.Arbitrary<number | undefined> {
   return fc.oneof({ weight, arbitrary: fc.constant(undefined) }, { weight: 1, arbitrary });

@@ -92,7 +92,7 @@ class SimulatedMesh {
     this.#broker = new MemoryBroker({
       nowMs,
       onStored: (stream, message, previous) => this.#onStored(stream, message, previous),
-      onPurged: () => this.#witness.onPurged(),
+      onPurged: (filter) => this.#witness.onPurged(filter),
       ignoresExpectations: options.bug?.ignoresExpectations ?? false,
     });
     this.#network = new Network({
@@ -119,6 +119,7 @@ class SimulatedMesh {
     );
     this.#clients = new SimulatedClients({
       plans: scenario.tasks,
+      nowMs,
       chance,
       faults,
       witness: this.#witness,
@@ -212,7 +213,7 @@ class SimulatedMesh {
   #possible(): Action[] {
     const actions: Action[] = [
       { weight: 8, run: () => this.#advance(this.#chance.below(500)) },
-      { weight: 3, run: () => this.#advance(this.#chance.below(20_000)) },
+      { weight: 3, run: () => this.#advance(this.#chance.below(this.#chance.oneIn(4) ? 80_000 : 20_000)) },
       ...this.#network.actions(),
       ...this.#agents.actions(),
       ...this.#readers.actions(),
@@ -268,7 +269,7 @@ class SimulatedMesh {
       this.#fire(timer);
       return true;
     }
-    if (nextMs === Infinity) return this.#readers.proceed((taskId) => this.#witness.hasEnded(taskId));
+    if (nextMs === Infinity) return this.#readers.proceed((taskId) => this.#witness.endMs(taskId) !== undefined);
     this.#advance(Math.max(0, nextMs - this.#nowMs));
     for (const consumer of this.#broker.consumers.values()) consumer.expireUntil(this.#nowMs);
     return true;

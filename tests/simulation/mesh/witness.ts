@@ -50,7 +50,12 @@ export interface TaskHistory {
   readonly first: number;
   /** Whether it was purged. */
   gone: boolean;
-  readonly events: { readonly event: TaskEvent; readonly state: TaskState; readonly sequence: number }[];
+  readonly events: {
+    readonly event: TaskEvent;
+    readonly state: TaskState;
+    readonly sequence: number;
+    readonly storeMs: number;
+  }[];
 }
 
 /** Watches one run. */
@@ -92,30 +97,31 @@ export class Witness {
     this.#mustStand(taskId, copy);
   }
 
-  /** Whether a task has ended. */
-  hasEnded(taskId: string): boolean {
+  /** When a task has ended, by the broker's clock; undefined as long as it has not. */
+  endMs(taskId: string): number | undefined {
     const last = this.histories.get(taskId)?.events.at(-1);
-    return last !== undefined && isTerminal(last.state);
+    return last !== undefined && isTerminal(last.state) ? last.storeMs : undefined;
   }
 
   /** Something was purged. Only what has ended may be. */
-  onPurged(): void {
+  onPurged(filter: string): void {
     for (const history of this.histories.values()) {
       const { taskId, gone, events } = history;
+      // Its outputs go first.
+      if (filter.split(".").includes(taskId)) this.#purged.add(taskId);
       if (gone || this.#stands(taskId)) continue;
       const state = events.at(-1)?.state;
       if (state === undefined || !isTerminal(state)) {
         this.broken("1: what was acknowledged is never lost", `${taskId} was purged before it ended`);
       }
       history.gone = true;
-      this.#purged.add(taskId);
       this.#acknowledged.delete(taskId);
       this.#canceled.delete(taskId);
       this.#completed.delete(taskId);
     }
   }
 
-  /** Whether a task, or an earlier one of its name, was purged. */
+  /** Whether anything of a task, or of an earlier one of its name, was purged. */
   wasPurged(taskId: string): boolean {
     return this.#purged.has(taskId);
   }
@@ -244,7 +250,7 @@ export class Witness {
     }
   }
 
-  #onEvent(taskId: string, { body, sequence }: MemoryMessage): void {
+  #onEvent(taskId: string, { body, sequence, storeMs }: MemoryMessage): void {
     const history = this.histories.get(taskId);
     if (history === undefined || history.gone) {
       this.broken("1: what was acknowledged is never lost", `${taskId} has an event and no submission`);
@@ -259,7 +265,7 @@ export class Witness {
     const last = history.events.at(-1);
     this.#checkMove(history, state, event);
     this.#checkHolder(history, event, last?.sequence ?? 0);
-    history.events.push({ event, state, sequence });
+    history.events.push({ event, state, sequence, storeMs });
   }
 
   #checkMove({ taskId, events, maximumAttempts }: TaskHistory, state: TaskState, event: TaskEvent): void {
