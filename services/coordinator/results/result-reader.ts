@@ -79,7 +79,8 @@ export class ResultReader {
 
   /** The messages of one call. Ends after the terminal state. */
   async *read(): Messages {
-    const record = await this.#source.record();
+    // Whoever comes back must not be shown less than it has.
+    const record = await this.#source.record(this.#state.position.event);
     if (record === undefined) throw taskNotFound(this.#source.taskId);
     yield this.#message({ case: "snapshot", value: taskOf(record, false) });
     this.#task = definitionOf(record);
@@ -254,7 +255,7 @@ export class ResultReader {
     const last = await this.#source.lastEvent();
     if (last > event) return true;
     if (last === event && event > 0) return false;
-    const record = await this.#source.record();
+    const record = await this.#source.record(0);
     if (record === undefined) throw taskNotFound(this.#source.taskId);
     if (event > 0) throw this.#expired(START);
     return false;

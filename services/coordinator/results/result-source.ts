@@ -40,8 +40,8 @@ export type LiveResult =
 export interface ResultSource {
   readonly tenant: string;
   readonly taskId: string;
-  /** What the log says of the task; undefined if there is none. */
-  record(): Promise<TaskRecord | undefined>;
+  /** What the log says of the task, at least up to an event that is known; undefined if there is none. */
+  record(knownEvent: number): Promise<TaskRecord | undefined>;
   /** Events from a stream sequence on, oldest first; as many as one read brings. */
   events(from: number): Promise<readonly EventMessage[]>;
   /** The sequence of the last event, 0 for none, by the word of those who must know. */
@@ -74,7 +74,7 @@ export async function openResultSource(
   const watch = await hub.watch(tenant, taskId, onNews);
   return {
     ...task,
-    record: () => taskLog.read(tenant, taskId),
+    record: (knownEvent) => taskLog.read(tenant, taskId, knownEvent),
     events: async (from) => (await eventReader.read(tenant, taskId, from)).map(eventMessage),
     lastEvent: () => eventReader.last(tenant, taskId),
     outputs: async (run, after) => {

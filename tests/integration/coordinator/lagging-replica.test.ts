@@ -6,13 +6,16 @@ import {
   AgentService,
   GetTaskRequestSchema,
   GetTaskStatusRequestSchema,
+  type StreamResultsResponse,
 } from "../../../gen/mycel/v1/agent_service_pb.ts";
 import { TaskState } from "../../../gen/mycel/v1/task_pb.ts";
 import { stateOf } from "../../../lib/core/task.ts";
 import { LiveHub } from "../../../lib/nats/live-hub.ts";
 import { TIMERS_STREAM } from "../../../lib/wire/subjects.ts";
 import { viewOf } from "../../../lib/wire/task-codec.ts";
+import { EventReader } from "../../../lib/nats/event-reader.ts";
 import { KeepAliveWheel } from "../../../services/coordinator/results/keep-alive-wheel.ts";
+import { openResultStreams } from "../../../services/coordinator/results/stream-results.ts";
 import { Sleeper } from "../../../services/coordinator/results/sleeper.ts";
 import { awaitStatus } from "../../../services/coordinator/results/status-wait.ts";
 import { taskRpcs } from "../../../services/coordinator/rpc/tasks.ts";
@@ -171,4 +174,36 @@ test("whoever waits finds an end that was announced before, though a replica doe
 
   // Sooner than it would look again at intervals.
   expect(await ended(parts, taskId, 14_000)).toBe(TaskState.COMPLETED);
+});
+
+test("a reader that comes back is not shown an older state than it has read", async () => {
+  await using parts = await openParts();
+  const { taskId } = await parts.submit({ taskId: "resumed" });
+  const delivery = await parts.pull();
+  await parts.report(delivery, { kind: { case: "begin", value: {} } });
+  const { connection, reader, outputLog } = parts.log;
+  using hub = new LiveHub(connection);
+  using streams = openResultStreams({
+    taskLog: parts.taskLog,
+    eventReader: new EventReader({ connection, reader }),
+    outputLog,
+    hub,
+    clock: { now: () => Date.now(), monotonicMs: () => performance.now() },
+    drain: new AbortController().signal,
+  });
+  const next = async (cursor: string, count: number): Promise<StreamResultsResponse> => {
+    const messages: StreamResultsResponse[] = [];
+    for await (const message of streams.streamResults({ tenant: TENANT, taskId, cursor, kinds: [] })) {
+      if (messages.push(message) === count) break;
+    }
+    return messages.at(-1)!;
+  };
+  const { cursor, kind: read } = await next("", 2);
+  expect(read).toMatchObject({ case: "stateChange", value: { status: { state: TaskState.WORKING } } });
+  parts.replica.upTo = delivery.sequence;
+
+  const { kind: snapshot } = await next(cursor, 1);
+
+  expect(parts.replica.staleReads).toBe(1);
+  expect(snapshot).toMatchObject({ case: "snapshot", value: { status: { state: TaskState.WORKING } } });
 });
