@@ -12,9 +12,15 @@ export function checkTerminalState(evidence: Evidence): Finding[] {
   const { logged } = evidence;
   // What is not in the log at all is invariant 1's.
   if (logged === undefined) return [];
+  const early = evidence.told.filter(
+    ({ call, state }) => call === "outcome" && !endsTask(state) && state !== UNKNOWN_TASK,
+  );
   const answers = answersOf(evidence);
   const standings = standingsOf(logged);
   return [
+    ...early.map((told) =>
+      finding("outcome_not_terminal", `${words(told)} was given as the outcome of ${logged.taskId}`, told),
+    ),
     ...changes(logged),
     ...contradictions(evidence.taskId, answers, standings, logged.events),
     ...backwards(evidence.taskId, answers, standings),

@@ -54,6 +54,15 @@ export const TERMINAL_STATE_PLANTS: readonly Plant[] = [
     tamper: ({ log }) => void log.events.pop(),
   },
   {
+    name: "a client that waits for the outcome is told that the task is at work",
+    story: "fenced",
+    breaks: [2, "outcome_not_terminal"],
+    tamper: ({ entries }) => {
+      const [working] = entries("told");
+      working!.call = "outcome";
+    },
+  },
+  {
     name: "a client is told a state that never was",
     story: "unseen",
     breaks: [2, "answer_never_true"],
