@@ -1,10 +1,11 @@
 // `npm run test:faults`: injects every fault of the matrix into real meshes under load, and says what held.
-import { writeFile } from "node:fs/promises";
+import { resolve } from "node:path";
 import process from "node:process";
 import { Command, InvalidArgumentError, Option } from "commander";
 import { ROWS } from "./rows/all.ts";
 import { type RowResult, runRow } from "./run-row.ts";
-import { markdownTable, terminalTable } from "./table.ts";
+import { writeReport } from "./report.ts";
+import { terminalTable } from "./table.ts";
 import { formatVerdict } from "./checker/check.ts";
 import { addCounts, noCounts } from "./checker/counts.ts";
 
@@ -18,7 +19,7 @@ const program = new Command("npm run test:faults --")
   .option("--faults <number>", "faults a row (default: each row's own)", wholeNumber(1))
   .option("--tasks <number>", "tasks that must end between two faults (default: each row's own)", wholeNumber(1))
   .option("--runs <number>", "how often each row is run, each time with the next seed", wholeNumber(1), 1)
-  .option("--markdown <file>", "also writes the table into a file")
+  .option("--write", "also writes the table into docs/reliability.md")
   .exitOverride();
 
 interface Options {
@@ -27,7 +28,7 @@ interface Options {
   readonly faults?: number;
   readonly tasks?: number;
   readonly runs: number;
-  readonly markdown?: string;
+  readonly write?: boolean;
 }
 
 function wholeNumber(min: number): (text: string) => number {
@@ -63,8 +64,9 @@ async function main(options: Options): Promise<number> {
   }
   const counts = results.map(({ verdict }) => verdict.counts).reduce(addCounts, noCounts());
   process.stdout.write(`${terminalTable(results)}\n${formatVerdict({ violations: [], counts })}\n`);
-  if (options.markdown !== undefined) {
-    await writeFile(options.markdown, `${markdownTable(results)}\n`);
+  if (options.write === true) {
+    const command = ["npm run test:faults --", ...process.argv.slice(2)].join(" ");
+    await writeReport(resolve(import.meta.dirname, "../../docs/reliability.md"), { command, results, counts });
   }
   return results.some(({ violations }) => violations.length > 0) ? 1 : 0;
 }

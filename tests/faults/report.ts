@@ -1,0 +1,51 @@
+// The part of docs/reliability.md that a run of the matrix writes: the table, what was checked, and the command that gave both.
+import { readFile, writeFile } from "node:fs/promises";
+import { cpus, release } from "node:os";
+import process from "node:process";
+import type { Counts } from "./checker/counts.ts";
+import { natsServerBinary } from "../support/nats.ts";
+import { run } from "../../lib/nats/server/run.ts";
+import type { RowResult } from "./run-row.ts";
+import { markdownTable } from "./table.ts";
+
+/** What a run gave. */
+export interface Report {
+  readonly command: string;
+  readonly results: readonly RowResult[];
+  readonly counts: Counts;
+}
+
+const BEGIN = "<!-- the matrix: written by npm run test:faults -- --write -->";
+const END = "<!-- the matrix: end -->";
+const VERSION_TIMEOUT_MS = 5_000;
+
+/** Replaces the part of a file between the two marks. Rejects if they are not there. */
+export async function writeReport(file: string, report: Report): Promise<void> {
+  const text = await readFile(file, "utf8");
+  const [begin, end] = [text.indexOf(BEGIN), text.indexOf(END)];
+  if (begin === -1 || end < begin) throw new Error(`${file} has no marks to write between`);
+  const version = (await run(await natsServerBinary(), ["--version"], { timeoutMs: VERSION_TIMEOUT_MS })).trim();
+  const machine = `${cpus().length} cores, Linux ${release()}, Node ${process.versions.node}, ${version}`;
+  const part = [
+    BEGIN,
+    "",
+    `\`${report.command}\` (${machine})`,
+    "",
+    markdownTable(report.results),
+    "",
+    `Checked on the way: ${countsText(report.counts)}.`,
+    "",
+  ].join("\n");
+  await writeFile(file, text.slice(0, begin) + part + text.slice(end));
+}
+
+function countsText(counts: Counts): string {
+  return Object.entries(counts)
+    .filter(([, count]) => count > 0)
+    .map(([what, count]) => `${Number(count).toLocaleString("en")} ${words(what)}`)
+    .join(", ");
+}
+
+function words(name: string): string {
+  return name.replaceAll(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
+}
