@@ -3,6 +3,7 @@ import { resolve } from "node:path";
 import process from "node:process";
 import { Command, InvalidArgumentError, Option } from "commander";
 import { ROWS } from "./rows/all.ts";
+import type { Row } from "./row.ts";
 import { type RowResult, runRow } from "./run-row.ts";
 import { writeReport } from "./report.ts";
 import { terminalTable } from "./table.ts";
@@ -44,7 +45,14 @@ function wholeNumber(min: number): (text: string) => number {
 async function main(options: Options): Promise<number> {
   const say = (line: string): void => void process.stderr.write(`${line}\n`);
   const results: RowResult[] = [];
+  const rows: Row[] = [];
   for (const row of ROWS.filter(({ name }) => options.row.includes(name))) {
+    const lacking = row.needs?.();
+    if (lacking !== undefined) {
+      say(`== ${row.name}: left out, it needs ${lacking}`);
+      continue;
+    }
+    rows.push(row);
     for (let run = 0; run < options.runs; run += 1) {
       const seed = options.seed + run;
       const startedAt = performance.now();
@@ -66,7 +74,7 @@ async function main(options: Options): Promise<number> {
   process.stdout.write(`${terminalTable(results)}\n${formatVerdict({ violations: [], counts })}\n`);
   if (options.write === true) {
     const command = ["npm run test:faults --", ...process.argv.slice(2)].join(" ");
-    await writeReport(resolve(import.meta.dirname, "../../docs/reliability.md"), { command, results, counts });
+    await writeReport(resolve(import.meta.dirname, "../../docs/reliability.md"), { rows, command, results, counts });
   }
   return results.some(({ violations }) => violations.length > 0) ? 1 : 0;
 }

@@ -5,11 +5,14 @@ import process from "node:process";
 import type { Counts } from "./checker/counts.ts";
 import { natsServerBinary } from "../support/nats.ts";
 import { run } from "../../lib/nats/server/run.ts";
+import type { Row } from "./row.ts";
 import type { RowResult } from "./run-row.ts";
 import { markdownTable } from "./table.ts";
 
 /** What a run gave. */
 export interface Report {
+  /** The rows that were run. */
+  readonly rows: readonly Row[];
   readonly command: string;
   readonly results: readonly RowResult[];
   readonly counts: Counts;
@@ -34,6 +37,8 @@ export async function writeReport(file: string, report: Report): Promise<void> {
     markdownTable(report.results),
     "",
     `Checked on the way: ${countsText(report.counts)}.`,
+    "",
+    ...report.rows.map(({ name, about }) => `- **${name}**: ${about}.`),
     "",
   ].join("\n");
   await writeFile(file, text.slice(0, begin) + part + text.slice(end));

@@ -27,6 +27,8 @@ export interface Row {
   readonly mesh: FaultMeshOptions;
   /** Which stories the clients tell. Default: all. */
   readonly mix?: Mix;
+  /** What the machine must have and lacks; undefined if nothing. Default: nothing is needed. */
+  readonly needs?: () => string | undefined;
   /** Faults in a full run. */
   readonly faults: number;
   /** Faults in the short form; 0 leaves the row out of it. */

@@ -3,6 +3,7 @@
 import { randomBytes } from "node:crypto";
 import { TASKS_STREAM, TIMERS_STREAM } from "../../../lib/wire/subjects.ts";
 import { deleteConsumers, fillStore, freeStore, stepDownConsumers } from "../mesh/broker-actions.ts";
+import { canMountDisks } from "../mesh/small-disk.ts";
 import { openSlowReader, type SlowReader } from "../mesh/slow-reader.ts";
 import { monotonicMs } from "../history.ts";
 import type { Row, Scene } from "../row.ts";
@@ -101,6 +102,26 @@ export const LOAD_ROWS: readonly Row[] = [
       injected(`${Math.round(bytes / MIB)} MiB of ballast: the store is full`);
       await lasting(random.between(1_000, 5_000));
       await freeStore(mesh.natsUrl);
+      healed();
+      return undefined;
+    },
+  },
+  {
+    name: "disk-full",
+    about:
+      "the disk under the broker is full for 1 to 4 s, which nats-server does not get over by itself: it is started again on the disk that has room",
+    mesh: { brokerDiskBytes: 512 * MIB },
+    faults: 4,
+    short: 0,
+    needs: () => (canMountDisks() ? undefined : "root on Linux, to mount a small disk"),
+    inject: async ({ mesh, random, injected, healed, lasting }) => {
+      const [broker] = mesh.brokers;
+      await broker?.disk?.fill();
+      injected("the disk is full");
+      await lasting(random.between(1_000, 4_000));
+      await broker?.disk?.free();
+      await broker?.terminate();
+      await broker?.restart();
       healed();
       return undefined;
     },
