@@ -72,7 +72,7 @@ export async function openRawCaller(url: string): Promise<RawCaller> {
 }
 
 async function open(url: string): Promise<ClientHttp2Session> {
-  const session = connect(url, { settings: { initialWindowSize: 8_000_000 }, maxSessionMemory: 64 });
+  const session = connect(url, { settings: { initialWindowSize: 8_000_000 }, maxSessionMemory: 1_000 });
   session.on("error", () => undefined);
   await once(session, "connect");
   return session;
