@@ -2,7 +2,7 @@
 //
 // An answer that got lost is resolved by reading what stands in the log and comparing operation ids or digests, never by guessing.
 
-import type { JetStreamManager } from "@nats-io/jetstream";
+import { JetStreamApiError, type JetStreamManager } from "@nats-io/jetstream";
 import type { NatsConnection } from "@nats-io/nats-core";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { Dispatch, DispatchSchema, TaskEvent } from "../../gen/mycel/v1/task_log_pb.ts";
@@ -170,7 +170,14 @@ export class TaskLog {
     if (dispatch.queue === WITHDRAWN_QUEUE) return;
     const copy = { tenant, taskId, queue: WITHDRAWN_QUEUE, priority: dispatch.priority, body: dispatch.message, trace };
     const outcome = await this.#publisher.publish(dispatchMessage(copy, dispatch.sequence));
-    if (outcome.kind === "stored") await this.#manager.streams.deleteMessage(TASKS_STREAM, dispatch.sequence, false);
+    if (outcome.kind !== "stored") return;
+    try {
+      await this.#manager.streams.deleteMessage(TASKS_STREAM, dispatch.sequence, false);
+    } catch (error) {
+      if (!(error instanceof JetStreamApiError)) throw error;
+      // It was purged meanwhile with all of its task: the copy alone would be a task that waits for ever.
+      await this.#manager.streams.deleteMessage(TASKS_STREAM, outcome.sequence, false);
+    }
   }
 
   /**

@@ -1,6 +1,12 @@
 // What the product holds of NATS, over a broker in memory: a connection, a manager of JetStream, a publisher and a reader. Each request
 // travels over a wire that decides when it arrives, whether at all, and what becomes of its answer.
-import type { ConsumerConfig, ConsumerInfo, JetStreamManager, StreamInfo } from "@nats-io/jetstream";
+import {
+  type ConsumerConfig,
+  type ConsumerInfo,
+  JetStreamApiError,
+  type JetStreamManager,
+  type StreamInfo,
+} from "@nats-io/jetstream";
 import type { NatsConnection } from "@nats-io/nats-core";
 import { readUnavailable } from "../../../lib/nats/broker-errors.ts";
 import type { DirectQuery, DirectReader, StoredMessage } from "../../../lib/nats/direct-reader.ts";
@@ -17,7 +23,7 @@ export interface BrokerCall<T> {
   readonly label: () => string;
   /** Whether it changes anything: then it may still arrive after its sender gave it up. */
   readonly writes: boolean;
-  /** Does it at the broker. */
+  /** Does it at the broker; throws what the broker refuses it with. */
   readonly apply: () => T;
   /** What its sender makes of an answer that does not come; throws where the sender does. */
   readonly unanswered: () => T;
@@ -47,6 +53,7 @@ export interface MemoryPorts {
 
 const LEADER_READ = "$JS.API.STREAM.MSG.GET.";
 const NO_MESSAGE = 10037;
+const NOT_REMOVED = { code: 500, err_code: 10057, description: "stream store EOF" };
 
 /** The connection itself never breaks here, and says nothing of its servers: what is lost by that, the wire loses. */
 const NO_NEWS: AsyncIterable<never> = {
@@ -158,7 +165,10 @@ function memoryManager(broker: MemoryBroker, wire: Wire): JetStreamManager {
         wire.call({
           label: () => `delete ${sequence} of ${name}`,
           writes: true,
-          apply: () => broker.remove(name, sequence),
+          apply: () => {
+            if (!broker.remove(name, sequence)) throw new JetStreamApiError(NOT_REMOVED);
+            return true;
+          },
           unanswered: timedOut,
         }),
       purge: (name: string, { filter = ">", seq = Infinity }: { filter?: string; seq?: number }): Promise<unknown> =>

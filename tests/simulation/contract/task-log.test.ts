@@ -165,6 +165,22 @@ describe.each([
     expect(await mesh.taskLog.dispatch(aDispatch("t"), 0)).toEqual({ kind: "conflict" });
   });
 
+  test("leaves no copy of a task that is purged while its work item is withdrawn", async () => {
+    await using mesh = await open();
+    await mesh.taskLog.dispatch(aDispatch("t"), 0);
+    const ended = sequenceOf(await mesh.taskLog.append(TASK, anEvent({ state: "canceled" }), by("op"), 0));
+    const { streams } = mesh.manager;
+    const remove = streams.deleteMessage.bind(streams);
+    streams.deleteMessage = async (...message) => {
+      await streams.purge("MYCEL_TASKS", { filter: "task.default.t.>", seq: ended + 1 });
+      return await remove(...message);
+    };
+
+    await mesh.taskLog.withdraw((await mesh.taskLog.read(DEFAULT_TENANT, "t"))!);
+
+    expect(await mesh.taskLog.readLatest(DEFAULT_TENANT, "t")).toBeUndefined();
+  });
+
   test("purges a task that is as it was decided about, and takes its id anew", async () => {
     await using mesh = await open();
     const submitted = sequenceOf(await mesh.taskLog.dispatch(aDispatch("t"), 0));

@@ -1,5 +1,6 @@
 // Everything that is under way: requests to the broker and their answers, and messages between agents and coordinators. Nothing arrives
 // by itself: each step of it is an action that somebody picks.
+import { JetStreamApiError } from "@nats-io/jetstream";
 import type { BrokerCall, Wire } from "../broker/memory-ports.ts";
 import type { Chance } from "./chance.ts";
 import type { Faults } from "./scenario.ts";
@@ -38,8 +39,10 @@ interface PendingCall {
   readonly resolve: (value: unknown) => void;
   readonly reject: (error: unknown) => void;
   /** What the broker answered, once it has. */
-  answer: { readonly value: unknown } | undefined;
+  answer: Answer | undefined;
 }
+
+type Answer = { readonly value: unknown } | { readonly error: unknown };
 
 interface Packet {
   readonly label: () => string;
@@ -181,15 +184,17 @@ export class Network {
   }
 
   #apply(pending: PendingCall): void {
-    const value = pending.call.apply();
-    pending.answer = { value };
-    this.#trace(pending, () => describe(value));
+    const answer = answerTo(pending.call);
+    pending.answer = answer;
+    this.#trace(pending, () => describe(answer));
   }
 
   #answer(pending: PendingCall): void {
     drop(this.#calls, pending);
     this.woken = true;
-    pending.resolve(pending.answer?.value);
+    const { answer } = pending;
+    if (answer !== undefined && "error" in answer) pending.reject(answer.error);
+    else pending.resolve(answer?.value);
   }
 
   /** No answer came in time. The request may have been carried out, may be yet, or not at all. */
@@ -213,8 +218,8 @@ export class Network {
 
   #arrive(straggler: Straggler): void {
     drop(this.#stragglers, straggler);
-    const value = straggler.call.apply();
-    this.#options.trace(() => `${straggler.sender}: late: ${straggler.call.label()} -> ${describe(value)}`);
+    const answer = answerTo(straggler.call);
+    this.#options.trace(() => `${straggler.sender}: late: ${straggler.call.label()} -> ${describe(answer)}`);
   }
 
   #deliver(packet: Packet): void {
@@ -245,8 +250,22 @@ function printable(body: Uint8Array): string {
   return /^[\x20-\x7e]*$/.test(text) ? text : `(${body.length} bytes)`;
 }
 
-function describe(value: unknown): string {
-  if (Array.isArray(value)) return value.length === 0 ? "nothing" : value.map(describe).join(", ");
+/** The broker's answer; what it refuses is one, and what else is thrown is a defect of the simulation. */
+function answerTo(call: BrokerCall<unknown>): Answer {
+  try {
+    return { value: call.apply() };
+  } catch (error) {
+    if (error instanceof JetStreamApiError) return { error };
+    throw error;
+  }
+}
+
+function describe(answer: Answer): string {
+  return "error" in answer ? String(answer.error) : describeValue(answer.value);
+}
+
+function describeValue(value: unknown): string {
+  if (Array.isArray(value)) return value.length === 0 ? "nothing" : value.map(describeValue).join(", ");
   if (typeof value !== "object" || value === null) return String(value);
   if ("kind" in value)
     return "sequence" in value ? `${String(value.kind)} as ${String(value.sequence)}` : String(value.kind);
