@@ -60,7 +60,7 @@ export function checkSubmission(
     const initialMs = msFromDuration(retryPolicy.initialInterval) ?? 0;
     v.duration("retry_policy.maximum_interval", retryPolicy.maximumInterval, initialMs, MAX_RETRY_INTERVAL_MS);
     v.count("retry_policy.non_retryable_reasons", retryPolicy.nonRetryableReasons.length, 0, MAX_NON_RETRYABLE_REASONS);
-    retryPolicy.nonRetryableReasons.forEach((reason, i) => {
+    retryPolicy.nonRetryableReasons.slice(0, MAX_NON_RETRYABLE_REASONS).forEach((reason, i) => {
       v.text(`retry_policy.non_retryable_reasons[${i}]`, reason, MAX_REASON_LENGTH, 1);
     });
   }

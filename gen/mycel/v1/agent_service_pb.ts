@@ -1561,7 +1561,7 @@ export const ResultKindSchema: GenEnum<ResultKind> = /*@__PURE__*/
  *
  * Every request is validated as a whole: INVALID_ARGUMENT lists all violations in a google.rpc.BadRequest. Every error carries a
  * google.rpc.ErrorInfo with the domain `mycel.dev` and a stable reason, also what is refused before the mesh sees it: a body that can't
- * be read (INVALID_ARGUMENT, UNREADABLE_REQUEST), a message over 17 MiB (RESOURCE_EXHAUSTED, MESSAGE_TOO_LARGE), one that takes more
+ * be read (INVALID_ARGUMENT, UNREADABLE_REQUEST), a message over 4 MiB (RESOURCE_EXHAUSTED, MESSAGE_TOO_LARGE), one that takes more
  * than 60 seconds to arrive (DEADLINE_EXCEEDED, REQUEST_TIMEOUT). RESOURCE_EXHAUSTED and UNAVAILABLE of the mesh carry a
  * google.rpc.RetryInfo. A task whose log holds what can't be read answers DATA_LOSS (TASK_UNREADABLE).
  * A task that failed is not an RPC error: its status says so.

@@ -140,7 +140,7 @@ function check(request: RegisterAgentRequest): void {
   v.number("concurrency", request.concurrency, 1, MAX_CONCURRENCY);
   v.labels("labels", request.labels);
   const seen = new Set<string>();
-  request.capabilities.forEach(({ type, queue, description }, i) => {
+  request.capabilities.slice(0, MAX_CAPABILITIES).forEach(({ type, queue, description }, i) => {
     v.name(`capabilities[${i}].type`, type);
     v.queue(`capabilities[${i}].queue`, queue);
     if (queue === "") v.notSystemQueue(`capabilities[${i}].type`, type);
