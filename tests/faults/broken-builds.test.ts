@@ -11,10 +11,15 @@ import { check, formatVerdict, type Verdict } from "./checker/check.ts";
 import { readFinalLog } from "./final-log.ts";
 import { monotonicMs, readHistory } from "./history.ts";
 import { type FaultMesh, openFaultMesh } from "./mesh/fault-mesh.ts";
+import type { TamperRule } from "./mesh/inside/tampering.ts";
 import { Journal } from "./workload/journal.ts";
 
 const LEASE_MS = 1_000;
 const PRELOAD = pathToFileURL(resolve(import.meta.dirname, "broken-build.ts")).href;
+
+/** No agent hears that an attempt of its is over; and no lease is renewed. */
+const NO_SIGNAL: TamperRule = { step: "signal", way: "in", every: 1, how: "lose" };
+const NO_RENEWAL: TamperRule = { step: "in-progress.task", way: "out", every: 1, how: "lose" };
 
 /** What a story is played with. */
 interface Scene {
@@ -51,7 +56,7 @@ async function play(build: BrokenBuild | undefined, ...stories: readonly Story[]
 
 /** Tasks that are canceled while their agents do not hear of it: these return, and report. */
 async function canceledUnheard({ mesh, client, journal }: Scene): Promise<void> {
-  await Promise.all(mesh.agents.map((agent) => agent.tamper({ step: "signal", way: "in", every: 1, how: "lose" })));
+  await tamper({ mesh }, NO_SIGNAL);
   const taskIds = Array.from({ length: 8 }, (_, i) => `canceled-${i}`);
   await Promise.all(taskIds.map((taskId) => submit({ client, journal }, "work", { workMs: 1_000 }, { taskId })));
   await expect.poll(() => startedOf(mesh, taskIds), { timeout: 10_000 }).toBe(taskIds.length);
@@ -61,12 +66,14 @@ async function canceledUnheard({ mesh, client, journal }: Scene): Promise<void> 
   }
 }
 
-/** A handler that keeps its agent's event loop busy for longer than the lease: another agent takes over, and the first returns late. */
+/** A task whose leases are not renewed, and whose handlers do not hear of it and return: others take over before they do. */
 async function heldTooLong(scene: Scene): Promise<void> {
   const taskId = "held-too-long";
-  const options = { taskId, retry: { maximumAttempts: 2, initialIntervalMs: 10 } };
-  await submit(scene, "block", { blockMs: LEASE_MS * 2.5 }, options);
+  await tamper(scene, NO_RENEWAL, NO_SIGNAL);
+  const options = { taskId, retry: { maximumAttempts: 3, initialIntervalMs: 10 } };
+  await submit(scene, "work", { workMs: LEASE_MS * 2.5 }, options);
   await outcome(scene, taskId);
+  await expect.poll(() => runningOf(scene.mesh, taskId), { timeout: 10_000 }).toBe(0);
 }
 
 /** Tasks that just run. */
@@ -108,6 +115,10 @@ async function failing(scene: Scene): Promise<void> {
   await outcome(scene, taskId);
 }
 
+async function tamper({ mesh }: Pick<Scene, "mesh">, ...rules: readonly TamperRule[]): Promise<void> {
+  await Promise.all(mesh.agents.map((agent) => agent.tamper(...rules)));
+}
+
 async function submit(
   { client, journal }: Pick<Scene, "client" | "journal">,
   type: string,
@@ -139,6 +150,11 @@ function startedOf({ historyDir }: FaultMesh, taskIds: readonly string[]): numbe
   return readHistory(historyDir).filter(({ what, ...entry }) => {
     return what === "start" && "taskId" in entry && taskIds.includes(entry.taskId);
   }).length;
+}
+
+function runningOf({ historyDir }: FaultMesh, taskId: string): number {
+  const own = readHistory(historyDir).filter((entry) => "execution" in entry && entry.taskId === taskId);
+  return own.filter(({ what }) => what === "start").length - own.filter(({ what }) => what === "end").length;
 }
 
 function rulesOf({ violations }: Verdict, taskId: RegExp): Set<string> {
