@@ -9,7 +9,7 @@ import { StreamPublisher } from "../../lib/nats/stream-publisher.ts";
 import { ensureTopology } from "../../lib/nats/topology.ts";
 import { OUTPUT_STREAM, outputSubject } from "../../lib/wire/subjects.ts";
 import { type NatsCluster, openNatsCluster } from "../support/nats-cluster.ts";
-import { compareReplicas } from "./replicas.ts";
+import { compareReplicas, replicaFaults } from "./replicas.ts";
 
 const MESSAGES = 50;
 let cluster: NatsCluster;
@@ -38,6 +38,7 @@ test("three replicas that hold the same are told so, deleted messages included",
   expect(replicas.map(({ server }) => server).sort()).toEqual(["n0", "n1", "n2"]);
   for (const { lastSequence, messages } of replicas) expect([lastSequence, messages]).toEqual([MESSAGES, MESSAGES - 1]);
   expect(differences).toEqual([]);
+  expect(await replicaFaults(connection, [OUTPUT_STREAM])).toEqual([]);
 });
 
 test("a message that one server has lost is told, with what the others have", async () => {
@@ -60,4 +61,7 @@ test("a message that one server has lost is told, with what the others have", as
   const { [victim.serverName]: lost, ...others } = differences[0]!.found;
   expect(lost).toBeUndefined();
   expect(new Set(Object.values(others)).size).toBe(1);
+  const [fault] = await replicaFaults(connection, [OUTPUT_STREAM], 0);
+  expect(fault).toContain(`differ at 20:`);
+  expect(fault).toContain(`${victim.serverName} nothing`);
 });

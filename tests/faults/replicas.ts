@@ -38,6 +38,10 @@ const PAUSE_MS = 200;
 /** After so many pulls in a row that brought nothing, a replica has told everything that it can. */
 const MAX_IDLE_PULLS = 5;
 
+/** How long a replica may take to catch up when everything is healed, and how often it is looked at. */
+const CATCH_UP_MS = 30_000;
+const CATCH_UP_PAUSE_MS = 1_000;
+
 /** The server chooses where a consumer lives; one of three is missed by so many draws once in 10^17 runs. */
 const MAX_DRAWS = 100;
 
@@ -62,6 +66,44 @@ export async function compareReplicas(connection: NatsConnection, stream: string
     replicas: [...dumps].map(([server, dump]) => replicaOf(server, dump)),
     differences: differencesOf(dumps),
   };
+}
+
+/**
+ * What is wrong with the replicas of streams at rest, in sentences; empty if nothing is. A replica that lags behind gets `limitMs` to catch
+ * up.
+ */
+export async function replicaFaults(
+  connection: NatsConnection,
+  streams: readonly string[],
+  limitMs: number = CATCH_UP_MS,
+): Promise<string[]> {
+  const untilMs = performance.now() + limitMs;
+  const found: string[] = [];
+  for (const stream of streams) {
+    for (;;) {
+      const comparison = await compareReplicas(connection, stream).catch((error: unknown) => String(error));
+      const faults = typeof comparison === "string" ? [comparison] : faultsOf(comparison);
+      if (faults.length > 0 && performance.now() < untilMs) {
+        await pause(CATCH_UP_PAUSE_MS);
+        continue;
+      }
+      found.push(...faults);
+      break;
+    }
+  }
+  return found;
+}
+
+function faultsOf({ stream, replicas, differences }: ReplicaComparison): string[] {
+  const ends = replicas.map(({ server, lastSequence }) => `${server} at ${lastSequence}`);
+  const apart = new Set(replicas.map(({ lastSequence }) => lastSequence)).size > 1;
+  return [
+    ...(apart ? [`the replicas of ${stream} end ${ends.join(", ")}`] : []),
+    ...differences.map(({ sequence, found }) => {
+      const having = Object.entries(found).map(([server, digest]) => `${server} ${digest?.slice(0, 8) ?? "nothing"}`);
+      return `the replicas of ${stream} differ at ${sequence}: ${having.join(", ")}`;
+    }),
+  ];
 }
 
 async function drawReplica(

@@ -1,6 +1,7 @@
 // Runs one row of the matrix: a mesh under load, its faults one after the other, and the judgement over everything that was seen.
 import { openNats } from "../../lib/nats/connection.ts";
 import { pause } from "../../lib/time/pause.ts";
+import { OUTPUT_STREAM, TASKS_STREAM } from "../../lib/wire/subjects.ts";
 import { check, formatViolation, type Verdict } from "./checker/check.ts";
 import { counterexample } from "./checker/counterexample.ts";
 import { gather } from "./checker/evidence.ts";
@@ -9,6 +10,7 @@ import { type FaultMark, monotonicMs, readHistory } from "./history.ts";
 import { openFaultMesh, type FaultMesh } from "./mesh/fault-mesh.ts";
 import { randomFrom } from "./random.ts";
 import { overcome } from "./recovery.ts";
+import { replicaFaults } from "./replicas.ts";
 import type { Row, Scene } from "./row.ts";
 import type { CallError } from "./workload/journal.ts";
 import { startPlainCaller } from "./workload/plain-caller.ts";
@@ -90,6 +92,7 @@ export async function runRow(row: Row, options: RunOptions): Promise<RowResult> 
   const history = readHistory(mesh.historyDir);
   const verdict = check(history, log);
   violations.push(...verdict.violations.map(formatViolation));
+  if (mesh.brokers.length > 1) violations.push(...(await faultsOfReplicas(mesh)));
   const evidence = open.length === 0 ? undefined : gather(history, log);
   for (const taskId of open) {
     const task = evidence?.get(taskId);
@@ -193,6 +196,12 @@ async function settledLog(mesh: FaultMesh): Promise<FinalLog> {
     if (!moving || monotonicMs() > deadline) return log;
     await pause(500);
   }
+}
+
+/** What is wrong with the replicas of what was written. */
+async function faultsOfReplicas(mesh: FaultMesh): Promise<string[]> {
+  await using connection = await openDisposable(mesh.natsUrl);
+  return await replicaFaults(connection.nats, [TASKS_STREAM, OUTPUT_STREAM]);
 }
 
 async function openDisposable(
