@@ -2,14 +2,13 @@
 
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { TimerKind, TimerSchema } from "../../gen/mycel/v1/task_log_pb.ts";
+import type { TimerName } from "../core/task-timers.ts";
 import { SCHEDULE, SCHEDULE_TARGET } from "../wire/headers.ts";
-import { parseTimerSubject, timerFiredSubject, timerSubject } from "../wire/subjects.ts";
+import { parseTimerSubject, timerFiredSubject, timerSubject, TIMERS_STREAM } from "../wire/subjects.ts";
 import { timestampFromMs } from "../wire/time-codec.ts";
+import type { DirectReader } from "./direct-reader.ts";
 import type { StreamPublisher } from "./stream-publisher.ts";
 import { brokerUnavailable } from "./broker-errors.ts";
-
-/** Why a task is to be looked at. */
-export type TimerName = "dispatch" | "schedule_to_start" | "schedule_to_close" | "start_to_close";
 
 const KINDS: Readonly<Record<TimerName, TimerKind>> = {
   dispatch: TimerKind.DISPATCH,
@@ -60,6 +59,20 @@ export class Timers {
     });
     if (outcome.kind !== "stored") throw brokerUnavailable(outcome.kind === "unknown" ? outcome.cause : outcome.kind);
   }
+}
+
+/**
+ * When a task's timer fired, by the broker's clock, in milliseconds since 1970, if nobody has handled it yet; undefined if none waits.
+ * Throws BROKER_UNAVAILABLE.
+ */
+export async function firedMs(
+  reader: Pick<DirectReader, "read">,
+  task: { readonly tenant: string; readonly taskId: string },
+  name: TimerName,
+): Promise<number | undefined> {
+  const query = { last_by_subj: timerFiredSubject(task.tenant, task.taskId, name) };
+  const [fired] = await reader.read(TIMERS_STREAM, query);
+  return fired?.storeMs;
 }
 
 /** Reads a timer that has fired; undefined if it is none. All that matters stands in the subject: a body that is none has missed nothing. */

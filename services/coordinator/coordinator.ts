@@ -146,6 +146,7 @@ async function open(config: CoordinatorConfig, logger: Logger, stack: AsyncDispo
       connection,
       reader,
       log,
+      timers,
       clock,
       logger,
       dataDir: config.dataDir,

@@ -9,6 +9,7 @@ import type { EndedAttempt, EventDraft } from "../../lib/core/event.ts";
 import { openNats } from "../../lib/nats/connection.ts";
 import { DirectReader } from "../../lib/nats/direct-reader.ts";
 import { OutputLog } from "../../lib/nats/output-log.ts";
+import type { NatsServerSettings } from "../../lib/nats/server/server-config.ts";
 import { StreamPublisher } from "../../lib/nats/stream-publisher.ts";
 import { TaskLog } from "../../lib/nats/task-log.ts";
 import { ensureTopology } from "../../lib/nats/topology.ts";
@@ -32,8 +33,8 @@ export interface MeshLog extends AsyncDisposable {
 }
 
 /** Starts a server with the mesh's streams and opens the logs. */
-export async function openMeshLog(): Promise<MeshLog> {
-  const nats = await openTestNats();
+export async function openMeshLog(settings: NatsServerSettings = {}): Promise<MeshLog> {
+  const nats = await openTestNats(settings);
   const connection = await openNats({ servers: nats.url, name: "test" });
   const manager = await ensureTopology(connection, {
     replicas: 1,

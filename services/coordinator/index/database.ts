@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 
 /** Grows with every change of the schema or of what its columns mean; a file of another version is rebuilt. */
-export const SCHEMA_VERSION = 1;
+export const SCHEMA_VERSION = 2;
 
 /** The file's name in the data folder. */
 const FILE_NAME = "task-index.sqlite";
@@ -26,7 +26,7 @@ const SCHEMA = `
     tenant TEXT NOT NULL, task_id TEXT NOT NULL,
     type TEXT NOT NULL, queue TEXT NOT NULL, priority INTEGER NOT NULL,
     state INTEGER NOT NULL, agent_id TEXT NOT NULL,
-    create_ms INTEGER NOT NULL, end_ms INTEGER, expire_ms INTEGER, open_ms INTEGER,
+    create_ms INTEGER NOT NULL, end_ms INTEGER, expire_ms INTEGER, open_ms INTEGER, due_ms INTEGER,
     dead INTEGER NOT NULL,
     lane TEXT NOT NULL, start_ms INTEGER, result_ttl_ms INTEGER NOT NULL,
     dispatch_sequence INTEGER NOT NULL, floor_sequence INTEGER NOT NULL,
@@ -41,6 +41,7 @@ const SCHEMA = `
   CREATE INDEX tasks_by_failure ON tasks (tenant, end_ms, task_id) WHERE dead = 1;
   CREATE INDEX tasks_by_expiry ON tasks (expire_ms) WHERE expire_ms IS NOT NULL;
   CREATE INDEX tasks_open ON tasks (open_ms, row) WHERE open_ms IS NOT NULL;
+  CREATE INDEX tasks_due ON tasks (due_ms, row) WHERE due_ms IS NOT NULL;
   CREATE TABLE labels (
     tenant TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL, create_ms INTEGER NOT NULL, task_id TEXT NOT NULL,
     PRIMARY KEY (tenant, key, value, create_ms, task_id)

@@ -7,11 +7,12 @@ import { TaskSchema } from "../../../gen/mycel/v1/task_pb.ts";
 import { DEFAULT_RESULT_TTL_MS } from "../../../lib/core/limits.ts";
 import { WITHDRAWN_QUEUE } from "../../../lib/core/names.ts";
 import { type LastEvent, stateOf } from "../../../lib/core/task.ts";
+import { nextDueMs } from "../../../lib/core/task-timers.ts";
 import { isDeadLetter, isTerminal, type TaskState } from "../../../lib/core/task-state.ts";
 import type { StoredMessage } from "../../../lib/nats/direct-reader.ts";
 import { stateFromWire, stateToWire } from "../../../lib/wire/state-codec.ts";
 import type { TaskSubject } from "../../../lib/wire/subjects.ts";
-import { decodeDispatch, decodeEvent } from "../../../lib/wire/task-codec.ts";
+import { decodeDispatch, decodeEvent, type TaskRecord, viewOf } from "../../../lib/wire/task-codec.ts";
 import { msFromDuration, msFromTimestamp } from "../../../lib/wire/time-codec.ts";
 import { withoutField } from "./without-field.ts";
 
@@ -33,6 +34,8 @@ export interface TaskRow {
   readonly expireMs: number | null;
   /** Since when an open task's log ages; null once it has ended. */
   readonly openMs: number | null;
+  /** When the first timer of an open task is due, or its timers are to be looked after again; null if it needs none. */
+  readonly dueMs: number | null;
   readonly dead: number;
   /** The queue in the newest dispatch's subject, which may be a system queue. */
   readonly lane: string;
@@ -85,6 +88,7 @@ export function emptyRow(tenant: string, taskId: string): TaskRow {
     endMs: null,
     expireMs: null,
     openMs: null,
+    dueMs: null,
     dead: 0,
     lane: "",
     startMs: null,
@@ -174,12 +178,27 @@ function derived(row: TaskRow): TaskRow {
     : row.eventMs;
   return {
     ...row,
+    dueMs: known && !ended ? dueMsIn(row) : null,
     state: known ? stateToWire(state) : 0,
     endMs,
     expireMs: endMs === null ? null : Math.trunc(endMs + row.resultTtlMs),
     openMs: ended ? null : openMs,
     dead: known && isDeadLetter(state) ? 1 : 0,
   };
+}
+
+function dueMsIn({ tenant, taskId, dispatch, event, ...row }: TaskRow): number | null {
+  if (dispatch === null) return null;
+  const { dispatchSequence, lane, priority, eventSequence } = row;
+  const record: TaskRecord = {
+    tenant,
+    taskId,
+    dispatch: { message: decodeDispatch(dispatch), sequence: dispatchSequence, queue: lane, priority },
+    event: event === null ? undefined : { message: decodeEvent(event), sequence: eventSequence },
+    trace: { traceparent: "", tracestate: "" },
+  };
+  const dueMs = nextDueMs(viewOf(record));
+  return dueMs === undefined ? null : Math.ceil(dueMs);
 }
 
 function stateIn(row: TaskRow): TaskState {

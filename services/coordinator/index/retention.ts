@@ -9,9 +9,10 @@ import { pause } from "../../../lib/time/pause.ts";
 import type { TaskLog } from "../../../lib/nats/task-log.ts";
 import { statusOf } from "../../../lib/wire/task-codec.ts";
 import { msFromTimestamp } from "../../../lib/wire/time-codec.ts";
-import { type DueRow, expiredTasks, FIRST_DUE, openTasks } from "./due-rows.ts";
+import { expiredTasks, FIRST_DUE, openTasks } from "./due-rows.ts";
 import type { Indexer } from "./indexer.ts";
-import type { TaskName } from "./task-table.ts";
+import { Rounds } from "./rounds.ts";
+import type { DueRow, TaskName } from "./task-table.ts";
 
 /** What retention needs. */
 export interface RetentionOptions {
@@ -66,47 +67,36 @@ type Found = "purged" | "expired" | "forgotten" | "kept";
 
 class Keeper implements Retention {
   readonly #options: RetentionOptions;
-  readonly #stopping = new AbortController();
-  readonly #loop: Promise<void>;
-  #rounds: Promise<unknown> = Promise.resolve();
+  readonly #rounds: Rounds<RetentionRound>;
   #verified = false;
 
   constructor(options: RetentionOptions) {
     this.#options = options;
-    this.#loop = this.#run();
+    const { intervalMs = 5_000, logger } = options;
+    this.#rounds = new Rounds({
+      intervalMs,
+      work: (signal) => this.#round(signal),
+      onDone: (done) => {
+        if (done.purged + done.expired + done.forgotten > 0) logger.debug({ ...done }, "retention kept");
+      },
+      onFailed: (err) => logger.warn({ err }, "retention not kept"),
+    });
   }
 
   round(): Promise<RetentionRound> {
-    const round = this.#rounds.then(() => this.#round());
-    this.#rounds = round.catch(() => undefined);
-    return round;
+    return this.#rounds.round();
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.#stopping.abort();
-    await this.#loop;
-    await this.#rounds;
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#rounds[Symbol.asyncDispose]();
   }
 
-  async #run(): Promise<void> {
-    const { signal } = this.#stopping;
-    const { intervalMs = 5_000, logger } = this.#options;
-    while (!signal.aborted) {
-      try {
-        const done = await this.round();
-        if (done.purged + done.expired + done.forgotten > 0) logger.debug({ ...done }, "retention kept");
-      } catch (err) {
-        logger.warn({ err }, "retention not kept");
-      }
-      await pause(intervalMs, signal);
-    }
-  }
-
-  async #round(): Promise<RetentionRound> {
+  async #round(signal: AbortSignal): Promise<RetentionRound> {
     const { rows, clock, retentionMs } = this.#options;
     const counts = { purged: 0, expired: 0, forgotten: 0 };
     const nowMs = clock.now();
     await this.#each(
+      signal,
       counts,
       (after) => expiredTasks(rows.database, nowMs, after, BATCH),
       (task) => this.#purge(task, nowMs),
@@ -116,6 +106,7 @@ class Keeper implements Retention {
       heardUntil: Number.MAX_SAFE_INTEGER,
     };
     await this.#each(
+      signal,
       counts,
       (after) => openTasks(rows.database, overdue, after, BATCH),
       (task) => this.#expire(task),
@@ -124,21 +115,22 @@ class Keeper implements Retention {
       // Tasks that ended and were purged while another coordinator held the index would stay open in this one's rows.
       const silent = { untilMs: Number.MAX_SAFE_INTEGER, heardUntil: rows.inherited };
       await this.#each(
+        signal,
         counts,
         (after) => openTasks(rows.database, silent, after, BATCH),
         (task) => this.#verify(task),
       );
     }
-    this.#verified = !this.#stopping.signal.aborted;
+    this.#verified = !signal.aborted;
     return counts;
   }
 
   async #each(
+    signal: AbortSignal,
     counts: { purged: number; expired: number; forgotten: number },
     next: (after: Pick<DueRow, "ms" | "row">) => readonly DueRow[],
     work: (task: TaskName) => Promise<Found>,
   ): Promise<void> {
-    const { signal } = this.#stopping;
     let after: Pick<DueRow, "ms" | "row"> = FIRST_DUE;
     while (!signal.aborted) {
       const batch = next(after);

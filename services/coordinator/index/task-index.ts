@@ -23,7 +23,9 @@ import type { DirectReader } from "../../../lib/nats/direct-reader.ts";
 import { answerIndexRequests, askIndex, type IndexVerb, indexUnavailable } from "../../../lib/nats/index-requests.ts";
 import { openRole, type Role } from "../../../lib/nats/role.ts";
 import type { TaskLog } from "../../../lib/nats/task-log.ts";
+import type { Timers } from "../../../lib/nats/timers.ts";
 import { Indexer } from "./indexer.ts";
+import { openLostTimers } from "./lost-timers.ts";
 import { openRetention } from "./retention.ts";
 import { countTasks, listDeadLetters, listTasks } from "./task-queries.ts";
 
@@ -32,6 +34,7 @@ export interface TaskIndexOptions {
   readonly connection: NatsConnection;
   readonly reader: DirectReader;
   readonly log: TaskLog;
+  readonly timers: Pick<Timers, "set">;
   readonly clock: Clock;
   readonly logger: Logger;
   /** The folder of the index's file; in memory if empty. */
@@ -177,10 +180,11 @@ class Term implements AsyncDisposable {
     return listDeadLetters(this.#indexer.database, tenant, request, this.#asOfMs());
   }
 
-  /** Serves others, and keeps the log's retention, once the rows are worth it. */
+  /** Serves others, keeps the log's retention and looks after timers, once the rows are worth it. */
   async #takeUp(): Promise<AsyncDisposable[]> {
     if (!(await this.#indexer.caughtUp)) return [];
-    const { connection, logger, log, expireTask, clock, retentionMs, retentionIntervalMs } = this.#options;
+    const { connection, reader, logger, log, timers, expireTask, clock, retentionMs, retentionIntervalMs } =
+      this.#options;
     logger.info({ position: this.#indexer.table.position().position }, "index caught up");
     const answers = answerIndexRequests(
       connection,
@@ -196,7 +200,8 @@ class Term implements AsyncDisposable {
       retentionMs,
       ...(retentionIntervalMs === undefined ? {} : { intervalMs: retentionIntervalMs }),
     });
-    return [answers, retention];
+    const lostTimers = openLostTimers({ rows: this.#indexer, log, reader, timers, clock, logger });
+    return [answers, retention, lostTimers];
   }
 
   #answer(verb: IndexVerb, tenant: string, request: Uint8Array): Uint8Array {

@@ -17,6 +17,12 @@ export interface TaskName {
   readonly taskId: string;
 }
 
+/** A task that somebody must look at: since when, in milliseconds since 1970, and its row. */
+export interface DueRow extends TaskName {
+  readonly ms: number;
+  readonly row: number;
+}
+
 /** How a column is called, and how its value is read. */
 type Column<T> = readonly [name: string, read: (value: SQLOutputValue | undefined) => T];
 
@@ -40,6 +46,7 @@ const COLUMNS: { readonly [K in keyof TaskRow]: Column<TaskRow[K]> } = {
   endMs: time("end_ms"),
   expireMs: time("expire_ms"),
   openMs: time("open_ms"),
+  dueMs: time("due_ms"),
   dead: number("dead"),
   lane: text("lane"),
   startMs: time("start_ms"),
@@ -79,6 +86,7 @@ export function rowOf(values: Readonly<Record<string, SQLOutputValue>>): TaskRow
     endMs: read("endMs"),
     expireMs: read("expireMs"),
     openMs: read("openMs"),
+    dueMs: read("dueMs"),
     dead: read("dead"),
     lane: read("lane"),
     startMs: read("startMs"),
@@ -107,6 +115,7 @@ function valuesOf(row: TaskRow): SQLInputValue[] {
     row.endMs,
     row.expireMs,
     row.openMs,
+    row.dueMs,
     row.dead,
     row.lane,
     row.startMs,
@@ -141,6 +150,7 @@ export class TaskTable {
   readonly #count: StatementSync;
   readonly #move: StatementSync;
   readonly #position: StatementSync;
+  readonly #postpone: StatementSync;
 
   constructor(database: DatabaseSync) {
     this.#database = database;
@@ -160,6 +170,7 @@ export class TaskTable {
        ON CONFLICT (tenant, type, queue, state) DO UPDATE SET tasks = tasks + excluded.tasks`,
     );
     this.#move = database.prepare("UPDATE log_position SET created = ?, position = ?");
+    this.#postpone = database.prepare("UPDATE tasks SET due_ms = ? WHERE row = ? AND due_ms = ?");
     this.#position = database.prepare("SELECT created, position FROM log_position");
   }
 
@@ -219,6 +230,13 @@ export class TaskTable {
         this.#remove.run(name.tenant, name.taskId);
       }
       this.#writeCounts(counts);
+    });
+  }
+
+  /** Has tasks whose timers were looked after not be looked at again before a time, unless the log has said something new of them. */
+  postpone(looked: readonly Pick<DueRow, "row" | "ms">[], untilMs: number): void {
+    this.#transaction(() => {
+      for (const { row, ms } of looked) this.#postpone.run(Math.ceil(untilMs), row, ms);
     });
   }
 

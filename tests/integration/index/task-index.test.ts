@@ -12,6 +12,7 @@ import type { TaskState } from "../../../gen/mycel/v1/task_pb.ts";
 import { silentLogger } from "../../../lib/core/logger.ts";
 import { openNats } from "../../../lib/nats/connection.ts";
 import { DirectReader } from "../../../lib/nats/direct-reader.ts";
+import { Timers } from "../../../lib/nats/timers.ts";
 import { ensureTopology } from "../../../lib/nats/topology.ts";
 import { TASKS_STREAM } from "../../../lib/wire/subjects.ts";
 import { timestampFromMs } from "../../../lib/wire/time-codec.ts";
@@ -31,6 +32,7 @@ async function serve(log: MeshLog, holderId: string, dataDir = ""): Promise<Serv
     connection,
     reader,
     log: log.taskLog,
+    timers: new Timers(log.publisher),
     clock: systemClock,
     logger: silentLogger,
     dataDir,
