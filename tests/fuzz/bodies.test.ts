@@ -64,6 +64,17 @@ describe("a gRPC body", () => {
     expect(answer.reason).not.toBe("");
   });
 
+  test.for([
+    ["half a character", '{"priority":"\\ud800"}'],
+    ["half a character in a name", '{"\\udfff":1}'],
+    ["a name of 40 KB", `{"${"é".repeat(20_000)}":1}`],
+    ["a number of 1 MB", `{"retryPolicy":{"maximumAttempts":"${"\u{1f30d}".repeat(250_000)}"}}`],
+  ] as const)("of JSON is refused with a message that can be sent, though it would quote %s", async ([, json]) => {
+    const answer = await call.grpc(SUBMIT, envelope(Buffer.from(json)), { "content-type": "application/grpc+json" });
+    expect(`${answer.status} ${answer.code}`, answer.message).toBe("200 InvalidArgument");
+    expect(answer.reason).toBe("UNREADABLE_REQUEST");
+  });
+
   test("of a stream that is cut in a message refuses that message only", async () => {
     const task = toBinary(
       SubmitTaskRequestSchema,

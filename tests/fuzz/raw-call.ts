@@ -33,7 +33,7 @@ export async function openRawCaller(url: string): Promise<RawCaller> {
   };
   return {
     async grpc(path, body, headers = {}) {
-      const { status, fields, bytes } = await exchange(await alive(), path, body, {
+      const { status, fields } = await exchange(await alive(), path, body, {
         "content-type": "application/grpc",
         te: "trailers",
         ...headers,
@@ -43,7 +43,7 @@ export async function openRawCaller(url: string): Promise<RawCaller> {
       return {
         status,
         code: number === undefined ? "" : number === "0" ? "OK" : String(Code[Number(number)]),
-        message: decodeURIComponent(fields.get("grpc-message") ?? bytes.toString("latin1").slice(0, 100)),
+        message: decodeURIComponent(fields.get("grpc-message") ?? ""),
         reason: reasonIn(details),
       };
     },

@@ -1,5 +1,5 @@
 // Gives the errors that Connect itself raises (an unreadable body, a message too large, a missed deadline) what all others have: an
-// ErrorInfo with a reason. It must not touch errors that carry one.
+// ErrorInfo with a reason; and makes every message one that can be sent.
 import { create } from "@bufbuild/protobuf";
 import { Code, ConnectError, type HandlerContext } from "@connectrpc/connect";
 import { ErrorInfoSchema } from "../../../gen/google/rpc/error_details_pb.ts";
@@ -10,6 +10,9 @@ const REASONS: ReadonlyMap<Code, string> = new Map([
   [Code.InvalidArgument, "UNREADABLE_REQUEST"],
   [Code.ResourceExhausted, "MESSAGE_TOO_LARGE"],
 ]);
+
+/** In gRPC a message travels in the trailers, of which clients take a few KiB in all. */
+const MAX_MESSAGE_LENGTH = 512;
 
 /** How Connect begins the message of a body that it cannot decode. It calls that INTERNAL, though only the client can mend it. */
 const UNDECODABLE = /^(?:parse binary:|decompression failed$)/;
@@ -23,7 +26,13 @@ export function explainErrors({ signal }: HandlerContext): void {
 }
 
 function explain(error: unknown): void {
-  if (!(error instanceof ConnectError) || error.findDetails(ErrorInfoSchema).length > 0) return;
+  if (!(error instanceof ConnectError)) return;
+  const { rawMessage } = error;
+  // It may quote the request: half a character of that cannot be encoded, and such a call would never be answered.
+  if (!rawMessage.isWellFormed() || rawMessage.length > MAX_MESSAGE_LENGTH) {
+    Object.assign(error, { rawMessage: rawMessage.slice(0, MAX_MESSAGE_LENGTH).toWellFormed() });
+  }
+  if (error.findDetails(ErrorInfoSchema).length > 0) return;
   if (error.code === Code.Internal && UNDECODABLE.test(error.rawMessage)) {
     Object.assign(error, { code: Code.InvalidArgument });
   }
