@@ -4,10 +4,10 @@ import { explore } from "./explore.ts";
 import { InvariantBroken } from "./mesh/witness.ts";
 import { PLANTED_BUGS } from "./planted-bugs.ts";
 
-const SEED = 7;
+const SEED = 8;
 
 /** By far enough for each of them; most are found among the first ten. */
-const RUNS = 6_000;
+const RUNS = 3_000;
 
 test.for(Object.entries(PLANTED_BUGS))("%s: found", async ([, bug]) => {
   const finding = await explore({ seed: SEED, runs: RUNS, bug });

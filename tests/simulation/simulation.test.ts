@@ -6,7 +6,7 @@ import { NO_BUG } from "./mesh/planted-bug.ts";
 import { errorText } from "./report.ts";
 
 const SEED = 20_260_101;
-const RUNS = 3_000;
+const RUNS = 2_000;
 
 test("whatever goes wrong, nothing is lost, one attempt moves a task at a time, and every task ends exactly once", async () => {
   const finding = await explore({ seed: SEED, runs: RUNS });

@@ -23,8 +23,8 @@ export interface MemoryBrokerOptions {
   readonly nowMs: () => number;
   /** Called for each message that was stored, with the sequence of the one before it on its subject, 0 for none. */
   readonly onStored?: (stream: string, message: MemoryMessage, previous: number) => void;
-  /** Called after a purge of what stood on a filter. */
-  readonly onPurged?: (filter: string) => void;
+  /** Called after messages were removed: everything on a filter, or one. */
+  readonly onRemoved?: (filter: string | undefined) => void;
   /** Plants a bug: expectations are not checked. */
   readonly ignoresExpectations?: boolean;
 }
@@ -102,7 +102,10 @@ export class MemoryBroker {
   /** Removes a message; false if it does not stand. */
   remove(name: string, sequence: number): boolean {
     const message = this.stream(name).get(sequence);
-    if (message !== undefined) this.#remove(name, [message]);
+    if (message !== undefined) {
+      this.#remove(name, [message]);
+      this.#options.onRemoved?.(undefined);
+    }
     return message !== undefined;
   }
 
@@ -111,7 +114,7 @@ export class MemoryBroker {
     const standing = this.stream(name).from(0, filter, Infinity);
     const gone = standing.filter(({ sequence }) => sequence < below);
     this.#remove(name, gone);
-    this.#options.onPurged?.(filter);
+    this.#options.onRemoved?.(filter);
     return gone.length;
   }
 

@@ -105,9 +105,9 @@ export class SimulatedClients {
     this.#options.await(
       by,
       by.submitter.submit(CALLER, submissionOf(plan, taskId, copy)),
-      () => {
+      ({ status }) => {
         trace(() => `${by.name}: acknowledges ${taskId}`);
-        witness.acknowledged(taskId, copy);
+        witness.acknowledged(taskId, copy, Number(status?.revision));
         if (copy === "1" && !chance.oneIn(4)) task.known = true;
       },
       (error) => this.#refused(`submission of ${taskId}`, error, this.#impostors ? ["TASK_ALREADY_EXISTS"] : []),
@@ -123,9 +123,13 @@ export class SimulatedClients {
     this.#options.await(
       by,
       by.bulk.submit(CALLER, create(BatchSubmitTasksRequestSchema, { tasks, atomic: true })),
-      () => {
+      ({ results }) => {
         trace(() => `${by.name}: acknowledges all tasks`);
-        for (const task of this.#wanted) witness.acknowledged(task.taskId, "1");
+        for (const [i, { taskId }] of this.#wanted.entries()) {
+          const result = results[i]?.result;
+          if (result?.case === "submitted") witness.acknowledged(taskId, "1", Number(result.value.status?.revision));
+          else witness.broken("everybody is told the truth", `${taskId} is missing from a batch that was acknowledged`);
+        }
       },
       (error) => this.#refused("submission of all tasks", error, this.#impostors ? ["TASK_ALREADY_EXISTS"] : []),
     );
@@ -144,7 +148,8 @@ export class SimulatedClients {
         const state = stateOf(viewOf(record));
         trace(() => `${by.name}: says that ${taskId} is ${state}`);
         if (state === "canceled") witness.canceled(taskId);
-        else witness.broken("everybody is told the truth", `whoever canceled ${taskId} was told that it is ${state}`);
+        else if (!witness.wasPurged(taskId))
+          witness.broken("everybody is told the truth", `whoever canceled ${taskId} was told that it is ${state}`);
       },
       this.#refusalAbout(taskId, "cancellation", ["TASK_NOT_CANCELABLE"]),
     );

@@ -60,7 +60,8 @@ export class SimulatedCoordinator implements Process {
     const trueLog = new TaskLog({ connection, manager, publisher, reader });
     const log = bug.log?.(trueLog, this.ports) ?? trueLog;
     this.log = log;
-    const outputs = new OutputLog({ connection, publisher, reader });
+    const trueOutputs = new OutputLog({ connection, publisher, reader });
+    const outputs = bug.outputs?.(trueOutputs) ?? trueOutputs;
     const trueTimers = new Timers(publisher);
     const timers = bug.timers?.(trueTimers) ?? trueTimers;
     const lanes = new Lanes(manager, { leaseMs: 30_000, depthLimit: 1_000, maxQueues: 10 }, nowMs);

@@ -3,11 +3,8 @@
 // checked; at the end nothing goes wrong any more, and everybody finishes.
 import { setImmediate as endOfTurn } from "node:timers/promises";
 import { fromBinary } from "@bufbuild/protobuf";
-import type { ReportRequest, ReportResult } from "../../../gen/mycel/v1/agent_protocol_pb.ts";
 import { AgentSignalSchema } from "../../../gen/mycel/v1/agent_protocol_pb.ts";
 import { DEFAULT_TENANT } from "../../../lib/core/names.ts";
-import type { AgentIdentity } from "../../../lib/nats/agent-requests.ts";
-import type { FeedMessage, FeedVerdict } from "../../../lib/nats/work-feed.ts";
 import {
   DELAYED_CONSUMER,
   DELAYED_FILTER,
@@ -25,7 +22,7 @@ import type { MemoryMessage } from "../broker/memory-stream.ts";
 import { SimulatedAgents } from "./agents.ts";
 import { Chance } from "./chance.ts";
 import { SimulatedClients } from "./clients.ts";
-import { SimulatedCoordinator } from "./coordinator.ts";
+import { SimulatedCoordinators } from "./coordinators.ts";
 import { type Action, Network } from "./network.ts";
 import { NO_BUG, type PlantedBug } from "./planted-bug.ts";
 import { SimulatedReaders } from "./readers.ts";
@@ -43,7 +40,6 @@ export interface MeshOptions {
 /** When every run begins, in milliseconds since 1970. */
 const START_MS: number = Date.UTC(2026, 0, 1);
 const LEASE_MS = 30_000;
-const FEED_RETRY_MS = 1_000;
 
 /** The most that coordinators do at once, here. */
 const MAX_LOAD = 40;
@@ -62,7 +58,6 @@ export async function runScenario(scenario: Scenario, options: MeshOptions = {})
 
 class SimulatedMesh {
   readonly #scenario: Scenario;
-  readonly #options: MeshOptions;
   readonly #chance = new Chance();
   readonly #broker: MemoryBroker;
   readonly #network: Network;
@@ -70,16 +65,14 @@ class SimulatedMesh {
   readonly #agents: SimulatedAgents;
   readonly #clients: SimulatedClients;
   readonly #readers: SimulatedReaders;
-  readonly #coordinators: SimulatedCoordinator[] = [];
+  readonly #coordinators: SimulatedCoordinators;
   readonly #trace: (line: () => string) => void;
   #nowMs = START_MS;
   #faults: Faults;
-  #born = 0;
   #steps = 0;
 
   constructor(scenario: Scenario, options: MeshOptions) {
     this.#scenario = scenario;
-    this.#options = options;
     const { onStep } = options;
     this.#trace =
       onStep === undefined
@@ -92,7 +85,7 @@ class SimulatedMesh {
     this.#broker = new MemoryBroker({
       nowMs,
       onStored: (stream, message, previous) => this.#onStored(stream, message, previous),
-      onPurged: (filter) => this.#witness.onPurged(filter),
+      onRemoved: (filter) => this.#witness.onRemoved(filter),
       ignoresExpectations: options.bug?.ignoresExpectations ?? false,
     });
     this.#network = new Network({
@@ -109,7 +102,7 @@ class SimulatedMesh {
       chance,
       nowMs,
       faults,
-      request: (from, request, hear) => this.#request(from, request, hear),
+      request: (from, request, hear) => this.#coordinators.request(from, request, hear),
       onCompleted: (taskId, operation, dispatch) => this.#witness.completed(taskId, operation, dispatch),
       trace: this.#trace,
     });
@@ -117,14 +110,25 @@ class SimulatedMesh {
       () => this.#agents.executions(),
       (taskId) => this.#broker.stream(TASKS_STREAM).last(dispatchFilter(DEFAULT_TENANT, taskId)) !== undefined,
     );
+    this.#coordinators = new SimulatedCoordinators({
+      count: scenario.coordinators,
+      broker: this.#broker,
+      network: this.#network,
+      witness: this.#witness,
+      chance,
+      nowMs,
+      faults,
+      bug: options.bug ?? NO_BUG,
+      trace: this.#trace,
+    });
     this.#clients = new SimulatedClients({
       plans: scenario.tasks,
       nowMs,
       chance,
       faults,
       witness: this.#witness,
-      coordinator: () => chance.oneOf(this.#coordinators),
-      await: (by, work, onAnswer, onError) => this.#await(by, work, onAnswer, onError),
+      coordinator: () => this.#coordinators.any(),
+      await: (by, work, onAnswer, onError) => this.#coordinators.await(by, work, onAnswer, onError),
       trace: this.#trace,
     });
     this.#readers = new SimulatedReaders({
@@ -134,13 +138,12 @@ class SimulatedMesh {
       witness: this.#witness,
       nowMs,
       faults,
-      coordinator: () => chance.oneOf(this.#coordinators),
+      coordinator: () => this.#coordinators.any(),
       trace: this.#trace,
     });
     const ackWaitMs = LEASE_MS;
     this.#broker.consumer(TIMERS_STREAM, { name: TIMERS_CONSUMER, filter: TIMERS_FIRED, ackWaitMs });
     this.#broker.consumer(TASKS_STREAM, { name: DELAYED_CONSUMER, filter: DELAYED_FILTER, ackWaitMs });
-    for (let i = 0; i < scenario.coordinators; i += 1) this.#coordinators.push(this.#newCoordinator());
   }
 
   /** Does one of the things that can happen now. */
@@ -164,7 +167,7 @@ class SimulatedMesh {
     this.#faults = NO_FAULTS;
     this.#chance.reseed(1);
     this.#trace(() => `from here on nothing goes wrong (${aftermath})`);
-    for (const coordinator of this.#coordinators) coordinator.clockErrorMs = 0;
+    this.#coordinators.setClocks();
     if (aftermath === "nobody") this.#agents.leave();
     this.#agents.poisoned = aftermath === "poison";
     for (let steps = 0; steps < MAX_SETTLE_STEPS; steps += 1) {
@@ -217,17 +220,12 @@ class SimulatedMesh {
       ...this.#network.actions(),
       ...this.#agents.actions(),
       ...this.#readers.actions(),
+      ...this.#coordinators.actions(),
     ];
     if (this.#network.load < MAX_LOAD) actions.push(...this.#clients.actions(), ...this.#deliveries());
     const [next] = this.#schedules();
     if (next !== undefined) {
       actions.push({ weight: next.atMs <= this.#nowMs ? 32 : 4, run: () => this.#fire(next) });
-    }
-    const { crashes, clocks } = this.#faults;
-    for (const coordinator of this.#coordinators) {
-      const busy = this.#network.isBusy(coordinator);
-      if (crashes > 0 && busy) actions.push({ weight: 3 * crashes, run: () => this.#crash(coordinator) });
-      if (clocks > 0 && busy) actions.push({ weight: clocks, run: () => this.#shiftClock(coordinator) });
     }
     return actions;
   }
@@ -305,72 +303,6 @@ class SimulatedMesh {
     return `+${((this.#nowMs - START_MS) / 1_000).toFixed(3)}s`.padStart(12);
   }
 
-  // ---- coordinators ----
-
-  #newCoordinator(): SimulatedCoordinator {
-    this.#born += 1;
-    return new SimulatedCoordinator({
-      name: `coordinator ${this.#born}`,
-      broker: this.#broker,
-      wireOf: (process) => this.#network.wireOf(process),
-      nowMs: () => this.#nowMs,
-      random: () => this.#chance.below(1_000) / 1_000,
-      onUnforeseen: (what) => this.#witness.broken("nothing fails in a way that nobody foresaw", what),
-      bug: this.#options.bug ?? NO_BUG,
-    });
-  }
-
-  #crash(coordinator: SimulatedCoordinator): void {
-    this.#trace(() => `${coordinator.name}: dies`);
-    coordinator.alive = false;
-    this.#network.forget(coordinator);
-    this.#coordinators[this.#coordinators.indexOf(coordinator)] = this.#newCoordinator();
-  }
-
-  #shiftClock(coordinator: SimulatedCoordinator): void {
-    const farMs = this.#chance.oneIn(4) ? 3_600_000 : 2_000;
-    coordinator.clockErrorMs = this.#chance.below(2 * farMs) - farMs;
-    this.#trace(() => `${coordinator.name}: its clock is ${coordinator.clockErrorMs} ms ahead`);
-  }
-
-  #await<T>(
-    by: SimulatedCoordinator,
-    work: Promise<T>,
-    onAnswer: (value: T) => void,
-    onError: (error: unknown) => void,
-  ): void {
-    this.#network.woken = true;
-    work.then(
-      (value) => {
-        if (by.alive) onAnswer(value);
-      },
-      (error: unknown) => {
-        if (by.alive) onError(error);
-      },
-    );
-  }
-
-  #request(from: AgentIdentity, request: ReportRequest, hear: (results: readonly ReportResult[]) => void): void {
-    const what = (): string =>
-      request.reports.map(({ kind, taskId, attempt }) => `${kind.case} of ${taskId}, attempt ${attempt}`).join("; ");
-    this.#network.send(
-      () => `agent ${from.agentId} reports: ${what()}`,
-      () => {
-        const by = this.#chance.oneOf(this.#coordinators);
-        this.#await(
-          by,
-          by.desk.answer(from, request),
-          ({ results }) => {
-            const answers = (): string => results.map(({ outcome }) => outcome.case ?? "nothing").join(", ");
-            const label = (): string => `agent ${from.agentId} hears from ${by.name}: ${answers()} to ${what()}`;
-            this.#network.send(label, () => hear(results));
-          },
-          (error) => this.#witness.broken("nothing fails in a way that nobody foresaw", String(error)),
-        );
-      },
-    );
-  }
-
   // ---- deliveries ----
 
   #deliver(key: string, consumer: MemoryConsumer, item: Item): void {
@@ -379,26 +311,7 @@ class SimulatedMesh {
       this.#agents.deliver(delivery);
       return;
     }
-    const by = this.#chance.oneOf(this.#coordinators);
-    this.#trace(() => `${by.name}: gets ${delivery.subject}`);
-    const handle = key.startsWith(TIMERS_STREAM) ? by.onTimer : by.onDelayed;
-    this.#feed(by, handle, delivery);
-  }
-
-  /** As WorkFeed does: acknowledged once it is handled, and delivered again if that fails. */
-  #feed(
-    by: SimulatedCoordinator,
-    handle: (message: FeedMessage) => Promise<FeedVerdict>,
-    delivery: FeedMessage & { readonly reply: string },
-  ): void {
-    const answer = (text: string): void => by.ports.connection.publish(delivery.reply, new TextEncoder().encode(text));
-    const later = (delayMs: number): void => answer(`-NAK ${JSON.stringify({ delay: delayMs * 1_000_000 })}`);
-    this.#await(
-      by,
-      handle(delivery),
-      (verdict) => (verdict.kind === "ack" ? answer("+ACK") : later(verdict.delayMs)),
-      () => later(FEED_RETRY_MS),
-    );
+    this.#coordinators.feed(key.split("/")[0] ?? "", delivery);
   }
 
   #endLease(consumer: MemoryConsumer, item: Item): void {

@@ -87,11 +87,12 @@ export class Witness {
     if (this.#broken !== undefined) throw this.#broken;
   }
 
-  /** A coordinator said yes to a submission; `copy` tells submissions of one id apart. */
-  acknowledged(taskId: string, copy: string): void {
+  /** A coordinator said yes to a submission; `copy` tells submissions of one id apart, `revision` says what it answered about. */
+  acknowledged(taskId: string, copy: string, revision: number): void {
     if (this.#strayed.has(taskId)) return;
     // It may have ended and been purged before its coordinator could answer.
-    if (this.histories.get(taskId)?.gone === true) return;
+    const history = this.histories.get(taskId);
+    if (history !== undefined && (history.gone || revision < history.first)) return;
     const before = this.#acknowledged.get(taskId);
     if (before !== undefined && before !== copy) {
       this.broken("everybody is told the truth", `two different submissions of ${taskId} were acknowledged`);
@@ -106,12 +107,13 @@ export class Witness {
     return last !== undefined && isTerminal(last.state) ? last.storeMs : undefined;
   }
 
-  /** Something was purged. Only what has ended may be. */
-  onPurged(filter: string): void {
+  /** Messages were removed: those on a filter by a purge, or one. Only what has ended may be purged. */
+  onRemoved(filter: string | undefined): void {
     for (const history of this.histories.values()) {
       const { taskId, gone, events } = history;
       // Its outputs go first.
-      if (filter.split(".").includes(taskId)) this.#purged.add(taskId);
+      if (filter?.split(".").includes(taskId) === true) this.#purged.add(taskId);
+      if (!this.#purged.has(taskId)) continue;
       if (gone || this.#strayed.has(taskId) || this.#stands(taskId)) continue;
       const state = events.at(-1)?.state;
       if (state === undefined || !isTerminal(state)) {
