@@ -52,7 +52,7 @@ function strangers({ taskId, submissions }: Evidence, logged: LoggedTask): Findi
 /** Whoever wrote the sequence of a message into another one had been told by the broker that it is stored. */
 function danglingReferences({ taskId, dispatches, events, outputs }: LoggedTask): Finding[] {
   const withdrawn = dispatches.flatMap(({ queue, expected }) => (queue === WITHDRAWN ? [expected] : []));
-  const items = new Set<number | undefined>([0, ...dispatches.map(({ sequence }) => sequence), ...withdrawn]);
+  const items = new Set<number | undefined>([...dispatches.map(({ sequence }) => sequence), ...withdrawn]);
   const links = new Set([0, ...events.map(({ sequence }) => sequence)]);
   const stored = new Set([0, ...outputs.map(({ sequence }) => sequence)]);
   const found: Finding[] = [];

@@ -80,9 +80,15 @@ function fault(
   if (before?.state === "working" && !same(ended, before)) {
     return { rule: "not_the_holder", why: `ends ${words(ended)}, but ${words(before)} held the task` };
   }
-  if (event.state === "working") return unfoundedStart(event, before, offered);
-  const own = event.state === "completed" && !same(ended, event);
-  if (own) return { rule: "not_the_holder", why: `is of ${words(event)}, but ends ${words(ended)}` };
+  if (event.state === "working") {
+    if (ended.attempt > 0 && before?.state !== "working") {
+      return { rule: "not_the_holder", why: `ends ${words(ended)}, but nobody held the task` };
+    }
+    return unfoundedStart(event, before, offered);
+  }
+  if (ended.attempt > 0 && !same(ended, event)) {
+    return { rule: "not_the_holder", why: `is of ${words(event)}, but ends ${words(ended)}` };
+  }
   if (before?.state === "working") return undefined;
   if (ended.attempt > 0) return unseen(event, ended.attempt, before, offered);
   // Only who asks for another attempt, or cannot get one, may end none.
