@@ -204,6 +204,16 @@ export class TaskLog {
     }
     const last = Math.max(record.dispatch.sequence, record.event?.sequence ?? 0);
     await this.#purgeUpTo(TASKS_STREAM, taskFilter(tenant, taskId), last);
+    await this.#purgeCopy(tenant, taskId, record.dispatch.sequence);
+  }
+
+  /** Whoever withdrew the work item of a purged task meanwhile has left a copy of it, which nothing would ever end. */
+  async #purgeCopy(tenant: string, taskId: string, dispatch: number): Promise<void> {
+    const filter = dispatchFilter(tenant, taskId);
+    const left = await this.#readLeader({ last_by_subj: filter });
+    const subject = left === undefined ? undefined : parseTaskSubject(left.subject);
+    const copied = subject?.kind === "dispatch" && subject.queue === WITHDRAWN_QUEUE && left?.expected === dispatch;
+    if (copied) await this.#purgeUpTo(TASKS_STREAM, filter, left.sequence);
   }
 
   async #purgeUpTo(stream: string, filter: string, last: number | undefined): Promise<void> {

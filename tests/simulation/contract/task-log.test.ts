@@ -181,6 +181,23 @@ describe.each([
     expect(await mesh.taskLog.readLatest(DEFAULT_TENANT, "t")).toBeUndefined();
   });
 
+  test("purges the copy that is made of a work item while its task is purged", async () => {
+    await using mesh = await open();
+    await mesh.taskLog.dispatch(aDispatch("t"), 0);
+    const ended = sequenceOf(await mesh.taskLog.append(TASK, anEvent({ state: "canceled" }), by("op"), 0));
+    const record = (await mesh.taskLog.read(DEFAULT_TENANT, "t"))!;
+    const { streams } = mesh.manager;
+    const purge = streams.purge.bind(streams);
+    streams.purge = async (...request) => {
+      if (request[0] === "MYCEL_TASKS") await mesh.taskLog.withdraw(record);
+      return await purge(...request);
+    };
+
+    await mesh.taskLog.purge(DEFAULT_TENANT, "t", ended);
+
+    expect(await mesh.taskLog.readLatest(DEFAULT_TENANT, "t")).toBeUndefined();
+  });
+
   test("purges a task that is as it was decided about, and takes its id anew", async () => {
     await using mesh = await open();
     const submitted = sequenceOf(await mesh.taskLog.dispatch(aDispatch("t"), 0));
