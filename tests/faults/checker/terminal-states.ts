@@ -140,12 +140,10 @@ function backwards(taskId: string, answers: readonly Answer[], standings: readon
   let newest: (typeof given)[number] | undefined;
   let next = 0;
   for (const later of asked) {
-    for (
-      let given_ = given[next];
-      given_ !== undefined && given_.answer.at < later.startedAt;
-      given_ = given[(next += 1)]
-    ) {
-      if (newest === undefined || given_.earliest > newest.earliest) newest = given_;
+    for (; next < given.length; next += 1) {
+      const earlier = given[next];
+      if (earlier === undefined || earlier.answer.at >= later.startedAt) break;
+      if (newest === undefined || earlier.earliest > newest.earliest) newest = earlier;
     }
     if (newest === undefined || later.latest >= newest.earliest) continue;
     const [before, after] = [newest.answer, later.answer];
