@@ -288,9 +288,14 @@ export class ReportDesk {
   }
 }
 
-/** Names an operation of a delivery, the same for every repetition of its report. */
+/**
+ * Names an operation of a delivery, the same for every repetition of its report. A consumer that was made again counts the deliveries of a
+ * message anew; its own sequence tells them apart.
+ */
 function operationId({ from, report, delivery }: Delivered, kind: string): string {
-  return `${from.agentId}/${delivery.sequence}/${delivery.deliveries}/${kind === "begin" ? 0 : report.attempt}/${kind}`;
+  const { sequence, consumerSequence, deliveries } = delivery;
+  const attempt = kind === "begin" ? 0 : report.attempt;
+  return `${from.agentId}/${sequence}/${consumerSequence}.${deliveries}/${attempt}/${kind}`;
 }
 
 function violationOf(from: AgentIdentity, report: Report, delivery: DeliverySubject | undefined): string | undefined {
