@@ -7,6 +7,7 @@ import {
   createGrpcTransport,
   createGrpcWebTransport,
 } from "@connectrpc/connect-node";
+import { pause } from "../../lib/time/pause.ts";
 import { clientTracing } from "../../lib/rpc/interceptors/tracing.ts";
 import type { ResolvedOptions } from "./client-options.ts";
 
@@ -25,7 +26,7 @@ export interface Endpoint {
   connect(limitMs: number): Promise<void>;
 }
 
-/** The servers of a client. Disposing closes their connections; calls under way fail. */
+/** The servers of a client. Disposing closes their connections within a moment; calls that are still under way then fail. */
 export interface Endpoints extends Disposable {
   /** How many there are. */
   readonly count: number;
@@ -39,6 +40,8 @@ export interface Endpoints extends Disposable {
 // under way is pinged, and only when it is silent.
 const PING_INTERVAL_MS = 5_000;
 const PING_TIMEOUT_MS = 3_000;
+// How long a disposed client waits for its streams: what they end with is on its way already.
+const STREAMS_END_MS = 100;
 // Node's default of 10 MB refuses streams of a busy connection; this is a bound, nothing is reserved.
 const MAX_SESSION_MEMORY_MB = 256;
 
@@ -64,12 +67,12 @@ export function createEndpoints(options: ResolvedOptions): Endpoints {
       }
     },
     [Symbol.dispose]() {
-      for (const endpoint of endpoints) endpoint.close();
+      for (const endpoint of endpoints) void endpoint.close();
     },
   };
 }
 
-function createEndpoint(url: string, options: ResolvedOptions): Endpoint & { close(): void } {
+function createEndpoint(url: string, options: ResolvedOptions): Endpoint & { close(): Promise<void> } {
   const session = new Http2SessionManager(
     url,
     // Pinging idle connections too would ping one that was closed with a stream open, and the error of that nobody can catch. An idle
@@ -99,7 +102,13 @@ function createEndpoint(url: string, options: ResolvedOptions): Endpoint & { clo
         throw new ConnectError(`cannot connect to ${url}: ${why}`, Code.Unavailable, undefined, undefined, cause);
       }
     },
-    close: () => session.abort(),
+    async close() {
+      // A stream that ends after its connection was closed starts connect-node's idle timer again, and for a quarter of an hour that holds
+      // the connection with everything it knows. "open" says that there is a stream.
+      const untilMs = performance.now() + STREAMS_END_MS;
+      while (session.state() === "open" && performance.now() < untilMs) await pause(1);
+      session.abort();
+    },
   };
 }
 
