@@ -151,6 +151,52 @@ describe("a Connect body", () => {
   });
 });
 
+test.for([
+  ["", "415 "],
+  ["?encoding=xml&message=a", "415 "],
+  ["?encoding=proto", "400 INVALID_REQUEST"],
+  ["?encoding=proto&message=%FF%FE", "400 UNREADABLE_REQUEST"],
+  ["?encoding=proto&base64=1&message=!!!!", "400 UNREADABLE_REQUEST"],
+  ["?encoding=proto&base64=1&message=A", "400 UNREADABLE_REQUEST"],
+  ["?encoding=json&message=%7B", "400 UNREADABLE_REQUEST"],
+  ["?encoding=json&compression=gzip&message=abc", "400 UNREADABLE_REQUEST"],
+  ["?encoding=json&compression=br&message=abc", "501 UNIMPLEMENTED"],
+  ["?encoding=json&message=%7B%7D&encoding=proto", "400 INVALID_REQUEST"],
+] as const)("a GET with the query %s is refused", async ([query, expected]) => {
+  const response = await fetch(`${mesh.urls[0]}/mycel.v1.AgentService/GetTask${query}`, {
+    headers: { connection: "close" },
+  });
+  const text = await response.text();
+  const reason = /"reason":"([A-Z_]+)"/.exec(text)?.[1] ?? "";
+  expect(`${response.status} ${reason}`, text).toBe(expected);
+});
+
+describe.for(["grpc-web", "grpc-web+json", "grpc", "grpc+json", "connect+proto", "connect+json"])(
+  "as application/%s",
+  (type) => {
+    test.for(["SubmitTask", "StreamResults", "SubmitTaskStream", "WatchAgents"])(
+      "a body of no sense ends %s",
+      async (method) => {
+        const bodies = [
+          Buffer.alloc(0),
+          Buffer.from("garbage"),
+          envelope(Buffer.from("x"), 0, 0xffffffff),
+          envelope(Buffer.from("{}"), 0x80),
+          envelope(Buffer.from("{}"), 2),
+          envelope(Buffer.from("nonsense"), 1),
+          Buffer.concat([envelope(Buffer.alloc(0)), envelope(Buffer.from("{"))]),
+        ];
+        for (const body of bodies) {
+          const headers = { "content-type": `application/${type}`, "grpc-timeout": "1S", "connect-timeout-ms": "1000" };
+          const { status } = await call.connect(`/mycel.v1.AgentService/${method}`, body, headers);
+          // What is wrong stands in the body or in the trailers; a unary call is no stream of Connect's.
+          expect(status).toBe(type.startsWith("connect") && method === "SubmitTask" ? 415 : 200);
+        }
+      },
+    );
+  },
+);
+
 /** The most memory that a process ever had, in MB. */
 function peakMb(): number {
   const status = readFileSync(`/proc/${mesh.coordinators[0]!.pid}/status`, "utf8");

@@ -1,6 +1,7 @@
 // Gives the errors that Connect itself raises (an unreadable body, a message too large, a missed deadline) what all others have: an
 // ErrorInfo with a reason; and makes every message one that can be sent.
 import { create } from "@bufbuild/protobuf";
+import { base64Decode } from "@bufbuild/protobuf/wire";
 import { Code, ConnectError, type HandlerContext } from "@connectrpc/connect";
 import { ErrorInfoSchema } from "../../../gen/google/rpc/error_details_pb.ts";
 import { ERROR_DOMAIN } from "../rich-error.ts";
@@ -21,8 +22,19 @@ const UNDECODABLE = /^(?:parse binary:|decompression failed$)/;
  * For `requestGate`. Whatever ends a call is the reason of its signal before it is written down: that is the only place where an error
  * that is raised before the interceptors run can still be changed.
  */
-export function explainErrors({ signal }: HandlerContext): void {
+export function explainErrors({ signal, requestMethod, url }: HandlerContext): void {
   signal.addEventListener("abort", () => explain(signal.reason), { once: true });
+  if (requestMethod === "GET") checkQuery(new URL(url).searchParams);
+}
+
+/** What Connect's base64 decoder throws is no error of the protocol, and would be INTERNAL. */
+function checkQuery(parameters: URLSearchParams): void {
+  if (parameters.get("base64") !== "1") return;
+  try {
+    base64Decode(parameters.get("message") ?? "");
+  } catch (cause) {
+    throw new ConnectError("the message in the query is no base64", Code.InvalidArgument, undefined, undefined, cause);
+  }
 }
 
 function explain(error: unknown): void {
