@@ -44,22 +44,18 @@ export async function uploadBlob(calls: BlobCalls, source: BlobSource, options: 
     return refOf(await calls.rpc.uploadBlob(uploadOf({ contentType }, source), callOptions));
   }
   const open = { contentType, sha256: sha256(source), sizeBytes: BigInt(source.length) };
-  const deadline = performance.now() + calls.options.timeoutMs;
+  const deadline = deadlineOf(calls);
   for (let tries = 1; ; tries += 1) {
     try {
       return refOf(await calls.rpc.uploadBlob(uploadOf(open, [source]), callOptions));
     } catch (error) {
       // An upload that was cut off keeps nothing, or at worst a blob that nobody refers to and that expires.
-      const lost = error instanceof MycelError && error.code === "unavailable" && signal?.aborted !== true;
-      const delayMs = delayBeforeTry({ kind: "lost" }, tries, 1, Math.random());
-      const spent = tries >= calls.options.maximumTries || performance.now() + delayMs >= deadline;
-      if (!lost || spent) throw error;
-      await pause(delayMs, signal);
+      await beforeNextTry(calls, error, tries, deadline, signal);
     }
   }
 }
 
-/** Downloads a blob. With a full reference, size and SHA-256 are checked against it, otherwise against what the server announces. */
+/** Downloads a blob, over as many connections as it takes. With a full reference, size and SHA-256 are checked against it, otherwise against what the server announces. */
 export function downloadBlob(
   calls: BlobCalls,
   blob: Pick<BlobRef, "blobId"> & Partial<Pick<BlobRef, "sha256" | "sizeBytes">>,
@@ -69,12 +65,27 @@ export function downloadBlob(
     const hash = createHash("sha256");
     let expected = blob.sha256;
     let size = 0;
-    for await (const { part } of calls.rpc.downloadBlob({ blobId: blob.blobId }, withSignal(signal))) {
-      if (part.case === "blob") expected ??= part.value.sha256;
-      if (part.case !== "chunk") continue;
-      hash.update(part.value);
-      size += part.value.length;
-      yield part.value;
+    for (let tries = 1, deadline = deadlineOf(calls); ; tries += 1) {
+      const before = size;
+      // What was got already is told again from the beginning: content never changes under its id.
+      let known = size;
+      try {
+        for await (const { part } of calls.rpc.downloadBlob({ blobId: blob.blobId }, withSignal(signal))) {
+          if (part.case === "blob") expected ??= part.value.sha256;
+          if (part.case !== "chunk") continue;
+          const news = part.value.subarray(known);
+          known -= part.value.length - news.length;
+          if (news.length === 0) continue;
+          hash.update(news);
+          size += news.length;
+          yield news;
+        }
+        break;
+      } catch (error) {
+        // A download that moves on may break as often as it likes.
+        if (size > before) [tries, deadline] = [1, deadlineOf(calls)];
+        await beforeNextTry(calls, error, tries, deadline, signal);
+      }
     }
     if (expected !== undefined && expected.length > 0 && !hash.digest().equals(expected)) {
       throw new MycelError("data_loss", `blob ${blob.blobId} arrived damaged: its SHA-256 differs (${size} bytes)`, {
@@ -86,6 +97,25 @@ export function downloadBlob(
     [Symbol.asyncIterator]: pieces,
     bytes: async () => Buffer.concat(await Array.fromAsync(pieces())),
   };
+}
+
+function deadlineOf({ options }: BlobCalls): number {
+  return performance.now() + options.timeoutMs;
+}
+
+/** Waits until the same can be tried again; throws the error if that cannot help, or there is no time or try left. */
+async function beforeNextTry(
+  { options }: BlobCalls,
+  error: unknown,
+  tries: number,
+  deadline: number,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const lost = error instanceof MycelError && error.code === "unavailable" && signal?.aborted !== true;
+  const delayMs = delayBeforeTry({ kind: "lost" }, tries, 1, Math.random());
+  const spent = tries >= options.maximumTries || performance.now() + delayMs >= deadline;
+  if (!lost || spent) throw error;
+  await pause(delayMs, signal);
 }
 
 async function* uploadOf(

@@ -176,6 +176,32 @@ describe("submit", () => {
     expect(mesh.count("UploadBlob")).toBe(8);
   });
 
+  test("goes on with a download where it broke off, and begins one again that could not begin", async () => {
+    await using mesh = await openFakeCoordinator();
+    await using client = createClient({ url: mesh.url });
+    const content = Buffer.from(Array.from({ length: 300_000 }, (_, i) => i % 251));
+    const ref = await client.uploadBlob(content);
+    const breaksAt = new Set([65_536, 262_144]);
+    const data = Object.assign(Buffer.from(content), {
+      subarray: (from: number, to: number) => {
+        if (breaksAt.delete(from)) throw unavailable();
+        return content.subarray(from, to);
+      },
+    });
+    mesh.blobs.set(ref.blobId, { ref, data });
+    mesh.failNext("DownloadBlob", "cut", unavailable());
+    expect(content.equals(await client.downloadBlob(ref).bytes())).toBe(true);
+    expect(mesh.count("DownloadBlob")).toBe(5);
+  });
+
+  test("does not go on with a download for ever", async () => {
+    await using mesh = await openFakeCoordinator();
+    await using client = createClient({ url: mesh.url, timeoutMs: 300 });
+    const ref = await client.uploadBlob(Buffer.from("content"));
+    mesh.failNext("DownloadBlob", ...Array.from({ length: 100 }, () => unavailable()));
+    await expect(client.downloadBlob(ref).bytes()).rejects.toMatchObject({ code: "unavailable" });
+  });
+
   test("refuses a download that is not what was stored", async () => {
     await using mesh = await openFakeCoordinator();
     await using client = createClient({ url: mesh.url });
