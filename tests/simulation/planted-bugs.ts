@@ -65,10 +65,13 @@ export const PLANTED_BUGS: Readonly<Record<string, PlantedBug>> = {
     log: (log) => changed(log, { readLatest: (tenant, taskId) => log.read(tenant, taskId) }),
   },
 
-  "a lease is taken away without a fence in the outputs": {
+  "whoever takes a lease away forgets the outputs": {
     outputs: (outputs) =>
       changed(outputs, {
-        fence: async (task, agentId, attempt) => (await outputs.read(task, agentId, attempt, 0)).at(-1)?.sequence ?? 0,
+        fence: async (...attempt) => {
+          await outputs.fence(...attempt);
+          return 0;
+        },
       }),
   },
 

@@ -128,6 +128,15 @@ export class MemoryBroker {
     return made;
   }
 
+  /** Deletes a consumer and makes it again, as it was in the beginning. */
+  recreate(stream: string, name: string): void {
+    const key = `${stream}/${name}`;
+    const old = this.consumers.get(key);
+    if (old === undefined) throw new Error(`there is no consumer ${name}`);
+    this.consumers.delete(key);
+    this.consumer(stream, old.settings);
+  }
+
   /** Takes an answer to a delivery; an answer to something else goes nowhere. */
   answer(reply: string, body: string): void {
     const delivery = parseDeliverySubject(reply);

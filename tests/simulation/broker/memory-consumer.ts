@@ -22,6 +22,8 @@ export interface MemoryDelivery {
   readonly seq: number;
   readonly reply: string;
   readonly deliveries: number;
+  /** When the message was stored. */
+  readonly storeMs: number;
 }
 
 /** How it was made. */
@@ -88,6 +90,7 @@ export class MemoryConsumer {
       seq: message.sequence,
       reply: `$JS.ACK.${this.#stream.name}.${this.settings.name}.${facts.join(".")}.${this.pending}`,
       deliveries: item.deliveries,
+      storeMs: message.storeMs,
     };
   }
 

@@ -13,7 +13,7 @@ import { DEFAULT_TENANT } from "../../../lib/core/names.ts";
 import type { AgentIdentity } from "../../../lib/nats/agent-requests.ts";
 import { MESSAGE_ID } from "../../../lib/wire/headers.ts";
 import { encodeOutputBatch } from "../../../lib/wire/output-codec.ts";
-import { outputSubject, parseTaskSubject } from "../../../lib/wire/subjects.ts";
+import { outputSubject, parseDeliverySubject, parseTaskSubject } from "../../../lib/wire/subjects.ts";
 import { decodeDispatch } from "../../../lib/wire/task-codec.ts";
 import { durationFromMs, timestampFromMs } from "../../../lib/wire/time-codec.ts";
 import { openMemoryPorts, type MemoryPorts, type Wire } from "../broker/memory-ports.ts";
@@ -29,6 +29,8 @@ interface Run extends Execution {
   readonly delivery: MemoryDelivery;
   readonly dispatch: Dispatch;
   readonly redelivery: boolean;
+  /** Whether its queue counts deliveries anew: before the first one there may have been others. */
+  readonly countedAnew: boolean;
   phase: "held" | "asking" | "running" | "settling" | "over";
   attempt: number;
   fence: number;
@@ -100,23 +102,31 @@ export class SimulatedAgents {
     return this.#runs;
   }
 
-  /** An agent gets a delivery. */
-  deliver(delivery: MemoryDelivery): void {
+  /** An agent gets a delivery, from a consumer that was made at a time. */
+  deliver(delivery: MemoryDelivery, createMs: number): void {
     const { chance, faults, trace } = this.#options;
+    const facts = parseDeliverySubject(delivery.reply);
+    const deliveryId = `${facts?.consumerSequence}.${delivery.deliveries}`;
     const subject = parseTaskSubject(delivery.subject);
     if (subject === undefined) throw new Error(`${delivery.subject} is not a dispatch`);
     const dispatch = decodeDispatch(delivery.data);
     const agentId = chance.oneOf(AGENTS);
+    // What an agent has had under the same count comes over a consumer that was made again, and is not for it.
+    const had = this.#runs.some((run) => {
+      return run.agentId === agentId && run.dispatchSequence === delivery.seq && run.deliveryId === deliveryId;
+    });
+    if (had) return;
     const suspect = chance.within(faults().leases, 15);
     trace(() => `agent ${agentId}: gets ${subject.taskId} from ${delivery.seq}, delivery ${delivery.deliveries}`);
     this.#runs.push({
       taskId: subject.taskId,
       agentId,
       dispatchSequence: delivery.seq,
-      deliveries: delivery.deliveries,
+      deliveryId,
       delivery,
       dispatch,
-      redelivery: delivery.deliveries !== 1 || suspect,
+      redelivery: delivery.deliveries !== 1 || delivery.storeMs < createMs || suspect,
+      countedAnew: delivery.storeMs < createMs,
       phase: "held",
       attempt: dispatch.attempt,
       fence: Number(dispatch.fence),
@@ -162,10 +172,8 @@ export class SimulatedAgents {
       }
       if (run.phase === "held") {
         actions.push({ weight: 40, run: () => this.#take(run) });
-        actions.push({
-          weight: 4,
-          run: () => this.#report(run, "settling", { case: "handBack", value: { started: false } }),
-        });
+        // A hand-back says nothing of earlier deliveries but their count: who can't trust it asks, or lets the lease end.
+        if (!run.countedAnew) actions.push({ weight: 4, run: () => this.#return(run) });
       }
       if (run.phase === "running" && run.unconfirmed && !run.publishing) {
         // Nothing is reported before it is known which output is the last one.
@@ -206,6 +214,11 @@ export class SimulatedAgents {
     if (run.redelivery) this.#report(run, "asking", { case: "begin", value: { redelivery: true } });
     else if (run.dispatch.beginRequired) this.#report(run, "asking", { case: "begin", value: {} });
     else this.#start(run);
+  }
+
+  /** Gives back what was not started. */
+  #return(run: Run): void {
+    this.#report(run, "settling", { case: "handBack", value: { started: false } });
   }
 
   #start(run: Run): void {
@@ -278,19 +291,19 @@ export class SimulatedAgents {
       return;
     }
     if (outcome.case === "accepted" && report.kind.case === "complete") {
-      const { taskId, agentId, dispatchSequence, deliveries } = run;
-      this.#options.onCompleted(taskId, `${agentId}/${dispatchSequence}/${deliveries}/`, dispatchSequence);
+      const { taskId, agentId, dispatchSequence, deliveryId } = run;
+      this.#options.onCompleted(taskId, `${agentId}/${dispatchSequence}/${deliveryId}/`, dispatchSequence);
     }
     run.phase = "over";
   }
 
   #publish(run: Run): void {
     run.publishing = true;
-    const { taskId, agentId, attempt, delivery, outputs } = run;
+    const { taskId, agentId, attempt, deliveryId, outputs } = run;
     const index = outputs + 1;
     const subject = outputSubject(DEFAULT_TENANT, taskId, agentId, attempt);
     const body = encodeOutputBatch({ outputs: [{ index: BigInt(index), kind: { case: "progress", value: {} } }] });
-    const id = `${taskId}/${attempt}/${agentId}/${delivery.reply.split(".").slice(4, 7).join(".")}/${index}`;
+    const id = `${taskId}/${attempt}/${agentId}/${deliveryId}/${index}`;
     void this.#ports.publisher.publish({ subject, body, headers: { [MESSAGE_ID]: id } }).then((outcome) => {
       run.publishing = false;
       run.unconfirmed = outcome.kind !== "stored";
@@ -301,6 +314,6 @@ export class SimulatedAgents {
   }
 }
 
-function nameOf({ agentId, taskId, attempt, deliveries }: Run): string {
-  return `agent ${agentId} (${taskId}, attempt ${attempt}, delivery ${deliveries})`;
+function nameOf({ agentId, taskId, attempt, delivery }: Run): string {
+  return `agent ${agentId} (${taskId}, attempt ${attempt}, delivery ${delivery.deliveries})`;
 }

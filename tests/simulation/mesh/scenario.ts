@@ -48,6 +48,8 @@ export interface Faults {
   readonly clocks: number;
   /** The log is full for a moment, or JetStream's API does not answer. */
   readonly refusals: number;
+  /** Queues' consumers are deleted and made again: they deliver everything from the start, and count deliveries from 1. */
+  readonly amnesia: number;
   /** Clients cancel, submit again, and submit something else under the same name. */
   readonly interference: number;
 }
@@ -62,6 +64,7 @@ export const NO_FAULTS: Faults = {
   deaths: 0,
   clocks: 0,
   refusals: 0,
+  amnesia: 0,
   interference: 0,
 };
 
@@ -98,6 +101,7 @@ const faults: fc.Arbitrary<Faults> = fc.record({
   deaths: level,
   clocks: level,
   refusals: level,
+  amnesia: fc.constantFrom(0, 0, 0, 0, 0, 0, 0, 1),
   interference: level,
 });
 

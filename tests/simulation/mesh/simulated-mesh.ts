@@ -232,8 +232,9 @@ class SimulatedMesh {
 
   #deliveries(): Action[] {
     const actions: Action[] = [];
-    const { leases } = this.#faults;
+    const { leases, amnesia } = this.#faults;
     for (const [key, consumer] of this.#broker.consumers) {
+      if (amnesia > 0 && key.startsWith(LANES)) actions.push({ weight: 1, run: () => this.#recreate(consumer) });
       for (const item of consumer.items.values()) {
         if (item.leased) {
           const over = item.leasedUntilMs <= this.#nowMs;
@@ -308,10 +309,18 @@ class SimulatedMesh {
   #deliver(key: string, consumer: MemoryConsumer, item: Item): void {
     const delivery = consumer.deliver(item, this.#nowMs);
     if (key.startsWith(LANES)) {
-      this.#agents.deliver(delivery);
+      this.#agents.deliver(delivery, consumer.settings.createMs);
       return;
     }
     this.#coordinators.feed(key.split("/")[0] ?? "", delivery);
+  }
+
+  #recreate({ settings: { name } }: MemoryConsumer): void {
+    // No message is as old as a consumer to the millisecond.
+    this.#advance(1);
+    this.#trace(() => `the broker: the consumer ${name} is deleted and made again`);
+    this.#broker.recreate(TASKS_STREAM, name);
+    this.#advance(1);
   }
 
   #endLease(consumer: MemoryConsumer, item: Item): void {

@@ -33,7 +33,8 @@ export interface Execution {
   readonly taskId: string;
   readonly agentId: string;
   readonly dispatchSequence: number;
-  readonly deliveries: number;
+  /** Names the delivery within the consumers of its queue, as operation ids have it. */
+  readonly deliveryId: string;
   readonly fence: number;
   /** Whether the agent believes that it is at work, or has just been. */
   readonly atWork: boolean;
@@ -303,8 +304,8 @@ export class Witness {
 
   /** Whoever settles an attempt must hold the token that was in force until then. */
   #checkHolder({ taskId, first }: TaskHistory, event: TaskEvent, token: number): void {
-    const operation = /^([^/]+)\/(\d+)\/(\d+)\/\d+\/(\w+)$/.exec(event.operationId);
-    const [, agentId, dispatchSequence, deliveries, kind] = operation ?? [];
+    const operation = /^([^/]+)\/(\d+)\/(\d+\.\d+)\/\d+\/(\w+)$/.exec(event.operationId);
+    const [, agentId, dispatchSequence, deliveryId, kind] = operation ?? [];
     if (operation !== null && Number(dispatchSequence) < first) {
       this.broken(
         "3: at most one attempt moves a task, and a fenced one changes nothing",
@@ -317,7 +318,7 @@ export class Witness {
         execution.taskId === taskId &&
         execution.agentId === agentId &&
         execution.dispatchSequence === Number(dispatchSequence) &&
-        execution.deliveries === Number(deliveries);
+        execution.deliveryId === deliveryId;
       if (!same) continue;
       if (execution.fence !== token) {
         this.broken(
