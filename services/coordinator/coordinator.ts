@@ -8,6 +8,7 @@ import type { Logger } from "../../lib/core/logger.ts";
 import { MeshError } from "../../lib/core/mesh-error.ts";
 import { AgentRequests } from "../../lib/nats/agent-requests.ts";
 import { BlobStore } from "../../lib/nats/blobs.ts";
+import { openBrokerClock } from "../../lib/nats/broker-clock.ts";
 import { type NatsConnection, openNats } from "../../lib/nats/connection.ts";
 import { DirectReader } from "../../lib/nats/direct-reader.ts";
 import { EventReader } from "../../lib/nats/event-reader.ts";
@@ -71,8 +72,7 @@ export async function openCoordinator({ config, logger }: CoordinatorOptions): P
 }
 
 async function open(config: CoordinatorConfig, logger: Logger, stack: AsyncDisposableStack): Promise<Coordinator> {
-  const clock = SYSTEM_CLOCK;
-  const quiet = quietLog(logger, clock);
+  const quiet = quietLog(logger, SYSTEM_CLOCK);
   const connection = stack.adopt(await openNats({ servers: config.natsUrls, name: "mycel coordinator" }), (opened) =>
     opened.drain().catch(() => undefined),
   );
@@ -85,6 +85,16 @@ async function open(config: CoordinatorConfig, logger: Logger, stack: AsyncDispo
   const manager = await ensureTopology(connection, topology, (err) => {
     logger.warn({ err }, "JetStream is not ready; trying again");
   });
+  const clock = stack.use(
+    await openBrokerClock({
+      manager,
+      local: SYSTEM_CLOCK,
+      onWallOff: (aheadMs) => {
+        logger.warn({ wall_ahead_ms: aheadMs }, "this machine's clock is off; the broker's is gone by");
+      },
+      onTrouble: (err) => logger.debug({ err }, "the broker's clock was not read; trying again"),
+    }),
+  );
 
   const publisher = new StreamPublisher(connection);
   const reader = stack.use(new DirectReader(connection));
