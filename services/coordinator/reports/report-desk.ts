@@ -11,6 +11,7 @@ import {
   type ReportResult,
   ReportResultSchema,
 } from "../../../gen/mycel/v1/agent_protocol_pb.ts";
+import { reportedStartMs } from "../../../lib/core/attempt-start.ts";
 import { type BeginCommand, decideBegin, type DropReason } from "../../../lib/core/begin.ts";
 import type { Clock } from "../../../lib/core/clock.ts";
 import { attemptLimitMs } from "../../../lib/core/expire.ts";
@@ -28,6 +29,7 @@ import { failureFromWire, type TaskRecord, viewOf } from "../../../lib/wire/task
 import { durationFromMs, msFromDuration, msFromTimestamp } from "../../../lib/wire/time-codec.ts";
 import { Violations } from "../../../lib/wire/validation.ts";
 import type { Lifecycle } from "../tasks/lifecycle.ts";
+import { AgentClocks } from "./agent-clocks.ts";
 
 /** What the desk needs. */
 export interface ReportDeskParts {
@@ -48,9 +50,6 @@ const MAX_ANSWERS: number = 16 * MAX_REPORTS;
 /** How long an agent waits before it repeats a report that could not be stored, in milliseconds. */
 const RETRY_MS = 500;
 
-/** How long an attempt that nobody recorded may last without being asked whose it is, in milliseconds. The least result_ttl. */
-const UNSEEN_MS = 1_000;
-
 const NOT_ITS_OUTPUT = "output_sequence is not an output of this attempt";
 
 const MAX_SEQUENCE = BigInt(Number.MAX_SAFE_INTEGER);
@@ -67,9 +66,11 @@ interface Delivered {
 /** Answers reports. */
 export class ReportDesk {
   readonly #parts: ReportDeskParts;
+  readonly #agentClocks: AgentClocks;
 
   constructor(parts: ReportDeskParts) {
     this.#parts = parts;
+    this.#agentClocks = new AgentClocks(parts.clock);
   }
 
   /** Answers the reports of one request, in their order. */
@@ -169,16 +170,17 @@ export class ReportDesk {
     if (wrong !== undefined) {
       return refused(wrong.reason === "PAYLOAD_TOO_LARGE" ? wrong.reason : "INVALID_REPORT", wrong.message);
     }
+    const nowMs = this.#parts.clock.now();
     const event = completion({
       agentId: from.agentId,
       dispatchSequence: delivered.delivery.sequence,
       deliveries: delivered.delivery.deliveries,
       attempt: report.attempt,
-      startMs: msFromTimestamp(report.startTime),
+      startMs: startMsOf(delivered, nowMs),
       outputSequence: Number(report.outputSequence),
     });
     const context = {
-      eventMs: this.#parts.clock.now(),
+      eventMs: nowMs,
       operationId: operationId(delivered, "complete"),
       outputSequence: Number(report.outputSequence),
       result,
@@ -204,7 +206,7 @@ export class ReportDesk {
       attempt: report.attempt,
       fence: Number(report.fence),
       deliveries: delivered.delivery.deliveries,
-      startMs: msFromTimestamp(report.startTime),
+      startMs: startMsOf(delivered, clock.now()),
       outputSequence: Number(report.outputSequence),
       operationId: operationId(delivered, outcome.kind),
       outcome,
@@ -241,8 +243,7 @@ export class ReportDesk {
    */
   async #standing({ from, report, delivery }: Delivered, operationId: string): Promise<WriteOutcome | undefined> {
     if (report.fence !== 0n) return undefined;
-    const ageMs = this.#parts.clock.now() - (msFromTimestamp(report.startTime) ?? 0);
-    if (ageMs >= 0 && ageMs < UNSEEN_MS) return undefined;
+    if (this.#agentClocks.isYoung(from, msFromTimestamp(report.startTime))) return undefined;
     const record = await this.#parts.log.readLatest(from.tenant, report.taskId);
     if (record?.event === undefined) {
       return record?.dispatch.sequence === delivery.sequence ? undefined : { kind: "conflict" };
@@ -286,6 +287,11 @@ export class ReportDesk {
   #reply(report: Report, body: Uint8Array): void {
     this.#parts.connection.publish(report.delivery, body);
   }
+}
+
+/** When an attempt that is over started. */
+function startMsOf({ report, delivery }: Delivered, nowMs: number): number | undefined {
+  return reportedStartMs(msFromTimestamp(report.startTime), { storedMs: delivery.storedMs, nowMs });
 }
 
 /**

@@ -1,7 +1,7 @@
 // An id is used anew once its task is purged. Whoever still holds the old task must not touch the new one.
 import { expect, test } from "vitest";
 import { stateOf } from "../../../lib/core/task.ts";
-import { timestampFromMs } from "../../../lib/wire/time-codec.ts";
+import { msFromTimestamp, timestampFromMs } from "../../../lib/wire/time-codec.ts";
 import { viewOf } from "../../../lib/wire/task-codec.ts";
 import { TENANT } from "../../support/mesh-log.ts";
 import { type Delivery, openParts, type Parts } from "./open-parts.ts";
@@ -47,6 +47,22 @@ test("a completion that comes before the id is used anew does not end the task i
 
   expect(outcome).toMatchObject({ case: "refused", value: { reason: "LEASE_LOST" } });
   await parts.submit({ taskId: "again" });
+  expect(await state(parts)).toBe("submitted");
+});
+
+test("an agent whose clock is ahead does not pass for quick by as long as it was frozen", async () => {
+  await using parts = await openParts();
+  await parts.submit({ taskId: "other" });
+  const other = await parts.pull();
+  const ahead = timestampFromMs(Date.now() + 5_000);
+  expect((await parts.report(other, { kind: COMPLETE, startTime: ahead })).outcome.case).toBe("accepted");
+  const { delivery, startTime } = await frozen(parts);
+  await parts.submit({ taskId: "again" });
+
+  const byItsClock = timestampFromMs(msFromTimestamp(startTime) + 5_000);
+  const { outcome } = await parts.report(delivery, { kind: COMPLETE, startTime: byItsClock });
+
+  expect(outcome).toMatchObject({ case: "refused", value: { reason: "LEASE_LOST" } });
   expect(await state(parts)).toBe("submitted");
 });
 
