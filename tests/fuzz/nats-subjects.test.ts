@@ -1,23 +1,27 @@
 // What anybody who reaches the broker can send to coordinators and agents: none of it may stop them, make them do harm in their own
 // name, or get in the way of the others.
-import { create, fromBinary, fromJson, toBinary } from "@bufbuild/protobuf";
+import { create, fromBinary, fromJson, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import { ValueSchema } from "@bufbuild/protobuf/wkt";
 import { type Client, createClient } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
 import { jetstreamManager } from "@nats-io/jetstream";
 import type { NatsConnection } from "@nats-io/nats-core";
 import { connect } from "@nats-io/transport-node";
+import * as fc from "fast-check";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import {
   HeartbeatRequestSchema,
   HeartbeatResponseSchema,
+  type ReportRequest,
   ReportRequestSchema,
   ReportResponseSchema,
+  ReportSchema,
 } from "../../gen/mycel/v1/agent_protocol_pb.ts";
 import { AgentService } from "../../gen/mycel/v1/agent_service_pb.ts";
 import { TaskState } from "../../gen/mycel/v1/task_pb.ts";
 import type { TestMesh, TestProcess } from "../support/processes.ts";
-import { FUZZ_SEED, randomFrom } from "./fuzz-run.ts";
+import { FUZZ_SEED, randomFrom, tries } from "./fuzz-run.ts";
+import { messageOf } from "./message-arbitrary.ts";
 import { garbageFor, REPLIES } from "./nats-garbage.ts";
 import { openRawNats, type RawNats } from "./raw-nats.ts";
 import { alarmsIn, expectUnharmed, openWatchedMesh, vitalsOf } from "./vitals.ts";
@@ -64,6 +68,15 @@ async function expectWorkDone(): Promise<void> {
   const { taskId } = await rpc.submitTask({ type: "reverse", input: { kind: { case: "json", value } } });
   const { status } = await rpc.getTaskStatus({ taskId, wait: { seconds: 20n } });
   expect(status?.state).toBe(TaskState.COMPLETED);
+}
+
+function encodable(request: ReportRequest): Uint8Array<ArrayBuffer> | undefined {
+  try {
+    return toBinary(ReportRequestSchema, request);
+  } catch {
+    // What no library can encode, no library sends.
+    return undefined;
+  }
 }
 
 test("a coordinator answers no agent where the broker, a log or somebody else would take the answer for a command", async () => {
@@ -117,6 +130,38 @@ test("a report that nests deeper than any parser goes is refused by itself, and 
     { outcome: { case: "refused", value: { reason: "INVALID_REPORT" } } },
     { outcome: { case: "dropped", value: { reason: "TASK_NOT_FOUND" } } },
   ]);
+});
+
+test("random reports are answered one by one, and move nothing", async () => {
+  const { taskId } = await rpc.submitTask({ taskId: "not-theirs", type: "patient-nobody" });
+  const before = await vitalsOf(mesh);
+  const own = await connect({ servers: mesh.nats.url, inboxPrefix: "_INBOX_default_live-agent" });
+  // Now and then about a task that stands, with a delivery that could be.
+  const about = fc.record({
+    taskId: fc.constantFrom(taskId, "no-such-task"),
+    delivery: fc.constantFrom(
+      ...["1", "2", "9007199254740991"].map((at) => `$JS.ACK.MYCEL_TASKS.default=work=5.1.${at}.1.1.1`),
+    ),
+  });
+  const reports = fc.array(
+    fc.tuple(messageOf(ReportSchema), fc.option(about)).map(([report, facts]) => ({ ...report, ...facts })),
+    { maxLength: 8 },
+  );
+  await fc.assert(
+    fc.asyncProperty(reports, async (made) => {
+      const request = create(ReportRequestSchema, { reports: made as MessageInitShape<typeof ReportSchema>[] });
+      const body = encodable(request);
+      fc.pre(body !== undefined);
+      const answer = await own.request("mycel.agent.default.live-agent.report", body, { timeout: 10_000 });
+      const { results } = fromBinary(ReportResponseSchema, answer.data);
+      expect(results.length).toBe(made.length);
+      for (const { outcome } of results) expect(["refused", "dropped"]).toContain(outcome.case);
+    }),
+    tries(150),
+  );
+  await own.close();
+  expect((await rpc.getTaskStatus({ taskId })).status).toMatchObject({ state: TaskState.SUBMITTED, attempt: 0 });
+  await expectUnharmed(mesh, before);
 });
 
 test("garbage on every subject that a coordinator listens to changes nothing", async () => {

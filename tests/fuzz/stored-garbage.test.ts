@@ -1,4 +1,5 @@
 // What stands in the logs and buckets and should not: nobody may stumble over it more than once, and everything else goes on.
+import { readFileSync } from "node:fs";
 import { fromJson } from "@bufbuild/protobuf";
 import { ValueSchema } from "@bufbuild/protobuf/wkt";
 import { type Client, Code, ConnectError, createClient } from "@connectrpc/connect";
@@ -55,15 +56,23 @@ async function expectNothingLeft(stream: string, consumer: string): Promise<void
   await expect.poll(left, { timeout: 20_000, interval: 200 }).toBe(0);
 }
 
-/** Resolves when a process has logged nothing for a second: it does not stumble again and again. */
+/** Resolves when a process has logged nothing for a second, and was at rest for half of it: it does not stumble again and again. */
 async function expectQuiet(process: TestProcess): Promise<void> {
-  let lines = -1;
+  let before = { lines: -1, cpuMs: 0 };
   const isQuiet = (): boolean => {
-    const before = lines;
-    lines = process.output().split("\n").length;
-    return lines === before;
+    const now = { lines: process.output().split("\n").length, cpuMs: cpuMsOf(process) };
+    const quiet = now.lines === before.lines && now.cpuMs - before.cpuMs < 500;
+    before = now;
+    return quiet;
   };
   await expect.poll(isQuiet, { timeout: 20_000, interval: 1_100 }).toBe(true);
+}
+
+/** How long a process has computed so far, in milliseconds. */
+function cpuMsOf({ pid }: TestProcess): number {
+  const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1]!.split(" ");
+  // User and system time, in hundredths of a second.
+  return (Number(fields[11]) + Number(fields[12])) * 10;
 }
 
 /** A call either succeeds or is refused with one of the mesh's own reasons. */
