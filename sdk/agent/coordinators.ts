@@ -1,9 +1,10 @@
 // Owns the agent's RPC side: clients for the coordinators it was told of, taken in turn when one does not answer.
 import { type Client, Code, ConnectError, createClient, type Interceptor, type Transport } from "@connectrpc/connect";
-import { createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-node";
+import { createGrpcTransport } from "@connectrpc/connect-node";
 import { BadRequestSchema } from "../../gen/google/rpc/error_details_pb.ts";
 import { AgentService } from "../../gen/mycel/v1/agent_service_pb.ts";
 import { BlobService } from "../../gen/mycel/v1/blob_service_pb.ts";
+import { ClientSession, letGo } from "../../lib/rpc/client-session.ts";
 import { AgentError } from "./agent-error.ts";
 
 /** Clients of the coordinators. */
@@ -20,7 +21,7 @@ export interface Coordinators {
 
 interface Peer {
   readonly url: string;
-  readonly session: Http2SessionManager;
+  readonly session: ClientSession;
   readonly transport: Transport;
 }
 
@@ -38,11 +39,11 @@ export function createCoordinators(urls: readonly string[], interceptors: readon
         `url is ${JSON.stringify(url)}, must be an http or https URL like http://127.0.0.1:8080`,
       );
     }
-    const session = new Http2SessionManager(parsed, {
+    const session = new ClientSession(parsed, {
       pingIntervalMs: PING_INTERVAL_MS,
       pingTimeoutMs: PING_TIMEOUT_MS,
     });
-    const options = { baseUrl: url, sessionManager: session, interceptors: [...interceptors] };
+    const options = { baseUrl: url, sessionManager: session, interceptors: [...interceptors, letGo] };
     return { url, session, transport: createGrpcTransport(options) };
   });
   const [first] = peers;

@@ -1,13 +1,9 @@
 // Owns the connections: one HTTP/2 session and one transport for each server, and which of them is in use.
 // Decides nothing about retries.
 import { Code, ConnectError, type Interceptor, type Transport } from "@connectrpc/connect";
-import {
-  Http2SessionManager,
-  createConnectTransport,
-  createGrpcTransport,
-  createGrpcWebTransport,
-} from "@connectrpc/connect-node";
+import { createConnectTransport, createGrpcTransport, createGrpcWebTransport } from "@connectrpc/connect-node";
 import { pause } from "../../lib/time/pause.ts";
+import { ClientSession, letGo } from "../../lib/rpc/client-session.ts";
 import { clientTracing } from "../../lib/rpc/interceptors/tracing.ts";
 import type { ResolvedOptions } from "./client-options.ts";
 
@@ -73,7 +69,7 @@ export function createEndpoints(options: ResolvedOptions): Endpoints {
 }
 
 function createEndpoint(url: string, options: ResolvedOptions): Endpoint & { close(): Promise<void> } {
-  const session = new Http2SessionManager(
+  const session = new ClientSession(
     url,
     // Pinging idle connections too would ping one that was closed with a stream open, and the error of that nobody can catch. An idle
     // one is tried before the next call.
@@ -112,8 +108,8 @@ function createEndpoint(url: string, options: ResolvedOptions): Endpoint & { clo
   };
 }
 
-function createTransport(baseUrl: string, sessionManager: Http2SessionManager, options: ResolvedOptions): Transport {
-  const interceptors = [withHeaders(options.headers), ...options.interceptors, clientTracing()];
+function createTransport(baseUrl: string, sessionManager: ClientSession, options: ResolvedOptions): Transport {
+  const interceptors = [withHeaders(options.headers), ...options.interceptors, clientTracing(), letGo];
   switch (options.transport) {
     case "connect":
       return createConnectTransport({ baseUrl, sessionManager, interceptors, httpVersion: "2" });

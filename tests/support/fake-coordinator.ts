@@ -1,7 +1,7 @@
 // A coordinator for tests of clients: the real protocol on a real HTTP/2 port, tasks in memory, and failures on cue.
 import { createHash } from "node:crypto";
 import { once } from "node:events";
-import { type Http2Server, createServer } from "node:http2";
+import { type Http2Server, type ServerHttp2Session, createServer } from "node:http2";
 import type { AddressInfo, Socket } from "node:net";
 import { create, equals } from "@bufbuild/protobuf";
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
@@ -50,6 +50,8 @@ export interface FakeCoordinator extends AsyncDisposable {
   failNext(method: string, ...failures: (Cue | undefined)[]): void;
   /** A stream of results that reaches this sequence sends nothing more, not even a keep-alive, until its connection is gone. Once. */
   stallAfter(sequence: number): void;
+  /** Sends everybody away, as a coordinator does that is about to stop: a connection is closed when its last call is over. */
+  sendAway(): void;
   /** How many connections are open. */
   readonly connections: number;
   /** Cuts every open connection. */
@@ -75,6 +77,7 @@ export async function openFakeCoordinator(
   const submissions = new Map<string, SubmitTaskRequest>();
   const cues = new Map<string, (Cue | undefined)[]>();
   const sockets = new Set<Socket>();
+  const sessions = new Set<ServerHttp2Session>();
   const watchers = new Set<(event: WatchAgentsResponse) => void>();
   let wake = Promise.withResolvers<void>();
   let stall: number | undefined;
@@ -333,6 +336,10 @@ export async function openFakeCoordinator(
     sockets.add(socket);
     socket.on("close", () => sockets.delete(socket)).on("error", () => undefined);
   });
+  server.on("session", (session: ServerHttp2Session) => {
+    sessions.add(session);
+    session.on("close", () => sessions.delete(session));
+  });
   server.on("sessionError", () => undefined);
   server.listen(options.port ?? 0, "127.0.0.1");
   await once(server, "listening");
@@ -354,6 +361,9 @@ export async function openFakeCoordinator(
     count: (method) => calls.filter((call) => call.method === method).length,
     failNext: (method, ...failures) => cues.set(method, [...(cues.get(method) ?? []), ...failures]),
     stallAfter: (sequence) => (stall = sequence),
+    sendAway() {
+      for (const session of sessions) session.close();
+    },
     get connections() {
       return sockets.size;
     },
