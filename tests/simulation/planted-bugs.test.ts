@@ -4,9 +4,9 @@ import { explore } from "./explore.ts";
 import { InvariantBroken } from "./mesh/witness.ts";
 import { PLANTED_BUGS } from "./planted-bugs.ts";
 
-const SEED = 8;
+const SEED = 18;
 
-/** By far enough for each of them; most are found among the first ten. */
+/** By far enough for each of them; most are found among the first hundred. */
 const RUNS = 3_000;
 
 test.for(Object.entries(PLANTED_BUGS))("%s: found", async ([, bug]) => {
