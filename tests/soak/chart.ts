@@ -1,7 +1,7 @@
 // The soak's course as a picture: one small panel for each process, memory over time. Pure.
 import type { Sample } from "./sample.ts";
 
-const PANEL = { width: 360, height: 150, left: 52, top: 26, bottom: 24, right: 12 };
+const PANEL = { width: 360, height: 150, left: 52, top: 26, bottom: 24, right: 24 };
 const COLUMNS = 2;
 /** Readable on light and on dark ground. */
 const INK = "#808890";
