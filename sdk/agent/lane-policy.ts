@@ -13,6 +13,8 @@ export interface LaneState {
   dry: boolean;
   /** Not pulled before this, after an error. */
   pausedUntilMs: number;
+  /** Neither pulled nor started from until the next session: its consumer may be another one than the session told of. */
+  suspended: boolean;
 }
 
 /** What room there is for more work. */
@@ -58,7 +60,7 @@ export function planPulls(lanes: readonly LaneState[], room: Room): Pull[] {
     for (let step = 0; step < size; step++) {
       const index = from + ((room.turn + step) % size);
       const lane = lanes[index];
-      if (lane === undefined || lane.phase !== "idle" || lane.pausedUntilMs > room.nowMs) continue;
+      if (lane === undefined || lane.phase !== "idle" || lane.suspended || lane.pausedUntilMs > room.nowMs) continue;
       if (lane.dry) {
         if (free > 0) pulls.push({ lane: index, kind: "standing" });
         continue;
@@ -89,7 +91,7 @@ export function nextStart(lanes: readonly LaneState[], lastStarted: number, nowM
     for (let step = 0; step < size; step++) {
       const index = from + ((first + step) % size);
       const lane = lanes[index];
-      if (lane === undefined) continue;
+      if (lane === undefined || lane.suspended) continue;
       if (lane.held > 0) return index;
       unresolved ||= mayHaveMore(lane, nowMs);
     }
@@ -106,7 +108,8 @@ function groupEnd(lanes: readonly LaneState[], from: number): number {
   return end;
 }
 
-// A lane that pauses after an error does not hold up the others.
+// A lane that pauses after an error, or is suspended, does not hold up the others.
 function mayHaveMore(lane: LaneState, nowMs: number): boolean {
+  if (lane.suspended) return false;
   return lane.phase === "batch" || (lane.phase === "idle" && !lane.dry && lane.pausedUntilMs <= nowMs);
 }

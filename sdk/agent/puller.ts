@@ -84,6 +84,7 @@ export class Puller<Item> {
       const kept = old.get(laneKey(fact.stream, fact.consumer));
       const lane = kept?.facts.priority === fact.priority ? kept : newLane<Item>(fact, kept?.items ?? []);
       lane.pausedUntilMs = 0;
+      lane.suspended = false;
       lane.failures = 0;
       this.#byConsumer.set(laneKey(fact.stream, fact.consumer), lane);
       return lane;
@@ -104,6 +105,12 @@ export class Puller<Item> {
     this.#held += 1;
     this.#received(lane);
     return true;
+  }
+
+  /** Starts and pulls nothing more of the lane until lanes are set anew. */
+  suspend(stream: string, consumer: string): void {
+    const lane = this.#byConsumer.get(laneKey(stream, consumer));
+    if (lane !== undefined) lane.suspended = true;
   }
 
   /** A delivery of the lane is none that anybody could start; its pull has brought it all the same. */
@@ -288,6 +295,7 @@ function newLane<Item>(facts: LaneFacts, items: Item[]): Lane<Item> {
     held: items.length,
     dry: false,
     pausedUntilMs: 0,
+    suspended: false,
     items,
     token: "",
     heardMs: 0,

@@ -88,6 +88,7 @@ class Runner implements RunningAgent {
   #signals: Subscription;
   #state: AgentStats["state"] = "active";
   #registering = false;
+  #registeringAnew: string | undefined;
   #draining: Promise<void> | undefined;
 
   constructor(
@@ -212,7 +213,12 @@ class Runner implements RunningAgent {
   }
 
   async #registerAgain(why: string): Promise<void> {
-    if (this.#registering || this.#state !== "active") return;
+    if (this.#state !== "active") return;
+    if (this.#registering) {
+      // What is found wanting now, the session that is on its way may not know yet.
+      this.#registeringAnew = why;
+      return;
+    }
     this.#registering = true;
     const { logger } = this.#settings;
     logger.info({ agent_id: this.agentId, why }, "registering again");
@@ -237,6 +243,9 @@ class Runner implements RunningAgent {
       // A mesh that keeps forgetting the agent must not be asked without pause.
       await pause(REGISTER_PAUSE_MS, this.#stopping.signal);
       this.#registering = false;
+      const anew = this.#registeringAnew;
+      this.#registeringAnew = undefined;
+      if (anew !== undefined) void this.#registerAgain(anew);
     }
   }
 }

@@ -168,7 +168,11 @@ export class Workshop {
       const delivery = readDelivery(facts, msg, nowMs, this.#keeper.stalled(nowMs));
       const { task } = delivery.dispatch;
       if (task === undefined) return;
-      if (!this.#trust.trusts(facts.consumer, facts.consumerSequence)) this.#options.onLaneMissing();
+      if (!this.#trust.trusts(facts.consumer, facts.consumerSequence)) {
+        // It waits until a new session tells since when the consumer counts: whoever asks about it before spends an attempt.
+        this.#puller.suspend(facts.stream, facts.consumer);
+        this.#options.onLaneMissing();
+      }
       const attempt = new Attempt(this.#host, delivery, task);
       this.#attempts.add(attempt);
       this.#keeper.watch(attempt);

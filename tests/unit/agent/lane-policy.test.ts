@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import { type LaneState, nextStart, planPulls, type Room } from "../../../sdk/agent/lane-policy.ts";
 
 function lane(change: Partial<LaneState> = {}): LaneState {
-  return { priority: 5, phase: "idle", wanted: 0, held: 0, dry: false, pausedUntilMs: 0, ...change };
+  return { priority: 5, phase: "idle", wanted: 0, held: 0, dry: false, pausedUntilMs: 0, suspended: false, ...change };
 }
 
 function room(change: Partial<Room> = {}): Room {
@@ -80,12 +80,13 @@ const anyLanes = fc
       held: fc.nat(8),
       dry: fc.boolean(),
       pausedUntilMs: fc.constantFrom(0, 2_000),
+      suspended: fc.boolean(),
     }),
     { minLength: 1, maxLength: 12 },
   )
   .map((lanes) => lanes.toSorted((a, b) => b.priority - a.priority));
 
-test("a plan never asks for more than the room, never twice on a lane, and never on a busy or pausing one", () => {
+test("a plan never asks for more than the room, never twice on a lane, and never on a busy, pausing or suspended one", () => {
   fc.assert(
     fc.property(anyLanes, fc.nat(16), fc.nat(16), fc.nat(50), (lanes, free, ahead, turn) => {
       const pulls = planPulls(lanes, room({ free, ahead, turn }));
@@ -93,8 +94,8 @@ test("a plan never asks for more than the room, never twice on a lane, and never
       expect(asked).toBeLessThanOrEqual(free + ahead);
       expect(new Set(pulls.map((pull) => pull.lane)).size).toBe(pulls.length);
       for (const pull of pulls) {
-        const { phase, pausedUntilMs, dry } = lanes[pull.lane]!;
-        expect([phase, pausedUntilMs <= 1_000]).toEqual(["idle", true]);
+        const { phase, pausedUntilMs, suspended, dry } = lanes[pull.lane]!;
+        expect([phase, pausedUntilMs <= 1_000, suspended]).toEqual(["idle", true, false]);
         expect(pull.kind).toBe(dry ? "standing" : "batch");
         if (pull.kind === "standing") expect(free).toBeGreaterThan(0);
       }
@@ -105,7 +106,14 @@ test("a plan never asks for more than the room, never twice on a lane, and never
 test("an agent whose lanes are all idle and known never sleeps while it has a free slot", () => {
   fc.assert(
     fc.property(anyLanes, fc.integer({ min: 1, max: 16 }), (lanes, free) => {
-      const idle = lanes.map((one) => ({ ...one, phase: "idle" as const, wanted: 0, held: 0, pausedUntilMs: 0 }));
+      const idle = lanes.map((one) => ({
+        ...one,
+        phase: "idle" as const,
+        wanted: 0,
+        held: 0,
+        pausedUntilMs: 0,
+        suspended: false,
+      }));
       const pulls = planPulls(idle, room({ free }));
       expect(pulls.length).toBeGreaterThan(0);
       // Every lane that the plan leaves out stands below one that may fill all the room.
@@ -120,8 +128,9 @@ test("what starts next is always of the highest priority that holds anything", (
     fc.property(anyLanes, fc.integer({ min: -1, max: 11 }), (lanes, last) => {
       const index = nextStart(lanes, last, 1_000);
       if (index < 0) return;
-      const highest = Math.max(...lanes.filter((one) => one.held > 0).map((one) => one.priority));
-      expect(lanes[index]).toMatchObject({ priority: highest });
+      const startable = lanes.filter((one) => one.held > 0 && !one.suspended);
+      const highest = Math.max(...startable.map((one) => one.priority));
+      expect(lanes[index]).toMatchObject({ priority: highest, suspended: false });
       expect(lanes[index]!.held).toBeGreaterThan(0);
     }),
   );
