@@ -7,8 +7,7 @@ import type { Logger } from "../../../lib/core/logger.ts";
 import { MeshError } from "../../../lib/core/mesh-error.ts";
 import { pause } from "../../../lib/time/pause.ts";
 import type { TaskLog } from "../../../lib/nats/task-log.ts";
-import { statusOf } from "../../../lib/wire/task-codec.ts";
-import { msFromTimestamp } from "../../../lib/wire/time-codec.ts";
+import { mayBePurged } from "../tasks/expiry.ts";
 import { expiredTasks, FIRST_DUE, openTasks } from "./due-rows.ts";
 import type { Indexer } from "./indexer.ts";
 import { Rounds } from "./rounds.ts";
@@ -160,8 +159,7 @@ class Keeper implements Retention {
     const { log } = this.#options;
     const record = await log.read(tenant, taskId);
     if (record === undefined) return "forgotten";
-    const expireMs = msFromTimestamp(statusOf(record, record.event).expireTime);
-    if (expireMs === undefined || expireMs > nowMs) return "kept";
+    if (!mayBePurged(record, nowMs)) return "kept";
     await log.purge(tenant, taskId, record.event?.sequence);
     return "purged";
   }

@@ -13,8 +13,8 @@ import { type DueTimer, dueTimer, type Timers } from "../../../lib/nats/timers.t
 import { ensureTimersConsumer } from "../../../lib/nats/topology.ts";
 import { type FeedMessage, type FeedVerdict, WorkFeed } from "../../../lib/nats/work-feed.ts";
 import { TIMERS_CONSUMER, TIMERS_STREAM } from "../../../lib/wire/subjects.ts";
-import { statusOf, type TaskRecord, viewOf } from "../../../lib/wire/task-codec.ts";
-import { msFromTimestamp } from "../../../lib/wire/time-codec.ts";
+import { viewOf } from "../../../lib/wire/task-codec.ts";
+import { mayBePurged } from "../tasks/expiry.ts";
 import type { Lifecycle } from "../tasks/lifecycle.ts";
 
 /** What the reactor needs. */
@@ -101,11 +101,6 @@ async function react(parts: Omit<DueTimersParts, "connection">, timer: DueTimer,
       if (outcome.kind === "conflict") await react(parts, timer, true);
     }
   }
-}
-
-function mayBePurged(record: TaskRecord, nowMs: number): boolean {
-  const expireMs = msFromTimestamp(statusOf(record, record.event).expireTime);
-  return expireMs !== undefined && expireMs <= nowMs;
 }
 
 function decide(timer: DueTimer, view: TaskView, nowMs: number, random: number): TimerDecision {

@@ -16,6 +16,7 @@ import type { OutputLog } from "../../../lib/nats/output-log.ts";
 import type { TaskLog, WriteOutcome } from "../../../lib/nats/task-log.ts";
 import type { Timers } from "../../../lib/nats/timers.ts";
 import { type TaskRecord, viewOf } from "../../../lib/wire/task-codec.ts";
+import { mayBePurged } from "./expiry.ts";
 
 /** What moving tasks needs. */
 export interface LifecycleParts {
@@ -130,8 +131,10 @@ export class Lifecycle {
   /** A signal may be lost, and a coordinator may die before it has sent one. Whoever cancels again asks for it again. */
   async #cancelAgain(record: TaskRecord): Promise<void> {
     const { endedAgentId: agentId = "", endedAttempt: attempt = 0 } = record.event?.message ?? {};
-    if (agentId === "") await this.#withdraw(record);
-    else this.#signal(record, { agentId, attempt }, "CANCELED");
+    if (agentId === "") {
+      // The copy of a work item would outlive a task that is purged meanwhile, and take its name for ever.
+      if (!mayBePurged(record, this.#parts.clock.now())) await this.#withdraw(record);
+    } else this.#signal(record, { agentId, attempt }, "CANCELED");
   }
 
   #signal(

@@ -29,17 +29,20 @@ test("whoever cancels a running task again has its agent told again", async () =
   expect(signals).toMatchObject([told, told]);
 });
 
-test("whoever cancels a waiting task again takes it out of its queue if that was left undone", async () => {
+test.for([
+  ["takes it out of its queue if that was left undone", 0, WITHDRAWN_QUEUE],
+  ["leaves it alone if it may be purged by now", 60_000, "work"],
+] as const)("whoever cancels a waiting task again %s", async ([, agoMs, queue]) => {
   await using parts = await openParts();
-  const { taskId } = await parts.submit({ taskId: "waiting" });
+  const { taskId } = await parts.submit({ taskId: "waiting", resultTtl: { seconds: 30n } });
   const record = await parts.lifecycle.read(TENANT, taskId);
   const decision = decideCancel(viewOf(record), "enough");
   if (decision.kind !== "write") throw new Error("the task cannot be canceled");
   // The coordinator dies right after its event.
-  const context = { eventMs: Date.now(), operationId: "dead", outputSequence: 0, result: undefined };
+  const context = { eventMs: Date.now() - agoMs, operationId: "dead", outputSequence: 0, result: undefined };
   await parts.taskLog.append(record, decision.event, context, fenceOf(viewOf(record)));
 
   await parts.lifecycle.cancel(TENANT, taskId, "enough");
 
-  expect((await parts.lifecycle.read(TENANT, taskId)).dispatch.queue).toBe(WITHDRAWN_QUEUE);
+  expect((await parts.lifecycle.read(TENANT, taskId)).dispatch.queue).toBe(queue);
 });
