@@ -1,6 +1,6 @@
 // The RPCs about agents.
 
-import { create, equals } from "@bufbuild/protobuf";
+import { create, equals, toBinary } from "@bufbuild/protobuf";
 import type { ServiceImpl } from "@connectrpc/connect";
 import { type Agent, AgentSchema } from "../../../gen/mycel/v1/agent_pb.ts";
 import {
@@ -30,6 +30,8 @@ export interface AgentRpcParts {
 
 const DEFAULT_PAGE_SIZE = 100;
 const MAX_PAGE_SIZE = 1_000;
+/** An agent may describe itself at length; many clients take no more than 4 MiB. */
+const MAX_PAGE_BYTES = 2 * 1024 * 1024;
 
 const CHANGES: Readonly<Record<RegistryChange["kind"], AgentChange>> = {
   added: AgentChange.ADDED,
@@ -59,8 +61,8 @@ export function agentRpcs({ fleet, registry, draining }: AgentRpcParts): AgentRp
       v.throwIfAny();
       const size = Math.min(pageSize || DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE);
       const rest = registry.list(tenantOf(context)).filter((agent) => agent.agentId > pageToken && can(agent, type));
-      const agents = rest.slice(0, size);
-      return { agents, nextPageToken: rest.length > size ? (agents.at(-1)?.agentId ?? "") : "" };
+      const agents = fitting(rest.slice(0, size));
+      return { agents, nextPageToken: rest.length > agents.length ? (agents.at(-1)?.agentId ?? "") : "" };
     },
     watchAgents: async function* watchAgents({ type }, context) {
       const v = new Violations();
@@ -136,6 +138,16 @@ function response(change: AgentChange, agent: Agent | undefined): WatchAgentsRes
 
 function can(agent: Agent, type: string): boolean {
   return type === "" || agent.capabilities.some((capability) => capability.type === type);
+}
+
+/** As many agents as fit into a page, at least one. */
+function fitting(agents: readonly Agent[]): Agent[] {
+  let bytes = 0;
+  const tooMany = agents.findIndex((agent, i) => {
+    bytes += toBinary(AgentSchema, agent).length;
+    return bytes > MAX_PAGE_BYTES && i > 0;
+  });
+  return tooMany < 0 ? [...agents] : agents.slice(0, tooMany);
 }
 
 function checkAgentId(agentId: string): void {

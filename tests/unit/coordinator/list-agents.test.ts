@@ -1,0 +1,44 @@
+import { create, toBinary } from "@bufbuild/protobuf";
+import { createClient, createRouterTransport } from "@connectrpc/connect";
+import { expect, test } from "vitest";
+import { type Agent, AgentSchema } from "../../../gen/mycel/v1/agent_pb.ts";
+import { AgentService, ListAgentsResponseSchema } from "../../../gen/mycel/v1/agent_service_pb.ts";
+import { agentRpcs } from "../../../services/coordinator/rpc/agents.ts";
+
+/** What most gRPC clients take at most unless told otherwise. */
+const CLIENT_MAX_BYTES = 4 * 1024 * 1024;
+
+test("a page of agents that say all they may about themselves is one that clients take, and the pages hold everybody once", async () => {
+  const agents = Array.from({ length: 60 }, (_, i) => wordy(`agent-${String(i).padStart(3, "0")}`));
+  const registry = { list: () => agents, listen: () => () => undefined };
+  const fleet = { register: refuse, deregister: refuse, get: refuse };
+  const rpcs = agentRpcs({ fleet, registry, draining: new AbortController().signal });
+  const client = createClient(
+    AgentService,
+    createRouterTransport((router) => router.service(AgentService, rpcs)),
+  );
+  const seen: string[] = [];
+  let pages = 0;
+  for (let pageToken = ""; pages === 0 || pageToken !== ""; pages += 1) {
+    const page = await client.listAgents({ pageSize: 1_000, pageToken });
+    expect(toBinary(ListAgentsResponseSchema, page).length).toBeLessThan(CLIENT_MAX_BYTES);
+    seen.push(...page.agents.map(({ agentId }) => agentId));
+    pageToken = page.nextPageToken;
+  }
+  expect(seen).toEqual(agents.map(({ agentId }) => agentId));
+  expect(pages).toBeGreaterThan(1);
+});
+
+/** An agent at all its bounds: 64 capabilities of 1,024 characters, which take three bytes each. */
+function wordy(agentId: string): Agent {
+  const capabilities = Array.from({ length: 64 }, (_, i) => ({
+    type: `t${i}`,
+    queue: `q${i}`,
+    description: "語".repeat(1_024),
+  }));
+  return create(AgentSchema, { agentId, name: agentId, capabilities });
+}
+
+function refuse(): never {
+  throw new Error("not asked in this test");
+}
