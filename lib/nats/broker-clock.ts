@@ -37,7 +37,9 @@ export async function openBrokerClock(options: BrokerClockOptions): Promise<Brok
 
   const look = async (): Promise<void> => {
     try {
-      clock.observe(await ask(manager, local));
+      const seen = await orCut(ask(manager, local), stopping.signal);
+      if (seen === undefined) return;
+      clock.observe(seen);
     } catch (error) {
       if (!stopping.signal.aborted) onTrouble(error);
       return;
@@ -63,6 +65,18 @@ export async function openBrokerClock(options: BrokerClockOptions): Promise<Brok
       await running;
     },
   };
+}
+
+/** Nobody who stops waits for the answer of a broker that is gone. */
+async function orCut<T>(answer: Promise<T>, signal: AbortSignal): Promise<T | undefined> {
+  const cut = Promise.withResolvers<undefined>();
+  const stop = (): void => cut.resolve(undefined);
+  signal.addEventListener("abort", stop, { once: true });
+  try {
+    return await Promise.race([answer, cut.promise]);
+  } finally {
+    signal.removeEventListener("abort", stop);
+  }
 }
 
 async function ask(manager: JetStreamManager, local: Clock): Promise<ClockObservation> {
