@@ -9,11 +9,14 @@ import { brokerUnavailable, storageFull } from "./broker-errors.ts";
 /** The share of each log that is kept for the events, retries and outputs of tasks that were accepted. */
 const RESERVE = 0.1;
 
-/** How old a reading may be, in milliseconds: other coordinators fill the same log. */
-const FRESH_MS = 100;
+/**
+ * How old a reading may be, in milliseconds: other coordinators fill the same log, and while it is far from full that takes them a while.
+ * The longest is for a log without a limit, too, which only an operator changes.
+ */
+const FRESH_MS: { readonly least: number; readonly most: number } = { least: 100, most: 2_000 };
 
-/** The same where the log has no limit, which only an operator changes. */
-const UNLIMITED_FRESH_MS = 10_000;
+/** How fast others may fill a log, in bytes a millisecond: about what a broker's disk takes. */
+const FILLED_PER_MS = 100_000;
 
 /** How often the log is asked before a task is refused: with a fresh reading in hand, what others took meanwhile is known. */
 const MAX_READS = 3;
@@ -68,11 +71,12 @@ export class LogRoom {
     // What is stored while the broker is asked may or may not be in its answer: it stays counted.
     const before = this.#stored;
     const [free, outputsFree] = await Promise.all([this.#freeIn(TASKS_STREAM), this.#freeIn(OUTPUT_STREAM)]);
-    const limited = free < Infinity || outputsFree < Infinity;
+    // Until then nobody can have taken more than half of it.
+    const freshMs = Math.min(free, outputsFree) / 2 / FILLED_PER_MS;
     // How much a task will stream is not known when it is submitted: some room must be left, and then it may be used.
     this.#free = outputsFree > 0 ? free : 0;
     this.#stored -= before;
-    this.#freshUntilMs = this.#monotonicMs() + (limited ? FRESH_MS : UNLIMITED_FRESH_MS);
+    this.#freshUntilMs = this.#monotonicMs() + Math.min(Math.max(freshMs, FRESH_MS.least), FRESH_MS.most);
     this.#known = true;
   }
 
