@@ -1,4 +1,5 @@
-// Clients that submit, submit again when they hear nothing, and cancel; and whoever purges what has ended, so that ids are used anew. What a coordinator answers them is held against the log.
+// Clients that submit, submit again when they hear nothing, and cancel; and whoever purges what has ended, so that names are used again.
+// What a coordinator answers them is held against the log.
 import { create } from "@bufbuild/protobuf";
 import { BatchSubmitTasksRequestSchema } from "../../../gen/mycel/v1/agent_service_pb.ts";
 import { MeshError, type MeshErrorReason } from "../../../lib/core/mesh-error.ts";

@@ -107,7 +107,7 @@ export class SimulatedCoordinators {
     );
   }
 
-  /** Gives one of them a timer that is due, or a delayed submission. As WorkFeed has it: acknowledged once it is handled, else it comes again. */
+  /** Gives one of them a timer that is due, or a delayed submission. As at WorkFeed, what it fails to handle comes again. */
   feed(stream: string, delivery: MemoryDelivery): void {
     const by = this.any();
     this.#options.trace(() => `${by.name}: gets ${delivery.subject}`);
