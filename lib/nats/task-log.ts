@@ -175,7 +175,9 @@ export class TaskLog {
       await this.#manager.streams.deleteMessage(TASKS_STREAM, dispatch.sequence, false);
     } catch (error) {
       if (!(error instanceof JetStreamApiError)) throw error;
-      // It was purged meanwhile with all of its task: the copy alone would be a task that waits for ever.
+      // Refused, it may have been done all the same. Only if the end of the task is gone, too, was it purged meanwhile: then the copy
+      // alone would be a task that waits for ever.
+      if ((await this.#readLeader({ last_by_subj: eventSubject(tenant, taskId) })) !== undefined) return;
       await this.#manager.streams.deleteMessage(TASKS_STREAM, outcome.sequence, false);
     }
   }
