@@ -24,7 +24,7 @@ export const AGENT_ROWS: readonly Row[] = [
     name: "agent-stopped",
     about: "SIGSTOP of an agent for longer than its lease, then SIGCONT: it completes late what others have taken over",
     mesh: { leaseMs: LEASE_MS },
-    faults: 8,
+    faults: 6,
     short: 1,
     resumes: true,
     inject: async (scene) => {
@@ -36,7 +36,7 @@ export const AGENT_ROWS: readonly Row[] = [
     name: "agents-killed-all",
     about: "kill -9 of all agents at once; new ones start at once",
     mesh: { leaseMs: LEASE_MS },
-    faults: 6,
+    faults: 5,
     short: 0,
     resumes: true,
     inject: async ({ mesh, injected, healed }) => {
@@ -51,21 +51,24 @@ export const AGENT_ROWS: readonly Row[] = [
     name: "agent-terminated",
     about: "SIGTERM of an agent, as a deployment does; it comes back",
     mesh: { leaseMs: LEASE_MS },
-    faults: 8,
+    faults: 6,
     short: 0,
     resumes: true,
     inject: async ({ mesh, random, injected }) => {
       const victim = random.pick(running(mesh.agents));
       injected(`SIGTERM ${victim.name}`);
-      await victim.terminate();
-      return async () => await victim.restart();
+      const left = victim.terminate();
+      return async () => {
+        await left;
+        await victim.restart();
+      };
     },
   },
   {
     name: "agent-clock-jump",
     about: "an agent's wall clock jumps by up to a day, forwards or backwards",
     mesh: { leaseMs: LEASE_MS },
-    faults: 8,
+    faults: 5,
     short: 1,
     inject: async ({ mesh, random, injected }) => {
       const victim = random.pick(running(mesh.agents));

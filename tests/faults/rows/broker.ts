@@ -7,7 +7,7 @@ export const BROKER_ROWS: readonly Row[] = [
     name: "broker-killed",
     about: "kill -9 of the only nats-server; it starts again on its data",
     mesh: {},
-    faults: 10,
+    faults: 8,
     short: 1,
     inject: async ({ mesh, injected, healed }) => {
       const [broker] = mesh.brokers;
@@ -22,7 +22,7 @@ export const BROKER_ROWS: readonly Row[] = [
     name: "broker-restarted",
     about: "a clean stop of the only nats-server, 0 to 5 s without it, and a start",
     mesh: {},
-    faults: 6,
+    faults: 5,
     short: 0,
     inject: async ({ mesh, random, injected, healed, lasting }) => {
       const [broker] = mesh.brokers;
@@ -38,7 +38,7 @@ export const BROKER_ROWS: readonly Row[] = [
     name: "broker-stopped",
     about: "SIGSTOP of the only nats-server for 0.5 to 8 s, then SIGCONT",
     mesh: {},
-    faults: 8,
+    faults: 6,
     short: 1,
     inject: async ({ mesh, random, injected, healed, lasting }) => {
       const [broker] = mesh.brokers;

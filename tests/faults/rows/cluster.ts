@@ -14,7 +14,7 @@ export const CLUSTER_ROWS: readonly Row[] = [
     name: "leader-killed",
     about: "three nodes: kill -9 of the one that leads the tasks' stream; it comes back after the mesh has recovered",
     mesh: CLUSTER,
-    faults: 8,
+    faults: 6,
     short: 1,
     resumes: true,
     outageMs: OUTAGE_MS,
@@ -29,7 +29,7 @@ export const CLUSTER_ROWS: readonly Row[] = [
     name: "follower-killed",
     about: "three nodes: kill -9 of one that follows; it comes back after the mesh has recovered",
     mesh: CLUSTER,
-    faults: 6,
+    faults: 4,
     short: 0,
     resumes: true,
     outageMs: OUTAGE_MS,
@@ -45,7 +45,7 @@ export const CLUSTER_ROWS: readonly Row[] = [
     name: "nodes-killed-all",
     about: "three nodes: kill -9 of all of them at once; they start again on their data",
     mesh: CLUSTER,
-    faults: 4,
+    faults: 3,
     short: 0,
     inject: async ({ mesh, injected, healed }) => {
       injected("kill -9 of all nodes");
@@ -59,7 +59,7 @@ export const CLUSTER_ROWS: readonly Row[] = [
     name: "leader-stepped-down",
     about: "three nodes: the leader of a stream hands over to another node",
     mesh: CLUSTER,
-    faults: 12,
+    faults: 8,
     short: 1,
     outageMs: OUTAGE_MS,
     inject: async ({ mesh, random, injected }) => {
@@ -73,7 +73,7 @@ export const CLUSTER_ROWS: readonly Row[] = [
     name: "leader-stopped",
     about: "three nodes: SIGSTOP of the leader for 5 to 15 s, then SIGCONT: it comes back and believes that it leads",
     mesh: CLUSTER,
-    faults: 5,
+    faults: 4,
     short: 0,
     inject: async ({ mesh, random, injected, lasting }) => {
       const leader = await mesh.leaderOf(TASKS_STREAM);
@@ -92,7 +92,7 @@ export const CLUSTER_ROWS: readonly Row[] = [
     name: "node-cut-off",
     about: "three nodes: one of them is cut off from the others and from everybody else for 5 to 15 s",
     mesh: { ...CLUSTER, links: ["broker-broker", "coordinator-broker", "agent-broker"] },
-    faults: 5,
+    faults: 4,
     short: 0,
     inject: async ({ mesh, random, injected, lasting }) => {
       const leader: Member = await mesh.leaderOf(TASKS_STREAM);

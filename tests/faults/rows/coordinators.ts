@@ -22,7 +22,7 @@ export const COORDINATOR_ROWS: readonly Row[] = [
     name: "coordinators-killed-all",
     about: "kill -9 of all coordinators at once; they start again",
     mesh: {},
-    faults: 6,
+    faults: 5,
     short: 0,
     inject: async ({ mesh, injected, healed }) => {
       injected("kill -9 of all coordinators");
@@ -36,7 +36,7 @@ export const COORDINATOR_ROWS: readonly Row[] = [
     name: "coordinator-stopped",
     about: "SIGSTOP of one of two coordinators for 1 to 8 s, then SIGCONT",
     mesh: {},
-    faults: 8,
+    faults: 6,
     short: 1,
     inject: async (scene) => {
       return await standStill(scene, scene.random.pick(scene.mesh.coordinators), scene.random.between(1_000, 8_000));
@@ -46,20 +46,23 @@ export const COORDINATOR_ROWS: readonly Row[] = [
     name: "coordinator-terminated",
     about: "SIGTERM of one of two coordinators, as a deployment does; it comes back",
     mesh: {},
-    faults: 8,
+    faults: 5,
     short: 0,
     inject: async ({ mesh, random, injected }) => {
       const victim = random.pick(running(mesh.coordinators));
       injected(`SIGTERM ${victim.name}`);
-      await victim.terminate();
-      return async () => await victim.restart();
+      const left = victim.terminate();
+      return async () => {
+        await left;
+        await victim.restart();
+      };
     },
   },
   {
     name: "coordinator-clock-jump",
     about: "a coordinator's wall clock jumps by up to a day, forwards or backwards",
     mesh: {},
-    faults: 8,
+    faults: 5,
     short: 1,
     inject: async ({ mesh, random, injected }) => {
       const victim = random.pick(mesh.coordinators);

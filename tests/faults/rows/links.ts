@@ -15,7 +15,7 @@ export const LINK_ROWS: readonly Row[] = [
     about:
       "a link of one member, or of all, is slow for 2 to 6 s: 20 to 300 ms later, or no more than 20 to 200 kB a second",
     mesh: { links: LINKS },
-    faults: 8,
+    faults: 6,
     short: 0,
     inject: (scene) =>
       onLink(scene, (link, random) => {
@@ -33,7 +33,7 @@ export const LINK_ROWS: readonly Row[] = [
     name: "link-cut",
     about: "a link of one member, or of all, is reset, closed on one side, or refused for 2 to 6 s",
     mesh: { links: LINKS },
-    faults: 12,
+    faults: 8,
     short: 1,
     inject: (scene) =>
       onLink(scene, async (link, random) => {
@@ -49,7 +49,7 @@ export const LINK_ROWS: readonly Row[] = [
     about:
       "a link of one member, or of all, is half open for 2 to 12 s: bytes stand still or vanish, in one or both directions",
     mesh: { links: LINKS },
-    faults: 10,
+    faults: 7,
     short: 1,
     inject: (scene) =>
       onLink(

@@ -22,7 +22,7 @@ export const LOAD_ROWS: readonly Row[] = [
     about:
       "the fleet grows from 1 agent to 20 and shrinks back to 1, half of them killed and half of them stopped in order",
     mesh: { agents: 1 },
-    faults: 2,
+    faults: 1,
     short: 0,
     inject: async ({ mesh, injected, healed }) => {
       injected(`from 1 agent to ${FLEET} and back`);
@@ -44,7 +44,7 @@ export const LOAD_ROWS: readonly Row[] = [
     name: "poison-tasks",
     about: "tasks that kill their agents, at some or at all of their attempts; a supervisor starts the agents again",
     mesh: { leaseMs: 1_000 },
-    faults: 4,
+    faults: 3,
     short: 0,
     inject: async (scene) => {
       const { mesh, injected } = scene;
@@ -67,7 +67,7 @@ export const LOAD_ROWS: readonly Row[] = [
     name: "consumers-deleted",
     about: "an operator deletes the consumers of some queues, of all of them, or of the timers",
     mesh: {},
-    faults: 8,
+    faults: 6,
     short: 1,
     inject: async ({ mesh, random, injected }) => {
       const what = random.pick(["=quick=", "=work=", "=stream=", "=", "timers"]);
@@ -82,7 +82,7 @@ export const LOAD_ROWS: readonly Row[] = [
     name: "consumer-leaders-moved",
     about: "three nodes: the leaders of all queues' consumers hand over",
     mesh: { brokers: 3 },
-    faults: 4,
+    faults: 3,
     short: 0,
     inject: async ({ mesh, injected }) => {
       const moved = await stepDownConsumers(mesh.natsUrl, TASKS_STREAM, () => true);
@@ -95,7 +95,7 @@ export const LOAD_ROWS: readonly Row[] = [
     about:
       "the broker's store is full for 1 to 5 s: new tasks are refused with RESOURCE_EXHAUSTED, accepted ones end, and then there is room",
     mesh: { brokerSettings: { maxFileBytes: 160 * MIB } },
-    faults: 6,
+    faults: 4,
     short: 1,
     inject: async ({ mesh, random, injected, healed, lasting }) => {
       const bytes = await fillStore(mesh.natsUrl);
@@ -111,7 +111,7 @@ export const LOAD_ROWS: readonly Row[] = [
     about:
       "the disk under the broker is full for 1 to 4 s, which nats-server does not get over by itself: it is started again on the disk that has room",
     mesh: { brokerDiskBytes: 512 * MIB },
-    faults: 4,
+    faults: 3,
     short: 0,
     needs: () => (canMountDisks() ? undefined : "root on Linux, to mount a small disk"),
     inject: async ({ mesh, random, injected, healed, lasting }) => {
@@ -130,7 +130,7 @@ export const LOAD_ROWS: readonly Row[] = [
     name: "slow-readers",
     about: `${SLOW_READERS} readers of large outputs stand still, and read on after the task's end`,
     mesh: {},
-    faults: 4,
+    faults: 3,
     short: 0,
     inject: async (scene) => {
       const { mesh, workload, random, injected, turn } = scene;
@@ -155,7 +155,7 @@ export const LOAD_ROWS: readonly Row[] = [
     about: "the connections of large uploads break off after some of their bytes",
     mesh: { links: ["client-coordinator"] },
     mix: { large: 6, one: 20, bulk: 4, followed: 4, resumed: 4 },
-    faults: 6,
+    faults: 3,
     short: 0,
     tasksBetween: 200,
     inject: async (scene) => {

@@ -40,9 +40,9 @@ export const STEP_ROWS: readonly Row[] = [
     about:
       "a coordinator kills itself before, or right after, a chosen one of its steps: a publish, an acknowledgement, an answer, …",
     mesh: {},
-    faults: 40,
+    faults: 34,
     short: 3,
-    tasksBetween: 300,
+    tasksBetween: 400,
     resumes: true,
     inject: async ({ mesh, random, injected }) => {
       const victim = random.pick(mesh.coordinators);
@@ -66,7 +66,7 @@ export const STEP_ROWS: readonly Row[] = [
     name: "messages-lost-and-doubled",
     about: "messages of an agent and of a coordinator are lost, delivered twice, or delivered again for 2 to 5 s",
     mesh: {},
-    faults: 12,
+    faults: 10,
     short: 2,
     inject: async ({ mesh, random, injected, healed, lasting }) => {
       const agent = random.pick(mesh.agents);
