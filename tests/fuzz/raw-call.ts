@@ -22,7 +22,7 @@ export interface RawCaller extends AsyncDisposable {
   connect(path: string, body: Uint8Array | string, headers?: Readonly<Record<string, string>>): Promise<RawAnswer>;
 }
 
-const PATIENCE_MS = 20_000;
+const PATIENCE_MS = 45_000;
 
 /** Opens a connection for calls. */
 export async function openRawCaller(url: string): Promise<RawCaller> {

@@ -8,9 +8,7 @@ const FAR = 2n ** 63n - 1n;
 
 function dispatchOf(task: MessageInitShape<typeof TaskSchema>, rest: MessageInitShape<typeof DispatchSchema> = {}) {
   const whole = { taskId: "t", type: "echo", ...task } as MessageInitShape<typeof TaskSchema>;
-  return create(DispatchSchema, { ...rest, task: create(TaskSchema, whole) } as MessageInitShape<
-    typeof DispatchSchema
-  >);
+  return create(DispatchSchema, { ...rest, task: create(TaskSchema, whole) });
 }
 
 test("what a coordinator writes is sound, whatever was left out", () => {
