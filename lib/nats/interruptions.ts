@@ -21,7 +21,7 @@ function listenTo(connection: NatsConnection): Set<Listener> {
   const all = new Set<Listener>();
   listeners.set(connection, all);
   const tell = (): void => {
-    for (const listener of [...all]) listener();
+    for (const listener of all) listener();
   };
   connection.subscribe(LEADER_ELECTED, { callback: tell });
   void (async () => {

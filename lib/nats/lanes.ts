@@ -33,6 +33,8 @@ interface Queue {
   depth: number;
   /** Stored by this process since then. What agents finished since is not known, so the sum errs on the safe side. */
   storedSince: number;
+  /** How many of those, and of those in flight, may have been in the broker's answer as well. */
+  maybeTwice: number;
   /** Admitted, but not known to be stored yet. */
   inFlight: number;
   readMs: number;
@@ -89,7 +91,8 @@ export class Lanes {
     const state = await this.#queue(tenant, queue);
     const { depthLimit } = this.#options;
     if (assumedDepth(state) + count > depthLimit) {
-      if (this.#monotonicMs() - state.readMs > DEPTH_FRESH_MS) await this.#measure(tenant, queue, state);
+      const old = this.#monotonicMs() - state.readMs > DEPTH_FRESH_MS;
+      if (old || state.maybeTwice > 0) await this.#measure(tenant, queue, state);
       const depth = assumedDepth(state);
       if (depth + count > depthLimit) {
         const message = `queue ${queue} holds ${depth} tasks of at most ${depthLimit}`;
@@ -143,6 +146,7 @@ export class Lanes {
       lanes,
       depth: depthOf(infos),
       storedSince: 0,
+      maybeTwice: 0,
       inFlight: 0,
       readMs: this.#monotonicMs(),
       reading: undefined,
@@ -190,6 +194,7 @@ export class Lanes {
     });
     state.depth = depthOf(infos);
     state.storedSince -= before;
+    state.maybeTwice = state.storedSince + state.inFlight;
     state.readMs = this.#monotonicMs();
   }
 }

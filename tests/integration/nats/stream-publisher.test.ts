@@ -95,6 +95,9 @@ describe("the publisher", () => {
     const outcome = publisher.publish(event(randomUUID(), 0));
     await lost.nats.kill();
     await lost.nats.restart();
-    expect(await outcome).toMatchObject({ kind: "unknown", cause: { message: "the connection or the leader was lost" } });
+    expect(await outcome).toMatchObject({
+      kind: "unknown",
+      cause: { message: "the connection or the leader was lost" },
+    });
   });
 });

@@ -164,6 +164,35 @@ describe("a queue", () => {
     expect(kinds.filter((kind) => kind === "QUEUE_FULL")).toHaveLength(30);
   });
 
+  test("does not refuse what there is room for because a task was stored while the depth was asked for", async () => {
+    await using mesh = await setup();
+    const { consumers } = mesh.manager;
+    const info = consumers.info.bind(consumers);
+    let ms = 0;
+    const lanes = new Lanes(mesh.manager, options, () => ms);
+    const stored = async (i: number): Promise<void> => {
+      const room = await lanes.admit("t", "q", 1);
+      const subject = dispatchSubject("t", `task-${i}`, "q", 5);
+      expect((await mesh.publisher.publish({ subject, body: new Uint8Array() })).kind).toBe("stored");
+      room.settle(1);
+    };
+    for (let i = 1; i <= 8; i += 1) await stored(i);
+    // The ninth is stored after the depth was asked for, and before it is told: it is in the answer.
+    let late: Promise<void> | undefined;
+    consumers.info = async (...args) => {
+      late ??= stored(9);
+      await late;
+      return await info(...args);
+    };
+    ms = 1_000;
+    const asking = lanes.admit("t", "q", 3).catch((error: unknown) => error);
+    expect(await asking).toMatchObject({ reason: "QUEUE_FULL" });
+    consumers.info = info;
+
+    await stored(10);
+    await expect(lanes.admit("t", "q", 1)).rejects.toMatchObject({ reason: "QUEUE_FULL" });
+  });
+
   test("is not filled twice by two coordinators, each of which knows only of its own", async () => {
     await using mesh = await setup();
     let ms = 0;
