@@ -152,6 +152,15 @@ export class Lifecycle {
     });
   }
 
+  /** Once a task may be purged, no replica has the word on it: its name may be another task's by now. Throws TASK_NOT_FOUND. */
+  async #readForDecision(tenant: string, taskId: string): Promise<TaskRecord> {
+    const record = await this.read(tenant, taskId);
+    if (!mayBePurged(record, this.#parts.clock.now())) return record;
+    const latest = await this.#parts.log.readLatest(tenant, taskId);
+    if (latest === undefined) throw taskNotFound(taskId);
+    return latest;
+  }
+
   /**
    * Reads and decides until the decision stands, and returns the task after it. `decide` gives the sequence of the event that stands, or
    * undefined if somebody else moved the task.
@@ -162,7 +171,7 @@ export class Lifecycle {
     decide: (record: TaskRecord) => Promise<number | undefined>,
   ): Promise<TaskRecord> {
     for (let tries = 0; tries < MAX_CONFLICTS; tries += 1) {
-      const sequence = await decide(await this.read(tenant, taskId));
+      const sequence = await decide(await this.#readForDecision(tenant, taskId));
       if (sequence !== undefined) return this.read(tenant, taskId, sequence);
     }
     throw new MeshError("CONFLICT", `task ${taskId} changes too fast to be moved now`, { retryDelayMs: 100 });
