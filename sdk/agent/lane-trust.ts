@@ -1,11 +1,13 @@
-// Whether the consumer of a lane is still the one that the session told of. One that was deleted and made again delivers everything anew
-// and counts from 1: a first delivery by its count may be of a message that has run.
+// From when on a lane's first deliveries are first ones. A consumer that was deleted and made again delivers everything anew; a broker
+// that was killed has forgotten what it delivered last. Either way, a first delivery by its count may be of a message that has run.
 
-/** Notices consumers that were made again. */
+/** Notices consumers whose counts cannot be relied upon. */
 export class LaneTrust {
   /** What each consumer counted last. */
   readonly #counted = new Map<string, number>();
   readonly #doubted = new Set<string>();
+  /** From when on a message must have been stored to be believed, by consumer, in milliseconds since 1970. */
+  readonly #sinceMs = new Map<string, number>();
 
   /** Takes in a delivery's number within its consumer, and says whether the consumer's counts can be relied upon. */
   trusts(consumer: string, consumerSequence: number): boolean {
@@ -15,18 +17,19 @@ export class LaneTrust {
     return !this.#doubted.has(consumer);
   }
 
-  /** The consumer was away: what comes next under its name may be another one. */
+  /** The consumer was away, or its broker: what comes next may have come before. */
   doubt(consumer: string): void {
     this.#doubted.add(consumer);
   }
 
-  /** Whether the consumer's counts cannot be relied upon. */
-  doubts(consumer: string): boolean {
-    return this.#doubted.has(consumer);
+  /** A new session was given at this time, by the mesh's clock: what is stored later cannot have been delivered before the doubt. */
+  renewed(sessionMs: number): void {
+    for (const consumer of this.#doubted) this.#sinceMs.set(consumer, sessionMs);
+    this.#doubted.clear();
   }
 
-  /** A new session tells since when each consumer has counted. */
-  renewed(): void {
-    this.#doubted.clear();
+  /** From when on a message of the consumer must have been stored to be believed, in milliseconds since 1970; 0 if nothing was doubted. */
+  sinceMs(consumer: string): number {
+    return this.#doubted.has(consumer) ? Number.POSITIVE_INFINITY : (this.#sinceMs.get(consumer) ?? 0);
   }
 }

@@ -27,8 +27,8 @@ export interface LinkOptions {
   readonly onDelivery: (msg: Msg) => void;
   /** The end, or a sign of life, of the pull with this token. */
   readonly onPullStatus: (token: string, status: PullStatus) => void;
-  /** The connection was lost (false) or is back (true). */
-  readonly onConnection: (connected: boolean) => void;
+  /** The connection was lost (false) or is back (true): to the same run of the same server, or not. */
+  readonly onConnection: (connected: boolean, same: boolean) => void;
 }
 
 /** What the broker says about a pull instead of a message. */
@@ -125,11 +125,14 @@ export async function openLink(options: LinkOptions): Promise<Link> {
     },
   });
 
+  let server = nc.info?.server_id;
   const setConnected = (value: boolean): void => {
     if (connected === value) return;
     connected = value;
+    const same = server === nc.info?.server_id;
+    if (value) server = nc.info?.server_id;
     if (!value) rejectAll(waiters, new LinkError("DISCONNECTED", "the connection to NATS was lost"));
-    if (!closing) options.onConnection(value);
+    if (!closing) options.onConnection(value, same);
   };
   void followStatus(nc, setConnected, options.logger);
 

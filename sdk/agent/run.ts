@@ -63,7 +63,7 @@ export async function runAgent(definition: AgentDefinition, options: RunAgentOpt
       logger,
       onDelivery: (msg) => runner?.work.onDelivery(msg),
       onPullStatus: (token, status) => runner?.work.onPullStatus(token, status),
-      onConnection: (connected) => runner?.onConnection(connected),
+      onConnection: (connected, same) => runner?.onConnection(connected, same),
     });
     runner = new Runner(definition, settings, coordinators, session, link);
     return runner;
@@ -129,12 +129,12 @@ class Runner implements RunningAgent {
     return { state: this.#state, connected: this.#link.connected, ...this.work.stats() };
   }
 
-  onConnection(connected: boolean): void {
+  onConnection(connected: boolean, same: boolean): void {
     this.#settings.logger.info(
       { agent_id: this.agentId },
       connected ? "connected to NATS again" : "connection to NATS lost",
     );
-    this.work.onConnection(connected);
+    this.work.onConnection(connected, same);
     // The registration may have lapsed meanwhile: ask at once, not with the next heartbeat.
     if (connected) void this.#heartbeat();
   }

@@ -24,6 +24,8 @@ export interface Session {
   readonly outputTemplate: string;
   readonly leaseMs: number;
   readonly heartbeatIntervalMs: number;
+  /** When the session was given, by the mesh's clock, in milliseconds since 1970; Infinity if that was not said. */
+  readonly createMs: number;
 }
 
 /** How to register. */
@@ -110,6 +112,7 @@ function sessionOf({ agent, session }: RegisterAgentResponse): Session {
     outputTemplate: session.outputSubjectTemplate,
     leaseMs: msFromDuration(session.leaseDuration) ?? DEFAULT_LEASE_MS,
     heartbeatIntervalMs: msFromDuration(session.heartbeatInterval) ?? DEFAULT_HEARTBEAT_MS,
+    createMs: msFromTimestamp(session.createTime) ?? Number.POSITIVE_INFINITY,
   };
 }
 

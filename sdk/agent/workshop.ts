@@ -155,7 +155,7 @@ export class Workshop {
   /** The agent was registered again. */
   renew(session: Session): void {
     this.#session = session;
-    this.#trust.renewed();
+    this.#trust.renewed(session.createMs);
     this.#puller.setLanes(session.lanes);
   }
 
@@ -200,11 +200,18 @@ export class Workshop {
     this.#puller.onStatus(token, status);
   }
 
-  /** The connection was lost, or is back. */
-  onConnection(connected: boolean): void {
+  /** The connection was lost, or is back: to a server that started since, or another one, if it is not the `same`. */
+  onConnection(connected: boolean, same: boolean): void {
     if (!connected) {
       this.#puller.disconnected();
       return;
+    }
+    if (!same) {
+      for (const { stream, consumer } of this.#session.lanes) {
+        this.#trust.doubt(consumer);
+        this.#puller.suspend(stream, consumer);
+      }
+      this.#options.onLaneMissing();
     }
     for (const attempt of this.#attempts) attempt.reconnected();
     this.#reporter.resume();
@@ -259,10 +266,8 @@ export class Workshop {
 
   /** From when on a message must have been stored, by the broker's clock, for its first delivery to be its first. */
   #freshFromMs(consumer: string): number {
-    const lane = this.#trust.doubts(consumer)
-      ? undefined
-      : this.#session.lanes.find((each) => each.consumer === consumer);
-    return lane?.createMs ?? Number.POSITIVE_INFINITY;
+    const lane = this.#session.lanes.find((each) => each.consumer === consumer);
+    return Math.max(lane?.createMs ?? Number.POSITIVE_INFINITY, this.#trust.sinceMs(consumer));
   }
 
   #freeSlots(): number {

@@ -105,7 +105,7 @@ export class Fleet {
   }
 
   async #session(tenant: string, agent: Agent): Promise<AgentSession> {
-    const { lanes, natsUrls, leaseMs, heartbeatMs } = this.#parts;
+    const { lanes, natsUrls, leaseMs, heartbeatMs, clock } = this.#parts;
     const queues = [...new Set(agent.capabilities.map(({ queue }) => queue))];
     const found = await Promise.all(queues.map((queue) => lanes.renew(tenant, queue)));
     return create(AgentSessionSchema, {
@@ -127,6 +127,7 @@ export class Fleet {
       leaseDuration: durationFromMs(leaseMs),
       heartbeatInterval: durationFromMs(heartbeatMs),
       tenant,
+      createTime: timestampFromMs(clock.now()),
     });
   }
 }

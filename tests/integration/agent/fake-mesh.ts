@@ -350,6 +350,7 @@ export class FakeMesh implements AsyncDisposable {
             outputSubjectTemplate: `out.${TENANT}.{task_id}.${agentId}.{attempt}`,
             leaseDuration: durationFromMs(this.#leaseMs),
             heartbeatInterval: durationFromMs(this.#heartbeatMs),
+            createTime: timestampFromMs(Date.now()),
             tenant: TENANT,
           },
         };

@@ -54,6 +54,33 @@ test("results and new work survive a kill and restart of the nats-server", async
   expect(running.stats().connected).toBe(true);
 });
 
+test("what was stored before a broker was killed is asked about, for it may have been delivered before; what comes later is not", async () => {
+  await using mesh = await openFakeMesh({ leaseMs: 30_000 });
+  const gate = Promise.withResolvers<void>();
+  const agent = defineAgent({
+    name: "a",
+    concurrency: 1,
+    capabilities: { echo: ({ taskId }) => (taskId === "running" ? gate.promise : undefined) },
+  });
+  await using running = await runAgent(agent, mesh.agentOptions({ requestTimeoutMs: 500 }));
+  await mesh.submit({ taskId: "running" });
+  await mesh.until(() => mesh.reportsOf("running", "begin").length > 0);
+  await mesh.submit({ taskId: "waiting" });
+  await mesh.nats.kill();
+  await expect.poll(() => running.stats().connected).toBe(false);
+  await mesh.nats.restart();
+  await mesh.until(() => mesh.registrations.length === 2);
+  gate.resolve();
+  await mesh.ended("waiting");
+  await mesh.submit({ taskId: "later" });
+  await mesh.ended("later");
+
+  const asked = (taskId: string): boolean[] =>
+    mesh.reportsOf(taskId).flatMap(({ kind }) => (kind.case === "begin" ? [kind.value.redelivery] : []));
+  expect(asked("waiting")).toContain(true);
+  expect(asked("later")).not.toContain(true);
+});
+
 test("a handler that blocks the event loop beyond its lease is told LEASE_LOST, and its late result counts for nothing", async () => {
   await using mesh = await openFakeMesh({ leaseMs: 600 });
   const reasons: unknown[] = [];

@@ -12,12 +12,13 @@ test("a consumer that counts anew is not trusted until a new session tells of it
   trust.trusts("a", 7);
   trust.trusts("b", 7);
   expect([trust.trusts("a", 1), trust.trusts("a", 8), trust.trusts("b", 8)]).toEqual([false, false, true]);
-  trust.renewed();
-  expect([trust.trusts("a", 9), trust.doubts("a")]).toEqual([true, false]);
+  expect(trust.sinceMs("a")).toBe(Infinity);
+  trust.renewed(5_000);
+  expect([trust.trusts("a", 9), trust.sinceMs("a"), trust.sinceMs("b")]).toEqual([true, 5_000, 0]);
 });
 
 test("a consumer that was away is not trusted when it is back", () => {
   const trust = new LaneTrust();
   trust.doubt("a");
-  expect([trust.doubts("a"), trust.trusts("a", 1), trust.doubts("b")]).toEqual([true, false, false]);
+  expect([trust.sinceMs("a"), trust.trusts("a", 1), trust.sinceMs("b")]).toEqual([Infinity, false, 0]);
 });
