@@ -1,6 +1,6 @@
 // The part of docs/reliability.md that a run of the matrix writes: the table, what was checked, and the command that gave both.
 import { readFile, writeFile } from "node:fs/promises";
-import { cpus, release } from "node:os";
+import { cpus } from "node:os";
 import process from "node:process";
 import type { Counts } from "./checker/counts.ts";
 import { natsServerBinary } from "../support/nats.ts";
@@ -28,7 +28,7 @@ export async function writeReport(file: string, report: Report): Promise<void> {
   const [begin, end] = [text.indexOf(BEGIN), text.indexOf(END)];
   if (begin === -1 || end < begin) throw new Error(`${file} has no marks to write between`);
   const version = (await run(await natsServerBinary(), ["--version"], { timeoutMs: VERSION_TIMEOUT_MS })).trim();
-  const machine = `${cpus().length} cores, Linux ${release()}, Node ${process.versions.node}, ${version}`;
+  const machine = `${cpus().length} cores, Node ${process.versions.node}, ${version}`;
   const part = [
     BEGIN,
     "",
