@@ -37,7 +37,7 @@ export async function openFloor({ environment, sizes }: FloorOptions): Promise<S
     agentTtlMs: AGENT_TTL_MS,
   });
   const lanesOptions = { leaseMs: DEFAULT_LEASE_MS, depthLimit: Number.MAX_SAFE_INTEGER, maxQueues: 10 };
-  const lanes = new Lanes(manager, lanesOptions, () => performance.now());
+  const lanes = new Lanes({ connection, manager }, lanesOptions, () => performance.now());
   for (const queue of Object.values(QUEUES)) await lanes.lanesOf(TENANT, queue);
   const reporterArgs = [nats.url, String(sizes.event), String(sizes.answer)];
   const reporter = stack.use(

@@ -17,6 +17,21 @@ export function onInterruption(connection: NatsConnection, listener: Listener): 
   return { [Symbol.dispose]: () => void all.delete(listener) };
 }
 
+/**
+ * Asks, and asks again after each interruption, until one of the questions is answered or fails. Only for what may be asked more than
+ * once, and with a time limit of its own. Throws what the question throws.
+ */
+export async function askThrough<T>(connection: NatsConnection, ask: () => Promise<T>): Promise<T> {
+  const interrupted = Promise.withResolvers<undefined>();
+  using _listener = onInterruption(connection, () => interrupted.resolve(undefined));
+  const asked = ask().then((answer) => ({ answer }));
+  const first = await Promise.race([asked, interrupted.promise]);
+  if (first !== undefined) return first.answer;
+  // Nobody waits for the answer to the lost one any more.
+  asked.catch(() => undefined);
+  return await askThrough(connection, ask);
+}
+
 function listenTo(connection: NatsConnection): Set<Listener> {
   const all = new Set<Listener>();
   listeners.set(connection, all);

@@ -2,10 +2,18 @@
 // written, they are what agents are told of, and they know how much is waiting.
 
 import { type ConsumerInfo, JetStreamApiError, type JetStreamManager } from "@nats-io/jetstream";
+import type { NatsConnection } from "@nats-io/nats-core";
 import { MeshError } from "../core/mesh-error.ts";
 import { PRIORITIES } from "../core/names.ts";
 import { laneConsumer, laneFilter, TASKS_STREAM } from "../wire/subjects.ts";
 import { brokerUnavailable } from "./broker-errors.ts";
+import { askThrough } from "./interruptions.ts";
+
+/** What lanes need. */
+export interface LanesParts {
+  readonly connection: NatsConnection;
+  readonly manager: JetStreamManager;
+}
 
 /** What an operator can choose about queues. */
 export interface LanesOptions {
@@ -60,13 +68,13 @@ export interface Room {
 
 /** Makes, remembers and measures lanes. */
 export class Lanes {
-  readonly #manager: JetStreamManager;
+  readonly #parts: LanesParts;
   readonly #options: LanesOptions;
   readonly #monotonicMs: () => number;
   readonly #queues = new Map<string, Promise<Queue>>();
 
-  constructor(manager: JetStreamManager, options: LanesOptions, monotonicMs: () => number) {
-    this.#manager = manager;
+  constructor(parts: LanesParts, options: LanesOptions, monotonicMs: () => number) {
+    this.#parts = parts;
     this.#options = options;
     this.#monotonicMs = monotonicMs;
   }
@@ -165,11 +173,12 @@ export class Lanes {
       max_ack_pending: 100_000,
       max_waiting: 20_000,
     } as const;
+    const { connection, manager } = this.#parts;
     try {
-      return await this.#manager.consumers.add(TASKS_STREAM, config).catch((error: unknown) => {
+      return await askThrough(connection, () => manager.consumers.add(TASKS_STREAM, config)).catch((error: unknown) => {
         // It exists with another lease: an operator changed the setting.
         if (!(error instanceof JetStreamApiError) || error.code !== CONSUMER_EXISTS) throw error;
-        return this.#manager.consumers.update(TASKS_STREAM, config.durable_name, config);
+        return askThrough(connection, () => manager.consumers.update(TASKS_STREAM, config.durable_name, config));
       });
     } catch (cause) {
       throw brokerUnavailable(cause);
@@ -186,8 +195,9 @@ export class Lanes {
   async #read(tenant: string, queue: string, state: Queue): Promise<void> {
     // What is stored while the broker is asked may or may not be in its answer: it stays counted.
     const before = state.storedSince;
-    const infos = await Promise.all(
-      state.lanes.map((lane) => this.#manager.consumers.info(TASKS_STREAM, lane.consumer)),
+    const { connection, manager } = this.#parts;
+    const infos = await askThrough(connection, () =>
+      Promise.all(state.lanes.map((lane) => manager.consumers.info(TASKS_STREAM, lane.consumer))),
     ).catch((cause: unknown) => {
       this.#queues.delete(keyOf(tenant, queue));
       throw brokerUnavailable(cause);

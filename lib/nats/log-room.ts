@@ -3,8 +3,10 @@
 // an attempt whose output is not taken can only wait for its time to run out.
 
 import type { JetStreamManager } from "@nats-io/jetstream";
+import type { NatsConnection } from "@nats-io/nats-core";
 import { OUTPUT_STREAM, TASKS_STREAM } from "../wire/subjects.ts";
 import { brokerUnavailable, storageFull } from "./broker-errors.ts";
+import { askThrough } from "./interruptions.ts";
 
 /** The share of each log that is kept for the events, retries and outputs of tasks that were accepted. */
 const RESERVE = 0.1;
@@ -21,9 +23,15 @@ const FILLED_PER_MS = 100_000;
 /** How often the log is asked before a task is refused: with a fresh reading in hand, what others took meanwhile is known. */
 const MAX_READS = 3;
 
+/** What is needed to read how full the logs are. */
+export interface LogRoomParts {
+  readonly connection: NatsConnection;
+  readonly manager: JetStreamManager;
+}
+
 /** Admits tasks into the log. */
 export class LogRoom {
-  readonly #manager: JetStreamManager;
+  readonly #parts: LogRoomParts;
   readonly #monotonicMs: () => number;
   /** How many bytes new tasks may still take, as it was read last. Infinity for a log without a limit. */
   #free = 0;
@@ -35,8 +43,8 @@ export class LogRoom {
   #known = false;
   #reading: Promise<void> | undefined;
 
-  constructor(manager: JetStreamManager, monotonicMs: () => number) {
-    this.#manager = manager;
+  constructor(parts: LogRoomParts, monotonicMs: () => number) {
+    this.#parts = parts;
     this.#monotonicMs = monotonicMs;
   }
 
@@ -82,7 +90,9 @@ export class LogRoom {
 
   /** What a log may still take before its reserve. Infinity for one without a limit. */
   async #freeIn(stream: string): Promise<number> {
-    const { state, config } = await this.#manager.streams.info(stream).catch((cause: unknown) => {
+    const { connection, manager } = this.#parts;
+    const info = askThrough(connection, () => manager.streams.info(stream));
+    const { state, config } = await info.catch((cause: unknown) => {
       throw brokerUnavailable(cause);
     });
     return config.max_bytes > 0 ? config.max_bytes * (1 - RESERVE) - state.bytes : Infinity;

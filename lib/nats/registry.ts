@@ -7,6 +7,7 @@ import { fromBinary, toBinary } from "@bufbuild/protobuf";
 import { type Agent, AgentSchema } from "../../gen/mycel/v1/agent_pb.ts";
 import { pause } from "../time/pause.ts";
 import { AGENTS_BUCKET } from "../wire/subjects.ts";
+import { askThrough } from "./interruptions.ts";
 
 /** A change of the fleet. */
 export interface RegistryChange {
@@ -31,6 +32,7 @@ export type RegistryListener = (change: RegistryChange) => void;
 
 /** The registered agents, as the bucket has them; kept up to date by a watch. */
 export class Registry implements AsyncDisposable {
+  readonly #connection: NatsConnection;
   readonly #bucket: KV;
   readonly #agents = new Map<string, Agent>();
   readonly #listeners = new Set<RegistryListener>();
@@ -38,14 +40,15 @@ export class Registry implements AsyncDisposable {
   readonly #stopping = new AbortController();
   #loop: Promise<void> = Promise.resolve();
 
-  private constructor(bucket: KV, observer: RegistryObserver) {
+  private constructor(connection: NatsConnection, bucket: KV, observer: RegistryObserver) {
+    this.#connection = connection;
     this.#bucket = bucket;
     this.#observer = observer;
   }
 
   /** Opens the registry; resolves when it shows everybody who is registered. */
   static async open(connection: NatsConnection, observer: RegistryObserver): Promise<Registry> {
-    const registry = new Registry(await new Kvm(connection).open(AGENTS_BUCKET), observer);
+    const registry = new Registry(connection, await new Kvm(connection).open(AGENTS_BUCKET), observer);
     const { promise: synced, resolve, reject } = Promise.withResolvers<void>();
     registry.#loop = registry.#watch(resolve, reject);
     await synced;
@@ -68,13 +71,14 @@ export class Registry implements AsyncDisposable {
 
   /** Writes an agent and lets it live for another TTL. */
   async put(tenant: string, agent: Agent): Promise<void> {
-    await this.#bucket.put(keyOf(tenant, agent.agentId), toBinary(AgentSchema, agent));
+    const entry = toBinary(AgentSchema, agent);
+    await askThrough(this.#connection, () => this.#bucket.put(keyOf(tenant, agent.agentId), entry));
     this.#apply(tenant, agent);
   }
 
   /** Removes an agent. */
   async remove(tenant: string, agentId: string): Promise<void> {
-    await this.#bucket.delete(keyOf(tenant, agentId));
+    await askThrough(this.#connection, () => this.#bucket.delete(keyOf(tenant, agentId)));
     this.#forget(keyOf(tenant, agentId), "removed");
   }
 

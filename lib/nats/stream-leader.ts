@@ -3,7 +3,7 @@
 import type { NatsConnection } from "@nats-io/nats-core";
 import { EXPECTED_LAST_SUBJECT_SEQUENCE, TRACEPARENT, TRACESTATE } from "../wire/headers.ts";
 import { readUnavailable } from "./broker-errors.ts";
-import { onInterruption } from "./interruptions.ts";
+import { askThrough } from "./interruptions.ts";
 
 /** A message as the leader tells it. */
 export interface LeaderMessage {
@@ -68,19 +68,14 @@ export async function readFromLeader(
 }
 
 async function ask(connection: NatsConnection, stream: string, query: LeaderQuery): Promise<Answer> {
-  const lost = Promise.withResolvers<undefined>();
-  using _listener = onInterruption(connection, () => lost.resolve(undefined));
+  const subject = `$JS.API.STREAM.MSG.GET.${stream}`;
+  const options = { timeout: READ_TIMEOUT_MS };
   try {
-    const options = { timeout: READ_TIMEOUT_MS };
-    const request = connection.request(`$JS.API.STREAM.MSG.GET.${stream}`, JSON.stringify(query), options);
-    const reply = await Promise.race([request, lost.promise]);
-    if (reply !== undefined) return reply.json<Answer>();
-    // Nobody waits for the answer to the lost one any more.
-    request.catch(() => undefined);
+    const reply = await askThrough(connection, () => connection.request(subject, JSON.stringify(query), options));
+    return reply.json<Answer>();
   } catch (cause) {
     throw readUnavailable(`no answer to a read of ${stream}`, cause);
   }
-  return await ask(connection, stream, query);
 }
 
 /** The headers of a stored message, their names in lower case. */

@@ -102,11 +102,11 @@ async function open(config: CoordinatorConfig, logger: Logger, stack: AsyncDispo
   const outputs = new OutputLog({ connection, publisher, reader });
   const timers = new Timers(publisher);
   const lanes = new Lanes(
-    manager,
+    { connection, manager },
     { leaseMs: config.leaseMs, depthLimit: config.queueDepthLimit, maxQueues: config.maxQueues },
     () => clock.monotonicMs(),
   );
-  const logRoom = new LogRoom(manager, () => clock.monotonicMs());
+  const logRoom = new LogRoom({ connection, manager }, () => clock.monotonicMs());
   const lifecycle = new Lifecycle({ connection, log, outputs, timers, lanes, clock, logger });
   const limits = { maxStartToCloseMs: config.maxStartToCloseMs, maxWaitMs: maxWaitMsOf(config) };
   const randomId = (): string => nuid.next();

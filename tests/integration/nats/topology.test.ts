@@ -147,7 +147,7 @@ describe("a queue", () => {
 
   test("takes exactly as much as its limit, however many come at once", async () => {
     await using mesh = await setup();
-    const lanes = new Lanes(mesh.manager, options, now);
+    const lanes = new Lanes(mesh, options, now);
     const submit = async (i: number): Promise<string> => {
       try {
         const room = await lanes.admit("t", "q", 1);
@@ -169,7 +169,7 @@ describe("a queue", () => {
     const { consumers } = mesh.manager;
     const info = consumers.info.bind(consumers);
     let ms = 0;
-    const lanes = new Lanes(mesh.manager, options, () => ms);
+    const lanes = new Lanes(mesh, options, () => ms);
     const stored = async (i: number): Promise<void> => {
       const room = await lanes.admit("t", "q", 1);
       const subject = dispatchSubject("t", `task-${i}`, "q", 5);
@@ -197,7 +197,7 @@ describe("a queue", () => {
     await using mesh = await setup();
     let ms = 0;
     const later = (): number => (ms += 1_000);
-    const both = [0, 1].map(() => new Lanes(mesh.manager, { ...options, depthLimit: 100 }, later));
+    const both = [0, 1].map(() => new Lanes(mesh, { ...options, depthLimit: 100 }, later));
     await Promise.all(both.map((lanes) => lanes.lanesOf("t", "q")));
     let stored = 0;
     const fill = async (lanes: Lanes, first: number): Promise<void> => {
@@ -215,7 +215,7 @@ describe("a queue", () => {
 
   test("has room again for what was not stored, and for what others finished", async () => {
     await using mesh = await setup();
-    const lanes = new Lanes(mesh.manager, options, now);
+    const lanes = new Lanes(mesh, options, now);
     (await lanes.admit("t", "q", 10)).settle(0);
     const room = await lanes.admit("t", "q", 10);
     await expect(lanes.admit("t", "q", 1)).rejects.toThrow(MeshError);
@@ -233,7 +233,7 @@ describe("a queue", () => {
 
   test("of too many is refused, and its lanes come back after a deletion", async () => {
     await using mesh = await setup();
-    const lanes = new Lanes(mesh.manager, options, now);
+    const lanes = new Lanes(mesh, options, now);
     await lanes.lanesOf("t", "one");
     await lanes.lanesOf("t", "two");
     await expect(lanes.lanesOf("t", "three")).rejects.toMatchObject({ reason: "QUEUE_LIMIT" });
@@ -241,6 +241,6 @@ describe("a queue", () => {
     expect(await lanes.renew("t", "one")).toHaveLength(4);
     await mesh.manager.consumers.info(TASKS_STREAM, laneConsumer("t", "one", 5));
     // Another lease is no obstacle.
-    await new Lanes(mesh.manager, { ...options, leaseMs: 2_000 }, now).lanesOf("t", "one");
+    await new Lanes(mesh, { ...options, leaseMs: 2_000 }, now).lanesOf("t", "one");
   });
 });

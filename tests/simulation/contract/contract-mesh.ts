@@ -146,7 +146,7 @@ function partsOf({ connection, manager, publisher, reader }: MemoryPorts, monoto
     taskLog: new TaskLog({ connection, manager, publisher, reader }),
     outputLog: new OutputLog({ connection, publisher, reader }),
     timers: new Timers(publisher),
-    lanes: new Lanes(manager, options, monotonicMs),
+    lanes: new Lanes({ connection, manager }, options, monotonicMs),
     manager,
     publisher,
   };

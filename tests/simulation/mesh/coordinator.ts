@@ -64,8 +64,8 @@ export class SimulatedCoordinator implements Process {
     const outputs = bug.outputs?.(trueOutputs) ?? trueOutputs;
     const trueTimers = new Timers(publisher);
     const timers = bug.timers?.(trueTimers) ?? trueTimers;
-    const lanes = new Lanes(manager, { leaseMs: 30_000, depthLimit: 1_000, maxQueues: 10 }, nowMs);
-    const logRoom = new LogRoom(manager, nowMs);
+    const lanes = new Lanes({ connection, manager }, { leaseMs: 30_000, depthLimit: 1_000, maxQueues: 10 }, nowMs);
+    const logRoom = new LogRoom({ connection, manager }, nowMs);
     this.lifecycle = new Lifecycle({ connection, log, outputs, timers, lanes, clock, logger });
     const randomId = (): string => String(random());
     this.submitter = new Submitter({ log, lanes, logRoom, timers, clock, randomId, limits: LIMITS, holdMs: 0 });
