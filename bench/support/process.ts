@@ -13,6 +13,8 @@ export interface ProcessOptions {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Node's own options, e.g. for profiling. */
   readonly nodeArgs?: readonly string[];
+  /** Hears what the process sends with `process.send`. */
+  readonly onMessage?: (message: unknown) => void;
 }
 
 /** A process that said that it is ready. Disposing it stops it. */
@@ -37,6 +39,7 @@ export async function startProcess(options: ProcessOptions): Promise<BenchProces
     // The channel ends a process whose starter is gone.
     stdio: ["ignore", "pipe", "pipe", "ipc"],
   });
+  if (options.onMessage !== undefined) child.on("message", options.onMessage);
   const exited = new Promise<void>((done) => {
     child.once("exit", () => done());
     child.once("error", () => done());
