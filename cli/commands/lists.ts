@@ -7,16 +7,8 @@ import { TASK_STATES, type TaskState } from "../../lib/core/task-state.ts";
 import { stateToWire } from "../../lib/wire/state-codec.ts";
 import { timestampFromMs } from "../../lib/wire/time-codec.ts";
 import type { TaskFilterOptions } from "../../sdk/client/index.ts";
-import {
-  type CliContext,
-  countOption,
-  durationOption,
-  examples,
-  labelOption,
-  openClient,
-  repeatedOption,
-  wordsOption,
-} from "../context.ts";
+import { type CliContext, examples, openClient } from "../context.ts";
+import { countOption, durationOption, labelOption, repeatedOption, wordsOption } from "../option-values.ts";
 import { jsonDocument, jsonOf } from "../output/json.ts";
 import { type Column, renderTable } from "../output/table.ts";
 import { dateOf, paintState, stateWord } from "../output/task-view.ts";

@@ -11,18 +11,11 @@ import {
   type TaskOptions,
   type TaskRun,
 } from "../../sdk/client/index.ts";
-import {
-  type CliContext,
-  countOption,
-  durationOption,
-  examples,
-  labelOption,
-  noticeBreaks,
-  openClient,
-} from "../context.ts";
+import { type CliContext, examples, noticeBreaks, openClient } from "../context.ts";
 import { formatDuration } from "../duration.ts";
 import { Failed, UsageError } from "../failure.ts";
 import { parseJson, readArgument } from "../input.ts";
+import { countOption, durationOption, labelOption } from "../option-values.ts";
 import { jsonDocument, jsonOf } from "../output/json.ts";
 import { valueLine } from "../output/task-view.ts";
 import { printEvents } from "./follow.ts";

@@ -3,7 +3,7 @@
 import { availableParallelism } from "node:os";
 import { resolve } from "node:path";
 import process from "node:process";
-import { Command, InvalidArgumentError } from "commander";
+import { Command } from "commander";
 import { isSyncInterval } from "../../lib/nats/server/server-config.ts";
 import { openTracing } from "../../lib/telemetry/tracing.ts";
 import { createClient } from "../../sdk/client/index.ts";
@@ -12,6 +12,7 @@ import { listSourceFiles, type SourceListing, SourceRootError } from "../analysi
 import { renderSummary } from "../analysis/summary-view.ts";
 import { type CliContext, examples } from "../context.ts";
 import { EXIT, Failed, UsageError } from "../failure.ts";
+import { wholeNumberOption } from "../option-values.ts";
 import { type AnalysisJobResult, runAnalysisJob } from "../up/analysis-job.ts";
 import { type LocalMesh, openLocalMesh } from "../up/local-mesh.ts";
 import { nextSteps } from "../up/next-steps.ts";
@@ -46,10 +47,15 @@ export function upCommand(context: CliContext): Command {
     .option("--path <dir>", "the folder to analyse; this project and some of its packages if left out")
     .option("--once", "stop when the job is done")
     .option("--no-job", "bring the mesh up without running the job")
-    .option("--port <n>", "the port to listen on; 0 picks a free one", wholeNumber(0, 65_535))
+    .option("--port <n>", "the port to listen on; 0 picks a free one", wholeNumberOption(0, 65_535))
     .option("--listen <address>", `where to listen, as host:port (MYCEL_LISTEN; default ${DEFAULT_LISTEN})`)
-    .option("--agents <n>", "how many stock agents", wholeNumber(0, 64), defaultAgents())
-    .option("--concurrency <n>", "how many tasks each agent runs at once", wholeNumber(1, 1_000), DEFAULT_CONCURRENCY)
+    .option("--agents <n>", "how many stock agents", wholeNumberOption(0, 64), defaultAgents())
+    .option(
+      "--concurrency <n>",
+      "how many tasks each agent runs at once",
+      wholeNumberOption(1, 1_000),
+      DEFAULT_CONCURRENCY,
+    )
     .option("--data <dir>", "the folder for data and logs; it survives restarts", ".mycel")
     .option(
       "--sync <when>",
@@ -165,14 +171,6 @@ function syncOf({ sync }: UpOptions, env: CliContext["env"]): string {
 
 function defaultAgents(): number {
   return Math.min(4, Math.max(3, availableParallelism()));
-}
-
-function wholeNumber(min: number, max: number): (text: string) => number {
-  return (text) => {
-    const value = Number(text);
-    if (Number.isInteger(value) && value >= min && value <= max && text.trim() !== "") return value;
-    throw new InvalidArgumentError(`must be a whole number from ${min} to ${max}`);
-  };
 }
 
 /** Aborts and resolves at the first SIGINT or SIGTERM. A second one, unless it is the same sent twice, ends the process at once. */
