@@ -3,17 +3,17 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import process from "node:process";
 import { setTimeout as sleep } from "node:timers/promises";
+import { runTool } from "../tests/support/tool.ts";
 import { openFloor } from "./floor/floor.ts";
 import { openMesh } from "./mesh/mesh.ts";
 import { cpuRowsOf, rowsOf } from "./report/rows.ts";
 import { reportText } from "./report/table.ts";
 import { runRounds } from "./rounds.ts";
 import { SCENARIOS } from "./scenarios/all.ts";
-import { BenchError, BenchUsageError } from "./support/bench-error.ts";
-import { loadNow, lookAround } from "./support/environment.ts";
-import { type BenchOptions, readOptions, USAGE } from "./support/options.ts";
+import { BenchError } from "./support/bench-error.ts";
+import { loadNow, lookAround, withoutSettings } from "./support/environment.ts";
+import { type BenchOptions, readOptions } from "./support/options.ts";
 
-const EXIT_USAGE = 2;
 const CRASH_KNOWN_WITHIN_MS = 500;
 
 async function main(options: BenchOptions, args: readonly string[]): Promise<void> {
@@ -39,12 +39,6 @@ async function main(options: BenchOptions, args: readonly string[]): Promise<voi
   }
 }
 
-/** Settings that the user has for another mesh, or for tracing, must not change what is measured. */
-function withoutSettings(env: NodeJS.ProcessEnv): Record<string, string | undefined> {
-  const foreign = /^(MYCEL_|OTEL_|NATS_URL$)/;
-  return Object.fromEntries(Object.entries(env).filter(([name]) => !foreign.test(name)));
-}
-
 /** A call fails a moment before its process is known to be gone; that it is gone is the better reason. */
 async function explained<T>(work: Promise<T>, gone: Promise<never>): Promise<T> {
   try {
@@ -62,17 +56,8 @@ function interrupted(): Promise<never> {
   });
 }
 
-try {
-  const args = process.argv.slice(2);
-  const options = readOptions(
-    args,
-    SCENARIOS.map(({ id }) => id),
-  );
-  if (options.help) process.stdout.write(USAGE);
-  else await main(options, args);
-  process.exit(0);
-} catch (error) {
-  const isForeseen = error instanceof BenchError;
-  process.stderr.write(`bench: ${isForeseen ? error.message : error instanceof Error ? error.stack : String(error)}\n`);
-  process.exit(error instanceof BenchUsageError ? EXIT_USAGE : 1);
-}
+await runTool("bench", async (args) => {
+  const scenarioIds = SCENARIOS.map(({ id }) => id);
+  await main(readOptions(args, scenarioIds), args);
+  return 0;
+});

@@ -2,23 +2,20 @@
 import { writeFile } from "node:fs/promises";
 import process from "node:process";
 import { findNatsServer } from "../../lib/nats/server/find-server.ts";
-import { BenchError, BenchUsageError } from "../support/bench-error.ts";
-import { loadNow, lookAround } from "../support/environment.ts";
+import { runTool } from "../../tests/support/tool.ts";
+import { BenchError } from "../support/bench-error.ts";
+import { loadNow, lookAround, withoutSettings } from "../support/environment.ts";
 import { type Cost, measureCosts } from "./cost.ts";
 import { type Disaster, type Loss, measureLoss } from "./loss.ts";
-import { type DurabilityOptions, readOptions, USAGE } from "./options.ts";
+import { type DurabilityOptions, readOptions } from "./options.ts";
 import { reportText } from "./report.ts";
 import { nameOf, SETTINGS } from "./setting.ts";
-
-const EXIT_USAGE = 2;
 
 async function main(options: DurabilityOptions, args: readonly string[]): Promise<void> {
   const loadBefore = loadNow();
   const { version } = await findNatsServer({ environment: process.env });
   const environment = await lookAround(args, version, loadBefore, "bench:durability");
-  // Settings that the user has for another mesh, or for tracing, must not change what is measured.
-  const foreign = /^(MYCEL_|OTEL_|NATS_URL$)/;
-  const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !foreign.test(name)));
+  const env = withoutSettings(process.env);
   const [losses, costs, remarks]: [Loss[], Cost[], string[]] = [[], [], []];
   for (const part of options.only) {
     if (part === "cost") {
@@ -63,14 +60,7 @@ function say(line: string): void {
   process.stderr.write(`${line}\n`);
 }
 
-try {
-  const args = process.argv.slice(2);
-  const options = readOptions(args);
-  if (options.help) process.stdout.write(USAGE);
-  else await main(options, args);
-  process.exit(0);
-} catch (error) {
-  const isForeseen = error instanceof BenchError;
-  process.stderr.write(`bench: ${isForeseen ? error.message : error instanceof Error ? error.stack : String(error)}\n`);
-  process.exit(error instanceof BenchUsageError ? EXIT_USAGE : 1);
-}
+await runTool("bench:durability", async (args) => {
+  await main(readOptions(args), args);
+  return 0;
+});

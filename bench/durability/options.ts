@@ -1,6 +1,6 @@
 // The command line of the durability measurement: read, checked, with defaults.
-import { parseArgs } from "node:util";
-import { BenchUsageError } from "../support/bench-error.ts";
+import { wholeNumberOption, wordsOption } from "../../cli/option-values.ts";
+import { toolCommand } from "../../tests/support/tool.ts";
 
 /** The parts of the measurement. */
 export const PARTS = ["kill", "power-cut", "cost"] as const;
@@ -22,77 +22,35 @@ export interface DurabilityOptions {
   readonly tasks: number;
   /** Where the results go as JSON. `--json`. */
   readonly json: string | undefined;
-  readonly help: boolean;
 }
 
-/** What `--help` prints. */
-export const USAGE = `Usage: npm run bench:durability -- [options]
-
-Measures what one server and a cluster of three lose of what was acknowledged, when processes are killed and when machines lose power,
-for each sync_interval, and what each setting costs in tasks a second.
-
-  --only PART,…   of kill, power-cut, cost (default all; power-cut needs root, FUSE and Go)
-  --rounds N      disasters for each setting (default 3)
-  --load N        seconds of load before each (default 5)
-  --passes N      passes over all settings for their costs (default 3)
-  --tasks N       tasks of each bulk measurement (default 4000)
-  --json FILE     also write everything to FILE
-  --help          this
-`;
-
-/** Reads the arguments. Throws BenchUsageError. */
-export function readOptions(args: readonly string[]): DurabilityOptions {
-  const values = parsed(args);
-  const only = values.only === undefined ? PARTS : values.only.split(",").map(partIn);
-  return {
-    only,
-    rounds: number("--rounds", values.rounds, 3, 1, 100),
-    loadSeconds: number("--load", values.load, 5, 1, 600),
-    passes: number("--passes", values.passes, 3, 1, 100),
-    tasks: number("--tasks", values.tasks, 4_000, 100, 1_000_000),
-    json: values.json,
-    help: values.help ?? false,
-  };
-}
-
-interface RawOptions {
-  readonly only?: string;
-  readonly rounds?: string;
-  readonly load?: string;
-  readonly passes?: string;
-  readonly tasks?: string;
+interface Given {
+  readonly only?: readonly Part[];
+  readonly rounds: number;
+  readonly load: number;
+  readonly passes: number;
+  readonly tasks: number;
   readonly json?: string;
-  readonly help?: boolean;
 }
 
-function parsed(args: readonly string[]): RawOptions {
-  try {
-    return parseArgs({
-      args: [...args],
-      options: {
-        only: { type: "string" },
-        rounds: { type: "string" },
-        load: { type: "string" },
-        passes: { type: "string" },
-        tasks: { type: "string" },
-        json: { type: "string" },
-        help: { type: "boolean", short: "h" },
-      },
-    }).values;
-  } catch (error) {
-    throw new BenchUsageError(error instanceof Error ? (error.message.split("\n", 1)[0] ?? "") : String(error));
-  }
-}
-
-function partIn(name: string): Part {
-  const part = PARTS.find((known) => known === name);
-  if (part === undefined) throw new BenchUsageError(`--only ${name} must be of ${PARTS.join(", ")}`);
-  return part;
-}
-
-function number(option: string, text: string | undefined, fallback: number, min: number, max: number): number {
-  if (text === undefined) return fallback;
-  const value = Number(text);
-  if (Number.isInteger(value) && value >= min && value <= max) return value;
-  throw new BenchUsageError(`${option} ${text} must be a whole number from ${min} to ${max}`);
+/** Reads the arguments. Throws CommanderError. */
+export function readOptions(args: readonly string[]): DurabilityOptions {
+  const { only, rounds, load, passes, tasks, json } = toolCommand("bench:durability")
+    .description(
+      "Measures what one server and a cluster of three lose of what was acknowledged, when processes are killed and when machines lose " +
+        "power, for each sync_interval, and what each setting costs in tasks a second.",
+    )
+    .option(
+      "--only <parts>",
+      `of ${PARTS.join(", ")} (default: all; power-cut needs root, FUSE and Go)`,
+      wordsOption(PARTS),
+    )
+    .option("--rounds <n>", "disasters for each setting", wholeNumberOption(1, 100), 3)
+    .option("--load <n>", "seconds of load before each", wholeNumberOption(1, 600), 5)
+    .option("--passes <n>", "passes over all settings for their costs", wholeNumberOption(1, 100), 3)
+    .option("--tasks <n>", "tasks of each bulk measurement", wholeNumberOption(100, 1_000_000), 4_000)
+    .option("--json <file>", "also write everything to this file")
+    .parse(args, { from: "user" })
+    .opts<Given>();
+  return { only: only ?? PARTS, rounds, loadSeconds: load, passes, tasks, json };
 }

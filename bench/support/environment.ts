@@ -1,4 +1,4 @@
-// On what a benchmark ran: versions, the machine in general terms, the command.
+// On what a benchmark ran: versions, the machine in general terms, the command; and what of the environment it must not see.
 
 import { cpus, loadavg, platform, totalmem } from "node:os";
 import { resolve } from "node:path";
@@ -17,6 +17,12 @@ export interface BenchEnvironment {
   readonly memoryGiB: number;
   /** The one-minute load before the start: what others did on the machine. */
   readonly loadBefore: number;
+}
+
+/** Settings that the user has for another mesh, or for tracing, must not change what is measured: the environment without them. */
+export function withoutSettings(env: NodeJS.ProcessEnv): Record<string, string | undefined> {
+  const foreign = /^(MYCEL_|OTEL_|NATS_URL$)/;
+  return Object.fromEntries(Object.entries(env).filter(([name]) => !foreign.test(name)));
 }
 
 /** What others do on the machine now: the load of the last minute. */

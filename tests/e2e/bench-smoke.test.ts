@@ -60,9 +60,12 @@ test("a quick benchmark measures every row on both sides and prints it", { timeo
 });
 
 test.for([
-  [["--tasks", "99"], "--tasks 99 must be a whole number from 100 to 1000000"],
-  [["--only", "bulk,nothing"], "--only nothing must be one of bulk, stream,"],
-  [["--fast"], "--fast"],
+  [
+    ["--tasks", "99"],
+    "bench: option '--tasks <n>' argument '99' is invalid. Write a whole number from 100 to 1000000.",
+  ],
+  [["--only", "bulk,nothing"], "argument 'bulk,nothing' is invalid. Choose from bulk, stream,"],
+  [["--fast"], "bench: unknown option '--fast'"],
 ] as const)("a mistake in the options is one line: %s", async ([args, line]) => {
   const failed = (await bench(...args).catch((error: unknown) => error)) as { code: number; stderr: string };
   expect(failed.code).toBe(2);

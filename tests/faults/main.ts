@@ -1,7 +1,9 @@
 // `npm run test:faults`: injects every fault of the matrix into real meshes under load, and says what held.
 import { resolve } from "node:path";
 import process from "node:process";
-import { Command, InvalidArgumentError, Option } from "commander";
+import { Option } from "commander";
+import { wholeNumberOption } from "../../cli/option-values.ts";
+import { runTool, toolCommand } from "../support/tool.ts";
 import { ROWS } from "./rows/all.ts";
 import type { Row } from "./row.ts";
 import { type RowResult, runRow } from "./run-row.ts";
@@ -13,15 +15,14 @@ import { addCounts, noCounts } from "./checker/counts.ts";
 const DEFAULT_TASKS_BETWEEN = 500;
 const names = ROWS.map(({ name }) => name);
 
-const program = new Command("npm run test:faults --")
+const program = toolCommand("test:faults")
   .description("Injects every fault of the matrix into real meshes under load, and says what held.")
   .addOption(new Option("--row <name...>", "only these rows").choices(names).default([...names], "all"))
-  .option("--seed <number>", "what faults and tasks are chosen by", wholeNumber(0), 20_261_121)
-  .option("--faults <number>", "faults a row (default: each row's own)", wholeNumber(1))
-  .option("--tasks <number>", "tasks that must end between two faults (default: each row's own)", wholeNumber(1))
-  .option("--runs <number>", "how often each row is run, each time with the next seed", wholeNumber(1), 1)
-  .option("--write", "also writes the table into docs/reliability.md")
-  .exitOverride();
+  .option("--seed <number>", "what faults and tasks are chosen by", wholeNumberOption(0), 20_261_121)
+  .option("--faults <number>", "faults a row (default: each row's own)", wholeNumberOption(1))
+  .option("--tasks <number>", "tasks that must end between two faults (default: each row's own)", wholeNumberOption(1))
+  .option("--runs <number>", "how often each row is run, each time with the next seed", wholeNumberOption(1), 1)
+  .option("--write", "also writes the table into docs/reliability.md");
 
 interface Options {
   readonly row: readonly string[];
@@ -30,16 +31,6 @@ interface Options {
   readonly tasks?: number;
   readonly runs: number;
   readonly write?: boolean;
-}
-
-function wholeNumber(min: number): (text: string) => number {
-  return (text) => {
-    const value = Number(text);
-    if (!Number.isSafeInteger(value) || value < min) {
-      throw new InvalidArgumentError(`It must be a whole number of at least ${min}.`);
-    }
-    return value;
-  };
 }
 
 async function main(options: Options): Promise<number> {
@@ -79,10 +70,4 @@ async function main(options: Options): Promise<number> {
   return results.some(({ violations }) => violations.length > 0) ? 1 : 0;
 }
 
-try {
-  program.parse();
-} catch {
-  // Commander has said what is wrong, or printed the help.
-  process.exit(process.argv.includes("--help") || process.argv.includes("-h") ? 0 : 2);
-}
-process.exit(await main(program.opts<Options>()));
+await runTool("test:faults", (args) => main(program.parse(args, { from: "user" }).opts<Options>()));

@@ -1,7 +1,9 @@
 // `npm run simulate`: runs the product's coordinators through as many interleavings of messages, faults and deaths as asked for, and shows
 // the shortest one that breaks a promise.
 import process from "node:process";
-import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
+import { InvalidArgumentError, Option } from "commander";
+import { wholeNumberOption } from "../../cli/option-values.ts";
+import { runTool, toolCommand } from "../support/tool.ts";
 import { explore, run, scenarioAt, shorten } from "./explore.ts";
 import { formatPath, parsePath, type Path } from "./path.ts";
 import { Progress } from "./progress.ts";
@@ -19,27 +21,21 @@ const MAX_SEED = 2 ** 31 - 1;
 const DEFAULT_RUNS = 10_000;
 const MAX_RUNS = 100_000_000;
 
-const EXIT = { held: 0, broken: 1, usage: 2 } as const;
+const EXIT = { held: 0, broken: 1 } as const;
 
-const program = new Command("npm run simulate --")
+const program = toolCommand("simulate")
   .description(
     "Runs the mesh through seeded interleavings of messages, faults and deaths, in one process without time.",
   )
-  .option("--seed <number>", "which interleavings", wholeNumber(0, MAX_SEED), Math.floor(Math.random() * MAX_SEED))
-  .option("--runs <number>", "how many interleavings", wholeNumber(1, MAX_RUNS), DEFAULT_RUNS)
+  .option(
+    "--seed <number>",
+    "which interleavings",
+    wholeNumberOption(0, MAX_SEED),
+    Math.floor(Math.random() * MAX_SEED),
+  )
+  .option("--runs <number>", "how many interleavings", wholeNumberOption(1, MAX_RUNS), DEFAULT_RUNS)
   .option("--path <path>", "only the one that a finding named, step by step", pathOf)
-  .addOption(new Option("--plant <bug>", "plant a bug, to see it found").choices(Object.keys(PLANTED_BUGS)))
-  .allowExcessArguments(false)
-  .configureOutput({ outputError: (text, write) => write(`simulate: ${text.replace(/^error: /, "").trim()}\n`) })
-  .exitOverride();
-
-function wholeNumber(min: number, max: number): (text: string) => number {
-  return (text) => {
-    const value = Number(text);
-    if (/^\d+$/.test(text) && value >= min && value <= max) return value;
-    throw new InvalidArgumentError(`It must be a whole number from ${min} to ${max}.`);
-  };
-}
+  .addOption(new Option("--plant <bug>", "plant a bug, to see it found").choices(Object.keys(PLANTED_BUGS)));
 
 function pathOf(text: string): Path {
   const path = parsePath(text);
@@ -83,11 +79,8 @@ async function show({ seed, path, plant }: Options & { readonly path: Path }): P
   return EXIT.broken;
 }
 
-try {
-  const options = program.parse().opts<Options>();
+await runTool("simulate", async (args) => {
+  const options = program.parse(args, { from: "user" }).opts<Options>();
   const { path } = options;
-  process.exitCode = await (path === undefined ? search(options) : show({ ...options, path }));
-} catch (error) {
-  if (!(error instanceof CommanderError)) throw error;
-  process.exitCode = error.exitCode === 0 ? EXIT.held : EXIT.usage;
-}
+  return await (path === undefined ? search(options) : show({ ...options, path }));
+});

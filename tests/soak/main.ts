@@ -7,10 +7,11 @@ import { pause } from "../../lib/time/pause.ts";
 import { openTcpProxy, type TcpProxy } from "../faults/mesh/tcp-proxy.ts";
 import { openTestNats } from "../support/nats.ts";
 import { startProcess, type TestProcess } from "../support/processes.ts";
+import { runTool } from "../support/tool.ts";
 import { memoryChart } from "./chart.ts";
 import type { ClientReport } from "./client.ts";
 import { comeAndGo, type Happenings } from "./comings-and-goings.ts";
-import { readOptions, type SoakOptions, SoakUsageError, USAGE } from "./options.ts";
+import { readOptions, type SoakOptions } from "./options.ts";
 import { isClean, reportText, type SoakResult } from "./report.ts";
 import { type Holdings, lookAtNats, lookAtNode, type Sample } from "./sample.ts";
 import { compare } from "./verdict.ts";
@@ -148,13 +149,8 @@ function say(line: string): void {
   process.stderr.write(`${line}\n`);
 }
 
-try {
-  const args = process.argv.slice(2);
+await runTool("test:soak", async (args) => {
   const options = readOptions(args);
-  if (options.help) {
-    process.stdout.write(USAGE);
-    process.exit(0);
-  }
   // Everything that is started inherits it: a soak runs beside other work.
   setPriority(NICENESS);
   const result = await soak(options, args);
@@ -165,9 +161,5 @@ try {
     const names = ["coordinator 1", "coordinator 2", "agent", "client", "nats-server"];
     await writeFile(join(options.out, "soak.svg"), memoryChart(result.samples, names));
   }
-  process.exit(isClean(result) ? 0 : 1);
-} catch (error) {
-  const isUsage = error instanceof SoakUsageError;
-  process.stderr.write(`soak: ${isUsage ? error.message : error instanceof Error ? error.stack : String(error)}\n`);
-  process.exit(isUsage ? 2 : 1);
-}
+  return isClean(result) ? 0 : 1;
+});

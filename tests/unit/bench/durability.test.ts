@@ -23,10 +23,10 @@ describe("the options of the durability measurement", () => {
   });
 
   test.for([
-    [["--only", "flood"], "--only flood must be of kill, power-cut, cost"],
-    [["--rounds", "0"], "--rounds 0 must be a whole number from 1 to 100"],
-    [["--load", "x"], "--load x must be a whole number"],
-    [["--fast"], "--fast"],
+    [["--only", "flood"], "'flood' is invalid. Choose from kill, power-cut, cost."],
+    [["--rounds", "0"], "'0' is invalid. Write a whole number from 1 to 100."],
+    [["--load", "x"], "'x' is invalid. Write a whole number from 1 to 600."],
+    [["--fast"], "unknown option '--fast'"],
   ] as const)("%j is refused in one line", ([args, line]) => {
     expect(() => readOptions(args)).toThrow(line);
     expect(() => readOptions(args)).toThrow(expect.objectContaining({ message: expect.not.stringContaining("\n") }));
