@@ -12,12 +12,12 @@ import { lostTimers, TIMER_GRACE_MS, type TaskTimer } from "../../../lib/core/ta
 import type { DirectReader } from "../../../lib/nats/direct-reader.ts";
 import type { TaskLog } from "../../../lib/nats/task-log.ts";
 import { firedMs, type Timers } from "../../../lib/nats/timers.ts";
-import { pause } from "../../../lib/time/pause.ts";
 import { viewOf } from "../../../lib/wire/task-codec.ts";
-import { FIRST_DUE, lateTasks } from "./due-rows.ts";
+import { lateTasks } from "./due-rows.ts";
 import type { Indexer } from "./indexer.ts";
 import { Rounds } from "./rounds.ts";
-import type { DueRow, TaskName } from "./task-table.ts";
+import { type Sweep, sweep } from "./sweep.ts";
+import type { TaskName } from "./task-table.ts";
 
 /** What looking after timers needs. */
 export interface LostTimersOptions {
@@ -44,13 +44,6 @@ export interface LostTimers extends AsyncDisposable {
   /** Looks once, now; after a round that is under way. */
   round(): Promise<LostTimersRound>;
 }
-
-/** How many rows are taken at a time, and how many of them are worked on at once. */
-const BATCH = 200;
-const PARALLEL = 8;
-
-/** The pause after each batch, in milliseconds: with the batch it bounds the rate. */
-const BATCH_PAUSE_MS = 100;
 
 /** When a task that was looked after is looked after again if nothing is heard of it, in milliseconds. */
 const LOOK_AGAIN_MS = 30_000;
@@ -79,28 +72,17 @@ async function lookOnce(options: LostTimersOptions, signal: AbortSignal): Promis
   const nowMs = clock.now();
   let looked = 0;
   let set = 0;
-  let after: Pick<DueRow, "ms" | "row"> = FIRST_DUE;
-  while (!signal.aborted) {
-    const batch = lateTasks(rows.database, nowMs - TIMER_GRACE_MS, after, BATCH);
-    const last = batch.at(-1);
-    if (last === undefined) break;
-    after = last;
-    const done: DueRow[] = [];
-    const waiting = [...batch];
-    const take = async (): Promise<void> => {
-      for (let row = waiting.shift(); row !== undefined && !signal.aborted; row = waiting.shift()) {
-        const timers = await setLostTimers(options, row, nowMs);
-        set += timers;
-        done.push(row);
-      }
-    };
-    const outcomes = await Promise.allSettled(Array.from({ length: PARALLEL }, take));
-    looked += done.length;
-    rows.table.postpone(done, nowMs + LOOK_AGAIN_MS - TIMER_GRACE_MS);
-    for (const outcome of outcomes) if (outcome.status === "rejected") throw outcome.reason;
-    if (batch.length < BATCH) break;
-    await pause(BATCH_PAUSE_MS, signal);
-  }
+  const late: Sweep = {
+    next: (after, limit) => lateTasks(rows.database, nowMs - TIMER_GRACE_MS, after, limit),
+    seeTo: async (row) => {
+      const timers = await setLostTimers(options, row, nowMs);
+      set += timers;
+      looked += 1;
+      return true;
+    },
+    onSettled: (done) => rows.table.postpone(done, nowMs + LOOK_AGAIN_MS - TIMER_GRACE_MS),
+  };
+  await sweep(late, signal);
   return { looked, set };
 }
 

@@ -5,13 +5,13 @@
 import type { Clock } from "../../../lib/core/clock.ts";
 import type { Logger } from "../../../lib/core/logger.ts";
 import { MeshError } from "../../../lib/core/mesh-error.ts";
-import { pause } from "../../../lib/time/pause.ts";
 import type { TaskLog } from "../../../lib/nats/task-log.ts";
 import { mayBePurged } from "../tasks/expiry.ts";
-import { expiredTasks, FIRST_DUE, openTasks } from "./due-rows.ts";
+import { expiredTasks, openTasks } from "./due-rows.ts";
 import type { Indexer } from "./indexer.ts";
 import { Rounds } from "./rounds.ts";
-import type { DueRow, TaskName } from "./task-table.ts";
+import { type Sweep, sweep } from "./sweep.ts";
+import type { TaskName } from "./task-table.ts";
 
 /** What retention needs. */
 export interface RetentionOptions {
@@ -42,13 +42,6 @@ export interface Retention extends AsyncDisposable {
   /** Looks once, now; after a round that is under way. */
   round(): Promise<RetentionRound>;
 }
-
-/** How many rows are taken at a time, and how many of them are worked on at once. */
-const BATCH = 200;
-const PARALLEL = 8;
-
-/** The pause after each batch, in milliseconds: with the batch it bounds the rate, so that purging never crowds out tasks. */
-const BATCH_PAUSE_MS = 100;
 
 const HOUR_MS = 3_600_000;
 
@@ -94,65 +87,37 @@ class Keeper implements Retention {
     const { rows, clock, retentionMs } = this.#options;
     const counts = { purged: 0, expired: 0, forgotten: 0 };
     const nowMs = clock.now();
-    await this.#each(
-      signal,
-      counts,
-      (after) => expiredTasks(rows.database, nowMs, after, BATCH),
+    const each = async (next: Sweep["next"], work: (task: TaskName) => Promise<Found>): Promise<void> => {
+      const seeTo = async (task: TaskName): Promise<boolean> => {
+        const found = await work(task);
+        if (found === "kept") return false;
+        counts[found] += 1;
+        return found !== "expired";
+      };
+      await sweep({ next, seeTo, onSettled: (gone) => rows.table.remove(gone) }, signal);
+    };
+    await each(
+      (after, limit) => expiredTasks(rows.database, nowMs, after, limit),
       (task) => this.#purge(task, nowMs),
     );
     const overdue = {
       untilMs: nowMs - retentionMs + retentionMarginMs(retentionMs),
       heardUntil: Number.MAX_SAFE_INTEGER,
     };
-    await this.#each(
-      signal,
-      counts,
-      (after) => openTasks(rows.database, overdue, after, BATCH),
+    await each(
+      (after, limit) => openTasks(rows.database, overdue, after, limit),
       (task) => this.#expire(task),
     );
     if (!this.#verified && rows.inherited > 0) {
       // Tasks that ended and were purged while another coordinator held the index would stay open in this one's rows.
       const silent = { untilMs: Number.MAX_SAFE_INTEGER, heardUntil: rows.inherited };
-      await this.#each(
-        signal,
-        counts,
-        (after) => openTasks(rows.database, silent, after, BATCH),
+      await each(
+        (after, limit) => openTasks(rows.database, silent, after, limit),
         (task) => this.#verify(task),
       );
     }
     this.#verified = !signal.aborted;
     return counts;
-  }
-
-  async #each(
-    signal: AbortSignal,
-    counts: { purged: number; expired: number; forgotten: number },
-    next: (after: Pick<DueRow, "ms" | "row">) => readonly DueRow[],
-    work: (task: TaskName) => Promise<Found>,
-  ): Promise<void> {
-    let after: Pick<DueRow, "ms" | "row"> = FIRST_DUE;
-    while (!signal.aborted) {
-      const batch = next(after);
-      const last = batch.at(-1);
-      if (last === undefined) return;
-      after = last;
-      const gone: TaskName[] = [];
-      const waiting = [...batch];
-      const take = async (): Promise<void> => {
-        for (let task = waiting.shift(); task !== undefined && !signal.aborted; task = waiting.shift()) {
-          const found = await work(task);
-          if (found === "kept") continue;
-          counts[found] += 1;
-          if (found !== "expired") gone.push(task);
-        }
-      };
-      const outcomes = await Promise.allSettled(Array.from({ length: PARALLEL }, take));
-      // What was purged is gone, whatever went wrong beside it.
-      this.#options.rows.table.remove(gone);
-      for (const outcome of outcomes) if (outcome.status === "rejected") throw outcome.reason;
-      if (batch.length < BATCH) return;
-      await pause(BATCH_PAUSE_MS, signal);
-    }
   }
 
   async #purge({ tenant, taskId }: TaskName, nowMs: number): Promise<Found> {
