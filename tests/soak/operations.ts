@@ -1,5 +1,4 @@
 // What clients of the soak do: each operation leaves nothing behind when it works, and says what ended otherwise.
-import { setTimeout as sleep } from "node:timers/promises";
 import { createClient, type MycelClient } from "../../sdk/client/index.ts";
 
 /** Where an operation runs. */
@@ -52,7 +51,7 @@ async function resumeElsewhere({ client, urls }: Surroundings): Promise<void> {
 
 async function cancel({ client }: Surroundings): Promise<void> {
   const { taskId } = await client.submit("patient", {}, KEPT);
-  await sleep(200);
+  for await (const event of client.watch(taskId)) if (event.kind === "state" && event.state === "working") break;
   await client.cancel(taskId, "soak");
   expectState((await client.outcome(taskId)).state, "canceled");
 }
