@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { SubmitTaskRequestSchema } from "../../gen/mycel/v1/agent_service_pb.ts";
 import type { TestMesh } from "../support/processes.ts";
 import { openRawCaller, type RawAnswer, type RawCaller } from "./raw-call.ts";
-import { envelope } from "./raw-http2.ts";
+import { envelope } from "../support/raw-http2.ts";
 import { expectNoTask, expectUnharmed, openWatchedMesh, type Vitals, vitalsOf } from "./vitals.ts";
 
 const SUBMIT = "/mycel.v1.AgentService/SubmitTask";

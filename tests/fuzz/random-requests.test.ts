@@ -13,7 +13,7 @@ import { requestWith, VALID } from "./field-bounds.ts";
 import { FUZZ_FACTOR, randomBytes, randomFrom, tries } from "./fuzz-run.ts";
 import { messageOf } from "./message-arbitrary.ts";
 import { openRawCaller, type RawCaller } from "./raw-call.ts";
-import { envelope } from "./raw-http2.ts";
+import { envelope } from "../support/raw-http2.ts";
 import { expectUnharmed, openWatchedMesh, type Vitals, vitalsOf } from "./vitals.ts";
 
 /** What the contract may answer to a request, whatever is in it. */

@@ -10,7 +10,7 @@ import { type Listener, openListener } from "../../lib/rpc/listener/listener.ts"
 import { readDetails } from "../../lib/rpc/rich-error.ts";
 import { openRawConnection } from "../support/raw-connection.ts";
 import { failureOf } from "../support/rpc-call.ts";
-import { envelope, FLAG, FRAME, frame, grpcHeaders, openRawHttp2, type RawHttp2 } from "./raw-http2.ts";
+import { envelope, FLAG, FRAME, frame, grpcHeaders, openRawHttp2, type RawHttp2 } from "../support/raw-http2.ts";
 
 const TIMEOUT_MS = 300;
 const MAX_HELD_BYTES = 1_000_000;
