@@ -1,5 +1,8 @@
 // From when on a lane's first deliveries are first ones. A consumer that was deleted and made again delivers everything anew; a broker
 // that was killed has forgotten what it delivered last. Either way, a first delivery by its count may be of a message that has run.
+//
+// A consumer in a cluster needs no more than that: its leader holds each delivery back until the majority knows of it, so that the next
+// leader counts on where it stopped (nats-server 2.14 and newer, for consumers that acknowledge one by one).
 
 /** Notices consumers whose counts cannot be relied upon. */
 export class LaneTrust {
