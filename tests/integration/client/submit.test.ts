@@ -6,7 +6,7 @@ import type { SubmitTaskRequest } from "../../../gen/mycel/v1/agent_service_pb.t
 import { PayloadSchema } from "../../../gen/mycel/v1/payload_pb.ts";
 import { Priority } from "../../../gen/mycel/v1/task_pb.ts";
 import { richError } from "../../../lib/rpc/rich-error.ts";
-import { MycelError, TaskFailedError, createClient } from "../../../sdk/client/index.ts";
+import { MycelError, createClient } from "../../../sdk/client/index.ts";
 import { openFakeCoordinator, unavailable } from "../../support/fake-coordinator.ts";
 
 describe("submit", () => {
@@ -166,55 +166,6 @@ describe("submit", () => {
     expect(Buffer.from(await client.result<Uint8Array>(second.taskId)).equals(bytes)).toBe(true);
   });
 
-  test("uploads again when the connection breaks", async () => {
-    await using mesh = await openFakeCoordinator();
-    await using client = createClient({ url: mesh.url });
-    // More often than a fixed handful of tries: an upload lasts as long as any call.
-    mesh.failNext("UploadBlob", "cut", ...Array.from({ length: 6 }, () => unavailable()));
-    const ref = await client.uploadBlob(Buffer.from("content"), { contentType: "text/plain" });
-    expect(ref).toMatchObject({ sizeBytes: 7n, contentType: "text/plain" });
-    expect(mesh.count("UploadBlob")).toBe(8);
-  });
-
-  test("goes on with a download where it broke off, and begins one again that could not begin", async () => {
-    await using mesh = await openFakeCoordinator();
-    await using client = createClient({ url: mesh.url });
-    const content = Buffer.from(Array.from({ length: 300_000 }, (_, i) => i % 251));
-    const ref = await client.uploadBlob(content);
-    const breaksAt = new Set([65_536, 262_144]);
-    const data = Object.assign(Buffer.from(content), {
-      subarray: (from: number, to: number) => {
-        if (breaksAt.delete(from)) throw unavailable();
-        return content.subarray(from, to);
-      },
-    });
-    mesh.blobs.set(ref.blobId, { ref, data });
-    mesh.failNext("DownloadBlob", "cut", unavailable());
-    expect(content.equals(await client.downloadBlob(ref).bytes())).toBe(true);
-    expect(mesh.count("DownloadBlob")).toBe(5);
-  });
-
-  test("does not go on with a download for ever", async () => {
-    await using mesh = await openFakeCoordinator();
-    await using client = createClient({ url: mesh.url, timeoutMs: 300 });
-    const ref = await client.uploadBlob(Buffer.from("content"));
-    mesh.failNext("DownloadBlob", ...Array.from({ length: 100 }, () => unavailable()));
-    await expect(client.downloadBlob(ref).bytes()).rejects.toMatchObject({ code: "unavailable" });
-  });
-
-  test("refuses a download that is not what was stored", async () => {
-    await using mesh = await openFakeCoordinator();
-    await using client = createClient({ url: mesh.url });
-    const ref = await client.uploadBlob([Buffer.from("con"), Buffer.from("tent")]);
-    expect(Buffer.from(await client.downloadBlob(ref).bytes()).toString()).toBe("content");
-    mesh.blobs.set(ref.blobId, { ref, data: Buffer.from("tampered") });
-    await expect(client.downloadBlob(ref).bytes()).rejects.toMatchObject({
-      code: "data_loss",
-      reason: "CHECKSUM_MISMATCH",
-    });
-    await expect(client.downloadBlob(ref.blobId).bytes()).rejects.toMatchObject({ reason: "CHECKSUM_MISMATCH" });
-  });
-
   test.for([
     [
       "a cycle",
@@ -339,75 +290,5 @@ describe("submitStream", () => {
       throw mine;
     }
     await expect(Array.fromAsync(client.submitStream(tasks()))).rejects.toBe(mine);
-  });
-});
-
-describe("a task that ends badly", () => {
-  test("is an error of its own with state, reason, message and attempt", async () => {
-    await using mesh = await openFakeCoordinator();
-    await using client = createClient({ url: mesh.url });
-    const { taskId } = await client.submit("fail");
-    const error = await client.result(taskId).catch((thrown: unknown) => thrown);
-    expect(error).toBeInstanceOf(TaskFailedError);
-    expect(error).toMatchObject({
-      taskId,
-      state: "failed",
-      reason: "HANDLER_ERROR",
-      attempt: 1,
-      message: `task ${taskId} failed: division by zero`,
-    });
-  });
-
-  test("is a value for those who ask for the outcome", async () => {
-    await using mesh = await openFakeCoordinator();
-    await using client = createClient({ url: mesh.url });
-    const { taskId } = await client.submit("time-out");
-    await expect(client.outcome(taskId)).resolves.toMatchObject({
-      state: "timed_out",
-      failure: { reason: "SCHEDULE_TO_CLOSE_TIMEOUT" },
-    });
-    const idle = await client.submit("idle");
-    await client.cancel(idle.taskId, "changed my mind");
-    await expect(client.outcome(idle.taskId)).resolves.toMatchObject({
-      state: "canceled",
-      cancelReason: "changed my mind",
-    });
-    await expect(client.waitFor(idle.taskId)).rejects.toMatchObject({ state: "canceled", reason: "CANCELED" });
-  });
-});
-
-describe("waitFor", () => {
-  test("goes on over a lost connection until the task has ended", async () => {
-    await using mesh = await openFakeCoordinator();
-    await using client = createClient({ url: mesh.url });
-    const { taskId } = await client.submit("idle");
-    const waiting = client.waitFor(taskId);
-    await expect.poll(() => mesh.count("GetTaskStatus")).toBe(1);
-    mesh.cut();
-    await expect.poll(() => mesh.count("GetTaskStatus")).toBe(2);
-    mesh.complete(taskId, "done");
-    await expect(waiting).resolves.toMatchObject({ state: "completed", taskId, result: "done" });
-  });
-
-  test("says that the time is up, and in which state the task is", async () => {
-    await using mesh = await openFakeCoordinator();
-    await using client = createClient({ url: mesh.url });
-    const { taskId } = await client.submit("idle");
-    await expect(client.waitFor(taskId, { timeoutMs: 30 })).rejects.toMatchObject({
-      code: "deadline_exceeded",
-      reason: "WAIT_TIMEOUT",
-      message: `task ${taskId} is still submitted after 30 ms`,
-    });
-  });
-
-  test("ends when its signal says so", async () => {
-    await using mesh = await openFakeCoordinator();
-    await using client = createClient({ url: mesh.url });
-    const { taskId } = await client.submit("idle");
-    const controller = new AbortController();
-    const waiting = client.waitFor(taskId, { signal: controller.signal });
-    await expect.poll(() => mesh.count("GetTaskStatus")).toBe(1);
-    controller.abort();
-    await expect(waiting).rejects.toMatchObject({ name: "MycelError", code: "canceled" });
   });
 });
