@@ -2,6 +2,7 @@
 //
 // Everyone has the same layout: the submitter is the benchmark's own process, one worker process whose handler does nothing, one store.
 
+import type { UnaryCall } from "./grpc-caller.ts";
 import type { TrackedTasks } from "./task-tracker.ts";
 
 /** How much may be lost when the power goes: about a second, or nothing. */
@@ -51,8 +52,18 @@ export interface Contender extends AsyncDisposable {
   runOne?(id: string, inputBytes: number): Promise<number>;
   /** Asks for nothing and gets an answer. */
   emptyCall?(): Promise<void>;
+  /** Its unary calls, for a load from outside. */
+  readonly unaryCalls?: UnaryCalls;
   /** How many messages the log of tasks holds, where the system keeps a log. */
   storedMessages?(): Promise<number>;
+}
+
+/** What a server of unary gRPC calls can be asked by anybody. */
+export interface UnaryCalls {
+  /** Asks for nothing. */
+  readonly empty: UnaryCall;
+  /** Submits one task to the parked queue, with an id that the server makes. */
+  readonly submission?: (inputBytes: number) => UnaryCall;
 }
 
 /** How the registry knows a contender before it runs. */

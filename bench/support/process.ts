@@ -24,6 +24,8 @@ export interface BenchProcess extends AsyncDisposable {
   readonly ready: Readonly<Record<string, unknown>>;
   /** Rejects with BenchError and the process's last lines when it ends unasked; never resolves. */
   readonly failed: Promise<never>;
+  /** Sends it a message, which its `process.on("message")` hears. */
+  readonly send: (message: string) => void;
 }
 
 const ROOT = resolve(import.meta.dirname, "../..");
@@ -56,6 +58,7 @@ export async function startProcess(options: ProcessOptions): Promise<BenchProces
     pid: child.pid ?? 0,
     ready,
     failed,
+    send: (message) => void child.send(message),
     [Symbol.asyncDispose]: async () => {
       asked = true;
       const tooLate = setTimeout(() => child.kill("SIGKILL"), STOP_MS);
@@ -95,9 +98,9 @@ function parsed(line: string): Readonly<Record<string, unknown>> {
   }
 }
 
-/** What a process of the benchmark itself prints once it works. */
-export function sayReady(): void {
-  process.stdout.write(`${JSON.stringify({ msg: "ready" })}\n`);
+/** What a process of the benchmark itself prints once it works, with what its starter must know. */
+export function sayReady(fields: Readonly<Record<string, string | number>> = {}): void {
+  process.stdout.write(`${JSON.stringify({ ...fields, msg: "ready" })}\n`);
 }
 
 /** Resolves when the process is asked to stop, or its starter is gone. */
