@@ -1,63 +1,105 @@
-// `npm run bench`: the mesh from end to end, in ratios to what JetStream alone does with the same messages in the same run.
+// `npm run bench`: the mesh from end to end, in ratios to its peers and to what JetStream alone does, all in the same run.
 
 import { mkdir, writeFile } from "node:fs/promises";
+import { resolve } from "node:path";
 import process from "node:process";
-import { setTimeout as sleep } from "node:timers/promises";
+import { findNatsServer } from "../lib/nats/server/find-server.ts";
 import { runTool } from "../tests/support/tool.ts";
-import { openFloor } from "./floor/floor.ts";
-import { openMesh } from "./mesh/mesh.ts";
+import { OTHERS } from "./contenders/all.ts";
+import { type BenchReport, environmentText, measuredText, targetTable } from "./report/report.ts";
 import { cpuRowsOf, rowsOf } from "./report/rows.ts";
-import { reportText } from "./report/table.ts";
-import { runRounds } from "./rounds.ts";
+import { judged, TARGETS } from "./report/targets.ts";
+import { writeReport } from "./report/write.ts";
+import { SCALE_SCENARIOS } from "./scale/all.ts";
+import { measureScale } from "./scale/measure.ts";
 import { SCENARIOS } from "./scenarios/all.ts";
+import { runSuite, type SuiteOptions, type SuiteResult } from "./suite.ts";
 import { BenchError } from "./support/bench-error.ts";
 import { loadNow, lookAround, withoutSettings } from "./support/environment.ts";
 import { type BenchOptions, readOptions } from "./support/options.ts";
 
-const CRASH_KNOWN_WITHIN_MS = 500;
+const DOCS = resolve(import.meta.dirname, "../docs");
 
 async function main(options: BenchOptions, args: readonly string[]): Promise<void> {
-  const onProgress = (line: string): void => {
-    process.stderr.write(`${line}\n`);
-  };
   const loadBefore = loadNow();
   const environment = withoutSettings(process.env);
+  const { version } = await findNatsServer({ environment });
+  const ranOn = await lookAround(args, version, loadBefore);
   if (options.profile !== undefined) await mkdir(options.profile, { recursive: true });
-  await using mesh = await openMesh({ environment, profileDir: options.profile });
-  await using floor = await openFloor({ environment, sizes: mesh.sizes });
-  const scenarios = SCENARIOS.filter(({ id }) => options.only.length === 0 || options.only.includes(id));
-  const ranOn = await lookAround(args, mesh.natsVersion, loadBefore);
-  const { rounds, tasks, samples } = options;
-  const work = runRounds({ mesh, floor, scenarios, rounds, tasks, samples, onProgress });
-  const results = await Promise.race([explained(work, mesh.failed), interrupted()]);
-  const rows = rowsOf(results);
-  const cpuRows = cpuRowsOf(results);
-  process.stdout.write(`${reportText(ranOn, rows, cpuRows)}\n`);
-  if (options.json !== undefined) {
-    const all = { environment: ranOn, options: { rounds, tasks, samples }, sizes: mesh.sizes, rows, cpu: cpuRows };
-    await writeFile(options.json, `${JSON.stringify(all, undefined, 2)}\n`);
-  }
+  const stopped = interrupted();
+  const isWanted = ({ id }: { readonly id: string }): boolean => options.only?.includes(id) ?? true;
+
+  const suites = await runSuites(options, {
+    environment,
+    others: OTHERS.filter(({ id }) => options.with?.includes(id) ?? true),
+    scenarios: SCENARIOS.filter(isWanted),
+    stopped,
+    onProgress: say,
+  });
+  const scale = await measureScale(SCALE_SCENARIOS.filter(isWanted), {
+    environment,
+    quick: options.quick,
+    stopped,
+    onProgress: say,
+  });
+
+  const rows = suites.flatMap(({ durability, results }) => rowsOf(durability, results));
+  const absent = { ...absentOf(suites), ...scale.absent };
+  const report: BenchReport = {
+    environment: ranOn,
+    titles: Object.fromEntries(suites.map(({ durability, titles }) => [durability, titles])),
+    rows,
+    cpu: suites.flatMap(({ durability, results }) => cpuRowsOf(durability, results)),
+    figures: scale.figures,
+    absent,
+    verdicts: judged(TARGETS, { rows, figures: scale.figures, absent }),
+  };
+  const parts = [environmentText(ranOn), measuredText(report), targetTable(report.verdicts)];
+  process.stdout.write(`${parts.join("\n\n")}\n`);
+  const { tasks, rounds, samples } = options;
+  const all = { ...report, options: { tasks, rounds, samples }, sizes: suites[0]?.sizes };
+  if (options.json !== undefined) await writeFile(options.json, `${JSON.stringify(all, undefined, 2)}\n`);
+  if (options.write) await writeReport(DOCS, report);
 }
 
-/** A call fails a moment before its process is known to be gone; that it is gone is the better reason. */
-async function explained<T>(work: Promise<T>, gone: Promise<never>): Promise<T> {
-  try {
-    return await Promise.race([work, gone]);
-  } catch (error) {
-    await Promise.race([gone, sleep(CRASH_KNOWN_WITHIN_MS)]);
-    throw error;
+type Common = Pick<SuiteOptions, "environment" | "others" | "scenarios" | "stopped" | "onProgress">;
+
+async function runSuites(options: BenchOptions, common: Common): Promise<readonly SuiteResult[]> {
+  const { rounds, tasks, samples, profile: profileDir } = options;
+  const suites: SuiteResult[] = [];
+  for (const durability of options.durabilities) {
+    if (!common.scenarios.some(({ durabilities }) => durabilities.includes(durability))) continue;
+    say(`durability ${durability}`);
+    suites.push(await runSuite({ ...common, durability, rounds, tasks, samples, profileDir }));
   }
+  return suites;
+}
+
+function absentOf(suites: readonly SuiteResult[]): Record<string, string> {
+  return Object.fromEntries(
+    suites.flatMap(({ durability, absent }) =>
+      Object.entries(absent).map(([id, reason]) => [`${durability} ${id}`, reason] as const),
+    ),
+  );
+}
+
+function say(line: string): void {
+  process.stderr.write(`${line}\n`);
 }
 
 /** Rejects when the user wants it to end, so that everything that was started is stopped. */
 function interrupted(): Promise<never> {
-  return new Promise((_, reject) => {
-    for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => reject(new BenchError("interrupted")));
-  });
+  const { promise, reject } = Promise.withResolvers<never>();
+  for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => reject(new BenchError("interrupted")));
+  promise.catch(() => undefined);
+  return promise;
 }
 
 await runTool("bench", async (args) => {
-  const scenarioIds = SCENARIOS.map(({ id }) => id);
-  await main(readOptions(args, scenarioIds), args);
+  const words = {
+    scenarios: [...SCENARIOS, ...SCALE_SCENARIOS].map(({ id }) => id),
+    others: OTHERS.map(({ id }) => id),
+  };
+  await main(readOptions(args, words), args);
   return 0;
 });

@@ -1,15 +1,21 @@
-// Runs the scenarios: a warm-up, then rounds in which each scenario is measured on one side right after the other.
+// Runs the scenarios: a warm-up, then rounds in which each scenario is measured on one contender right after the other.
 
+import { type Measurement, NotCarried, type Rate, type Scenario } from "./scenarios/scenario.ts";
 import { measureStream } from "./scenarios/throughput.ts";
-import type { Amounts, Measurement, Rate, Scenario } from "./scenarios/scenario.ts";
+import { type Amounts, amountsOf, shareWithin } from "./support/amounts.ts";
+import type { Contender } from "./support/contender.ts";
+import type { GrpcLoad } from "./support/grpc-load.ts";
 import { cpuTimes, cpuUsed } from "./support/cpu-time.ts";
 import { median } from "./support/statistics.ts";
-import type { Side, SideName } from "./support/side.ts";
 
 /** What to run on what. */
 export interface RoundsOptions {
-  readonly mesh: Side;
-  readonly floor: Side;
+  /** The one that all others are compared with. */
+  readonly mesh: Contender;
+  readonly others: readonly Contender[];
+  /** Those without which the run is worth nothing: what fails on them fails the run. */
+  readonly essential: readonly string[];
+  readonly grpcLoad: GrpcLoad;
   readonly scenarios: readonly Scenario[];
   readonly rounds: number;
   readonly tasks: number;
@@ -18,7 +24,7 @@ export interface RoundsOptions {
   readonly onProgress: (line: string) => void;
 }
 
-/** What one scenario gave on one side in one round. */
+/** What one scenario gave on one contender in one round. */
 export interface Sample {
   /** Set for a rate. */
   readonly perSecond: number | undefined;
@@ -31,83 +37,164 @@ export interface Sample {
 /** What the rounds gave for one scenario. */
 export interface ScenarioResult {
   readonly scenario: Scenario;
-  readonly mesh: readonly Sample[];
-  readonly floor: readonly Sample[];
+  /** By contender, one for each round; those that cannot run it, or did not in every round, are missing. */
+  readonly samples: Readonly<Record<string, readonly Sample[]>>;
+  /** By contender, why there are no samples of one that could have run it. */
+  readonly refusals: Readonly<Record<string, string>>;
 }
 
 /** The warm-up does a quarter. */
 const WARM_UP_SHARE = 4;
-/** By concurrency, by how much fewer calls there are than tasks in bulk: fewer callers take longer for each. */
-const CALL_SHARES: ReadonlyMap<number, number> = new Map([
-  [1, 40],
-  [16, 10],
-  [256, 5],
-]);
-const MIN_CALLS = 50;
+/** A measurement that would take longer by the warm-up does less. */
+const MEASURE_WITHIN_MS = 20_000;
 
-/** Runs everything. */
+/** Runs everything. Rejects with the first failure of an essential contender; any other that fails is ended and left out from there on. */
 export async function runRounds(options: RoundsOptions): Promise<readonly ScenarioResult[]> {
-  const { scenarios, rounds, tasks, samples } = options;
-  const results = scenarios.map((scenario) => {
-    const bySide: Record<SideName, Sample[]> = { mesh: [], floor: [] };
-    return { scenario, ...bySide };
-  });
-  const streamRates: number[] = [];
-  for (let round = 0; round <= rounds; round += 1) {
-    const share = round === 0 ? WARM_UP_SHARE : 1;
-    const amounts = amountsOf(Math.ceil(tasks / share), Math.ceil(samples / share));
-    for (const result of results) {
-      const { scenario } = result;
-      // Whoever goes second finds the machine as the first left it; neither shall always be the second.
-      const order = round % 2 === 0 ? [options.floor, options.mesh] : [options.mesh, options.floor];
-      for (const side of order) {
-        const measurement = { side, prefix: `${scenario.id}-r${round}`, amounts, halfLoad: 0 };
-        if (scenario.id === "half-load") measurement.halfLoad = await halfLoad(options, streamRates, round, amounts);
-        const sample = await measure(scenario, measurement);
-        if (scenario.id === "stream" && side.name === "mesh") streamRates.push(sample.perSecond ?? 0);
-        if (round > 0) result[side.name].push(sample);
-        const which = round === 0 ? "warm-up" : `round ${round} of ${rounds}`;
-        options.onProgress(`${which}: ${scenario.title}: ${side.name} ${shortly(sample)}`);
+  const run = new Rounds(options);
+  for (let round = 0; round <= options.rounds; round += 1) {
+    for (const scenario of options.scenarios) await run.measureAll(scenario, round);
+  }
+  return options.scenarios.map((scenario) => run.resultOf(scenario));
+}
+
+class Rounds {
+  readonly #options: RoundsOptions;
+  readonly #samples = new Map<string, Sample[]>();
+  readonly #refusals = new Map<string, string>();
+  /** By scenario and contender, which part of the full amount it does in a round. */
+  readonly #shares = new Map<string, number>();
+  /** By contender, the rates at which it did the stream, the warm-up's included. */
+  readonly #streamRates = new Map<string, number[]>();
+  readonly #gone = new Map<string, string>();
+
+  constructor(options: RoundsOptions) {
+    this.#options = options;
+  }
+
+  async measureAll(scenario: Scenario, round: number): Promise<void> {
+    const { mesh, others, grpcLoad } = this.#options;
+    const contenders = rotated([mesh, ...others], round).filter(scenario.runsOn);
+    const halfLoad = scenario.kind === "latency" && scenario.underLoad ? await this.#halfLoad(round) : 0;
+    for (const contender of contenders) {
+      const key = keyOf(scenario, contender);
+      if (this.#refusals.has(key) || this.#gone.has(contender.id)) continue;
+      const amounts = this.#amounts(round, this.#shares.get(key) ?? 1);
+      const measurement = { contender, prefix: `${scenario.id}-r${round}`, amounts, halfLoad, grpcLoad };
+      try {
+        this.#checkCarries(measurement);
+        this.#took(scenario, round, contender, await Promise.race([measure(scenario, measurement), contender.failed]));
+      } catch (error) {
+        await this.#failed(scenario, contender, error);
       }
     }
   }
-  return results;
-}
 
-function amountsOf(tasks: number, samples: number): Amounts {
-  return {
-    tasks,
-    samples,
-    calls: (concurrency) => Math.max(MIN_CALLS, Math.ceil(tasks / (CALL_SHARES.get(concurrency) ?? 1))),
-  };
-}
-
-async function halfLoad(options: RoundsOptions, rates: number[], round: number, amounts: Amounts): Promise<number> {
-  if (rates.length === 0) {
-    const prefix = `half-load-rate-r${round}`;
-    rates.push(perSecond(await measureStream({ side: options.mesh, prefix, amounts, halfLoad: 0 })));
+  resultOf(scenario: Scenario): ScenarioResult {
+    const { mesh, others } = this.#options;
+    const samples: Record<string, readonly Sample[]> = {};
+    const refusals: Record<string, string> = {};
+    for (const contender of [mesh, ...others].filter(scenario.runsOn)) {
+      const key = keyOf(scenario, contender);
+      const refusal = this.#refusals.get(key) ?? this.#gone.get(contender.id);
+      const own = this.#samples.get(key) ?? [];
+      // What was measured in every round counts, even if the contender failed elsewhere afterwards.
+      if (own.length === this.#options.rounds) samples[contender.id] = own;
+      else if (refusal !== undefined) refusals[contender.id] = refusal;
+    }
+    return { scenario, samples, refusals };
   }
-  return Math.round(median(rates) / 2);
+
+  #amounts(round: number, share: number): Amounts {
+    const { tasks, samples } = this.#options;
+    const part = round === 0 ? 1 / WARM_UP_SHARE : share;
+    return amountsOf(Math.ceil(tasks * part), Math.ceil(samples * part));
+  }
+
+  #took(scenario: Scenario, round: number, contender: Contender, { sample, tookMs }: Measured): void {
+    const key = keyOf(scenario, contender);
+    const rate = sample.perSecond;
+    if (scenario.id === "stream" && rate !== undefined) this.#addStreamRate(contender, rate);
+    if (round === 0) this.#shares.set(key, shareWithin(MEASURE_WITHIN_MS, tookMs * WARM_UP_SHARE));
+    else this.#samples.set(key, [...(this.#samples.get(key) ?? []), sample]);
+    const which = round === 0 ? "warm-up" : `round ${round} of ${this.#options.rounds}`;
+    const result = rate === undefined ? `${median(sample.samplesMs).toFixed(2)} ms` : `${Math.round(rate)}/s`;
+    this.#options.onProgress(`${which}: ${scenario.id}: ${contender.id} ${result}`);
+  }
+
+  async #failed(scenario: Scenario, contender: Contender, error: unknown): Promise<void> {
+    const reason = error instanceof Error ? (error.message.split("\n", 1)[0] ?? "") : String(error);
+    const { essential, onProgress } = this.#options;
+    if (error instanceof NotCarried) {
+      this.#refusals.set(keyOf(scenario, contender), reason);
+    } else if (essential.includes(contender.id)) {
+      throw error;
+    } else {
+      // Whatever it is still doing must not disturb the others.
+      await contender[Symbol.asyncDispose]();
+      this.#gone.set(contender.id, reason);
+    }
+    onProgress(`${scenario.id}: ${contender.id} left out: ${reason}`);
+  }
+
+  /** Half of what the mesh's stream carries. */
+  async #halfLoad(round: number): Promise<number> {
+    const { mesh, grpcLoad } = this.#options;
+    if (!this.#streamRates.has(mesh.id)) {
+      const prefix = `half-load-rate-r${round}`;
+      const rate = await measureStream({
+        contender: mesh,
+        prefix,
+        amounts: this.#amounts(0, 1),
+        halfLoad: 0,
+        grpcLoad,
+      });
+      this.#addStreamRate(mesh, perSecond(rate));
+    }
+    return Math.round(median(this.#streamRates.get(mesh.id) ?? []) / 2);
+  }
+
+  #addStreamRate({ id }: Contender, rate: number): void {
+    this.#streamRates.set(id, [...(this.#streamRates.get(id) ?? []), rate]);
+  }
+
+  #checkCarries({ contender, halfLoad }: Measurement): void {
+    const most = median(this.#streamRates.get(contender.id) ?? []);
+    if (most < halfLoad) {
+      throw new NotCarried(`cannot carry ${halfLoad} tasks/s: its own stream does ${Math.round(most)} at most`);
+    }
+  }
 }
 
-async function measure(scenario: Scenario, measurement: Measurement): Promise<Sample> {
-  const { side } = measurement;
-  const before = await cpuTimes(side.pids);
+interface Measured {
+  readonly sample: Sample;
+  readonly tookMs: number;
+}
+
+async function measure(scenario: Scenario, measurement: Measurement): Promise<Measured> {
+  const { contender } = measurement;
+  const before = await cpuTimes(contender.pids);
   if (scenario.kind === "latency") {
     const samplesMs = await scenario.measure(measurement);
-    await side.settle();
-    return { perSecond: undefined, samplesMs, cpuMicros: {} };
+    await contender.settle();
+    const tookMs = samplesMs.reduce((sum, ms) => sum + ms, 0);
+    return { sample: { perSecond: undefined, samplesMs, cpuMicros: {} }, tookMs };
   }
   const rate = await scenario.measure(measurement);
   // What the system does after the fact is part of what a task costs.
-  await side.settle();
-  const used = cpuUsed(before, await cpuTimes(side.pids));
+  await contender.settle();
+  const used = cpuUsed(before, await cpuTimes(contender.pids));
   const cpuMicros = Object.fromEntries(Object.entries(used).map(([name, ms]) => [name, (ms * 1_000) / rate.count]));
-  return { perSecond: perSecond(rate), samplesMs: [], cpuMicros };
+  return { sample: { perSecond: perSecond(rate), samplesMs: [], cpuMicros }, tookMs: rate.tookMs };
 }
 
-function shortly({ perSecond, samplesMs }: Sample): string {
-  return perSecond === undefined ? `${median(samplesMs).toFixed(2)} ms` : `${Math.round(perSecond)}/s`;
+/** Whoever goes next finds the machine as the last one left it; in each round it is another. */
+function rotated(contenders: readonly Contender[], round: number): readonly Contender[] {
+  const first = round % contenders.length;
+  return [...contenders.slice(first), ...contenders.slice(0, first)];
+}
+
+function keyOf({ id }: Scenario, contender: Contender): string {
+  return `${id} ${contender.id}`;
 }
 
 function perSecond({ count, tookMs }: Rate): number {

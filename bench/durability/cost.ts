@@ -1,9 +1,10 @@
 // What a setting costs: tasks a second through a coordinator and an agent, each pass over all settings in turn, so that what others do on
 // the machine meets them all alike.
-import { openMesh, type Mesh } from "../mesh/mesh.ts";
+import { openMesh, type Mesh } from "../contenders/mesh/mesh.ts";
 import { BULK } from "../scenarios/throughput.ts";
-import type { Amounts, RateScenario } from "../scenarios/scenario.ts";
+import type { RateScenario } from "../scenarios/scenario.ts";
 import { SUBMIT_COMPLETE } from "../scenarios/unary.ts";
+import type { Amounts } from "../support/amounts.ts";
 import { median } from "../support/statistics.ts";
 import { openBrokers } from "./brokers.ts";
 import { nameOf, type Setting } from "./setting.ts";
@@ -47,8 +48,9 @@ export async function measureCosts(options: CostOptions): Promise<readonly Cost[
   const meshes: { readonly setting: Setting; readonly mesh: Mesh }[] = [];
   for (const setting of settings) {
     const brokers = stack.use(await openBrokers(setting));
-    const nats = { url: brokers.url, pid: brokers.nodes[0]?.process.pid ?? 0, replicas: setting.replicas };
-    meshes.push({ setting, mesh: stack.use(await openMesh({ environment, profileDir: undefined, nats })) });
+    const { replicas } = setting;
+    const nats = { url: brokers.url, pid: brokers.nodes[0]?.process.pid ?? 0, replicas, setting: nameOf(setting) };
+    meshes.push({ setting, mesh: stack.use(await openMesh({ environment, nats })) });
   }
   const rates = new Map<string, number[]>();
   for (let pass = 0; pass <= passes; pass += 1) {
@@ -57,7 +59,7 @@ export async function measureCosts(options: CostOptions): Promise<readonly Cost[
       // Whoever goes first finds the machine as the last left it; none shall always be the first.
       for (const { setting, mesh } of pass % 2 === 0 ? meshes : meshes.toReversed()) {
         const { count, tookMs } = await scenario.measure({
-          side: mesh,
+          contender: mesh,
           prefix: `${scenario.id}-p${pass}`,
           amounts,
           halfLoad: 0,
@@ -83,7 +85,12 @@ export async function measureCosts(options: CostOptions): Promise<readonly Cost[
 }
 
 function amountsOf(tasks: number): Amounts {
-  return { tasks, samples: 1, calls: (concurrency) => Math.ceil(tasks / (CALL_SHARES.get(concurrency) ?? 1)) };
+  return {
+    tasks,
+    samples: 1,
+    served: tasks,
+    calls: (concurrency) => Math.ceil(tasks / (CALL_SHARES.get(concurrency) ?? 1)),
+  };
 }
 
 function keyOf({ id }: RateScenario, setting: Setting): string {

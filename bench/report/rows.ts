@@ -1,21 +1,38 @@
-// What is shown: one row for each number, the mesh beside the floor. Pure.
+// What is shown: one row for each number, the mesh beside all others. Pure.
 
 import type { Sample, ScenarioResult } from "../rounds.ts";
+import type { Durability } from "../support/contender.ts";
 import { median, percentile } from "../support/statistics.ts";
 
-/** One number. */
+/** What one contender did. */
+export interface Cell {
+  /** The median of the rounds; for a percentile, that of the samples of all rounds together. */
+  readonly value: number;
+  /** What each round gave. */
+  readonly rounds: readonly number[];
+  /** Mesh / this one, round by round. */
+  readonly ratio: Spread;
+}
+
+/** A number that each round gave. */
+export interface Spread {
+  readonly median: number;
+  readonly min: number;
+  readonly max: number;
+}
+
+/** One number of every contender. */
 export interface Row {
   /** The scenario, and for a latency the percentile: `idle.p99`. */
   readonly id: string;
   readonly title: string;
+  readonly durability: Durability;
+  /** For rates more is better, for times less. */
   readonly unit: "tasks/s" | "calls/s" | "ms";
-  /** The median of the rounds; for a percentile, that of the samples of all rounds together. */
-  readonly mesh: number;
-  readonly floor: number;
-  /** Mesh / floor: the median of the rounds' own ratios. For rates more is better, at most 1; for times less, at least 1. */
-  readonly ratio: number;
-  /** The smallest and the largest of the rounds' ratios. */
-  readonly ratioRange: readonly [number, number];
+  /** By contender; one that cannot do it is missing. */
+  readonly cells: Readonly<Record<string, Cell>>;
+  /** By contender, why one that could have done it has no number. */
+  readonly refusals: Readonly<Record<string, string>>;
 }
 
 const PERCENTILES = [
@@ -24,52 +41,85 @@ const PERCENTILES = [
   ["p99.9", 0.999],
 ] as const;
 
-/** The rows of the results. */
-export function rowsOf(results: readonly ScenarioResult[]): readonly Row[] {
-  return results.flatMap(({ scenario, mesh, floor }) => {
+/** The rows of the results of one durability. */
+export function rowsOf(durability: Durability, results: readonly ScenarioResult[]): readonly Row[] {
+  return results.flatMap((result): readonly Row[] => {
+    const { scenario, refusals } = result;
     const { id, title } = scenario;
     if (scenario.kind === "rate") {
-      const of = (samples: readonly Sample[]): number[] => samples.map(({ perSecond }) => perSecond ?? Number.NaN);
-      const ratios = of(mesh).map((rate, i) => rate / (of(floor)[i] ?? Number.NaN));
-      return [{ id, title, unit: scenario.unit, mesh: median(of(mesh)), floor: median(of(floor)), ...spread(ratios) }];
+      const rates = roundsOf(result, ({ perSecond }) => perSecond ?? Number.NaN);
+      return [
+        {
+          id,
+          title,
+          durability,
+          unit: scenario.unit,
+          refusals,
+          cells: cellsOf(rates, (name) => median(rates[name] ?? [])),
+        },
+      ];
     }
-    return PERCENTILES.map(([name, share]): Row => {
-      const of = (samples: readonly Sample[]): number[] => samples.map(({ samplesMs }) => percentile(samplesMs, share));
-      const pooled = (samples: readonly Sample[]): number =>
+    return PERCENTILES.map(([name, share]) => {
+      const times = roundsOf(result, ({ samplesMs }) => percentile(samplesMs, share));
+      const pooled = (contender: string): number =>
         percentile(
-          samples.flatMap(({ samplesMs }) => samplesMs),
+          (result.samples[contender] ?? []).flatMap(({ samplesMs }) => samplesMs),
           share,
         );
-      const ratios = of(mesh).map((ms, i) => ms / (of(floor)[i] ?? Number.NaN));
       return {
         id: `${id}.${name}`,
         title: `${title}, ${name}`,
+        durability,
         unit: "ms",
-        mesh: pooled(mesh),
-        floor: pooled(floor),
-        ...spread(ratios),
+        refusals,
+        cells: cellsOf(times, pooled),
       };
     });
   });
 }
 
-function spread(ratios: readonly number[]): Pick<Row, "ratio" | "ratioRange"> {
-  return { ratio: median(ratios), ratioRange: [Math.min(...ratios), Math.max(...ratios)] };
+/** The ratios of two contenders' rounds; rounds that only one of them has do not count. */
+export function ratiosOf(rounds: readonly number[], others: readonly number[]): Spread {
+  const ratios = rounds.slice(0, others.length).map((value, i) => value / (others[i] ?? Number.NaN));
+  return { median: median(ratios), min: Math.min(...ratios), max: Math.max(...ratios) };
+}
+
+function roundsOf({ samples }: ScenarioResult, valueOf: (sample: Sample) => number): Record<string, readonly number[]> {
+  return Object.fromEntries(Object.entries(samples).map(([contender, own]) => [contender, own.map(valueOf)]));
+}
+
+function cellsOf(
+  rounds: Readonly<Record<string, readonly number[]>>,
+  valueOf: (contender: string) => number,
+): Record<string, Cell> {
+  return Object.fromEntries(
+    Object.entries(rounds).map(([contender, own]) => {
+      return [contender, { value: valueOf(contender), rounds: own, ratio: ratiosOf(rounds["mesh"] ?? [], own) }];
+    }),
+  );
 }
 
 /** What a task or call costs each process, in microseconds of processor time: medians of the rounds. */
 export interface CpuRow {
   readonly id: string;
   readonly title: string;
-  readonly mesh: Readonly<Record<string, number>>;
-  readonly floor: Readonly<Record<string, number>>;
+  readonly durability: Durability;
+  /** By contender, and by the role of the process. */
+  readonly cells: Readonly<Record<string, Readonly<Record<string, number>>>>;
 }
 
 /** The processor time of the rates; none where the system does not tell it. */
-export function cpuRowsOf(results: readonly ScenarioResult[]): readonly CpuRow[] {
+export function cpuRowsOf(durability: Durability, results: readonly ScenarioResult[]): readonly CpuRow[] {
   return results
-    .filter(({ scenario, mesh }) => scenario.kind === "rate" && Object.keys(mesh[0]?.cpuMicros ?? {}).length > 0)
-    .map(({ scenario: { id, title }, mesh, floor }) => ({ id, title, mesh: medians(mesh), floor: medians(floor) }));
+    .filter(({ scenario, samples }) => scenario.kind === "rate" && Object.values(samples).some(hasCpu))
+    .map(({ scenario: { id, title }, samples }) => {
+      const cells = Object.entries(samples).map(([contender, own]) => [contender, medians(own)] as const);
+      return { id, title, durability, cells: Object.fromEntries(cells) };
+    });
+}
+
+function hasCpu(samples: readonly Sample[]): boolean {
+  return Object.keys(samples[0]?.cpuMicros ?? {}).length > 0;
 }
 
 function medians(samples: readonly Sample[]): Record<string, number> {

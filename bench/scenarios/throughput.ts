@@ -2,41 +2,74 @@
 
 import { inFlight } from "../support/in-flight.ts";
 import { atOnce } from "../support/pace.ts";
-import type { Measurement, Rate, RateScenario } from "./scenario.ts";
+import {
+  abilityOf,
+  having,
+  LARGE_INPUT_BYTES,
+  type Measurement,
+  type Rate,
+  type RateScenario,
+  SMALL_INPUT_BYTES,
+} from "./scenario.ts";
 import { timed } from "./timed.ts";
 
-const PER_CALL = 1_000;
 const CALLS_IN_FLIGHT = 4;
+/** Large inputs are a quarter as many: the bytes, not the tasks, take the time. */
+const LARGE_SHARE = 4;
 
-/** Many tasks in each call: BatchSubmitTasks against atomic batches of the stream. */
+/** Many tasks in each call, each in the way that its makers advise. */
 export const BULK: RateScenario = {
   kind: "rate",
   id: "bulk",
-  title: "BatchSubmitTasks (1,000 a call, 4 calls in flight), submit → complete",
+  title: "bulk submit (1,000 a call, 4 calls in flight) → complete",
   unit: "tasks/s",
-  measure: (measurement) => timed(measurement, measurement.amounts.tasks, 2, () => submitBulk(measurement)),
+  runsOn: having("submitBulk"),
+  durabilities: ["second", "always"],
+  measure: (measurement) => measureBulk(measurement, measurement.amounts.tasks, 1_000, SMALL_INPUT_BYTES),
 };
 
-/** One task after the other on a stream: SubmitTaskStream against single publishes. */
+/** The same with large inputs; fewer a call, as no peer of an RPC takes messages without bound. */
+export const BULK_LARGE: RateScenario = {
+  kind: "rate",
+  id: "bulk-16k",
+  title: "bulk submit of 16 KiB each (128 a call, 4 calls in flight) → complete",
+  unit: "tasks/s",
+  runsOn: having("submitBulk"),
+  durabilities: ["second", "always"],
+  measure: (measurement) =>
+    measureBulk(measurement, Math.ceil(measurement.amounts.tasks / LARGE_SHARE), 128, LARGE_INPUT_BYTES),
+};
+
+/** One task after the other, without waiting for the answers. */
 export const STREAM: RateScenario = {
   kind: "rate",
   id: "stream",
-  title: "SubmitTaskStream (1,024 unanswered), submit → complete",
+  title: "stream of submissions (1,024 unanswered) → complete",
   unit: "tasks/s",
+  runsOn: having("submitStream"),
+  durabilities: ["second"],
   measure: (measurement) => measureStream(measurement),
 };
 
 /** Measures the stream; also what half load is derived from. */
 export function measureStream(measurement: Measurement): Promise<Rate> {
-  const { side, prefix, amounts } = measurement;
-  return timed(measurement, amounts.tasks, 2, () => side.submitStream(atOnce(prefix, amounts.tasks)));
+  const { contender, prefix, amounts } = measurement;
+  const submitStream = abilityOf(contender, "submitStream");
+  return timed(measurement, amounts.tasks, 2, () => submitStream(atOnce(prefix, amounts.tasks), SMALL_INPUT_BYTES));
 }
 
-async function submitBulk({ side, prefix, amounts }: Measurement): Promise<void> {
-  const perCall = Math.min(PER_CALL, Math.ceil(amounts.tasks / CALLS_IN_FLIGHT));
-  await inFlight(Math.ceil(amounts.tasks / perCall), CALLS_IN_FLIGHT, async (call) => {
-    const first = call * perCall;
-    const count = Math.min(perCall, amounts.tasks - first);
-    await side.submitBulk(Array.from({ length: count }, (_, i) => `${prefix}-${first + i}`));
-  });
+function measureBulk(measurement: Measurement, tasks: number, mostPerCall: number, inputBytes: number): Promise<Rate> {
+  const { contender, prefix } = measurement;
+  const submitBulk = abilityOf(contender, "submitBulk");
+  const perCall = Math.min(mostPerCall, Math.ceil(tasks / CALLS_IN_FLIGHT));
+  return timed(measurement, tasks, 2, () =>
+    inFlight(Math.ceil(tasks / perCall), CALLS_IN_FLIGHT, async (call) => {
+      const first = call * perCall;
+      const count = Math.min(perCall, tasks - first);
+      await submitBulk(
+        Array.from({ length: count }, (_, i) => `${prefix}-${first + i}`),
+        inputBytes,
+      );
+    }),
+  );
 }

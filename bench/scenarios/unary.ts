@@ -1,8 +1,8 @@
-// One task in each call: SubmitTask against single publishes, and the cost of a call as such.
+// One task in each call, and the cost of a call as such.
 
 import { inFlight } from "../support/in-flight.ts";
-import type { RateScenario } from "./scenario.ts";
-import { checkLog, timed } from "./timed.ts";
+import { abilityOf, having, type RateScenario, SMALL_INPUT_BYTES } from "./scenario.ts";
+import { logged, timed } from "./timed.ts";
 
 /** How many callers there are, each with one call at a time. */
 const CONCURRENCIES = [1, 16, 256] as const;
@@ -11,16 +11,18 @@ const CONCURRENCIES = [1, 16, 256] as const;
 export const SUBMIT_ONLY: readonly RateScenario[] = CONCURRENCIES.map((concurrency) => ({
   kind: "rate",
   id: `submit-${concurrency}`,
-  title: `SubmitTask, concurrency ${concurrency}, submission only`,
+  title: `single submissions, concurrency ${concurrency}, nothing else`,
   unit: "tasks/s",
-  measure: async ({ side, prefix, amounts }) => {
+  runsOn: having("submitOne"),
+  durabilities: ["second", "always"],
+  measure: ({ contender, prefix, amounts }) => {
+    const submitOne = abilityOf(contender, "submitOne");
     const count = amounts.calls(concurrency);
-    const before = await side.storedMessages();
-    const startMs = performance.now();
-    await inFlight(count, concurrency, (i) => side.submitOne(`${prefix}-${i}`, "parked"));
-    const tookMs = performance.now() - startMs;
-    await checkLog(side, before + count);
-    return { count, tookMs };
+    return logged(contender, count, async () => {
+      const startMs = performance.now();
+      await inFlight(count, concurrency, (i) => submitOne(`${prefix}-${i}`, "parked", SMALL_INPUT_BYTES));
+      return { count, tookMs: performance.now() - startMs };
+    });
   },
 }));
 
@@ -28,27 +30,33 @@ export const SUBMIT_ONLY: readonly RateScenario[] = CONCURRENCIES.map((concurren
 export const SUBMIT_COMPLETE: readonly RateScenario[] = CONCURRENCIES.map((concurrency) => ({
   kind: "rate",
   id: `complete-${concurrency}`,
-  title: `SubmitTask, concurrency ${concurrency}, submit → complete`,
+  title: `single submissions, concurrency ${concurrency} → complete`,
   unit: "tasks/s",
-  measure: async (measurement) => {
-    const { side, prefix, amounts } = measurement;
+  runsOn: having("submitOne"),
+  durabilities: ["second", "always"],
+  measure: (measurement) => {
+    const { contender, prefix, amounts } = measurement;
+    const submitOne = abilityOf(contender, "submitOne");
     const count = amounts.calls(concurrency);
     return timed(measurement, count, 2, () =>
-      inFlight(count, concurrency, (i) => side.submitOne(`${prefix}-${i}`, "served")),
+      inFlight(count, concurrency, (i) => submitOne(`${prefix}-${i}`, "served", SMALL_INPUT_BYTES)),
     );
   },
 }));
 
-/** Empty calls: health.v1 Check against an empty request of core NATS. */
+/** Empty calls: the mesh's health check, an empty request of core NATS, an echo of the RPC libraries. */
 export const EMPTY_CALL: readonly RateScenario[] = CONCURRENCIES.map((concurrency) => ({
   kind: "rate",
   id: `empty-${concurrency}`,
-  title: `empty call (health Check), concurrency ${concurrency}`,
+  title: `empty calls, concurrency ${concurrency}`,
   unit: "calls/s",
-  measure: async ({ side, amounts }) => {
+  runsOn: having("emptyCall"),
+  durabilities: ["second"],
+  measure: async ({ contender, amounts }) => {
+    const emptyCall = abilityOf(contender, "emptyCall");
     const count = amounts.calls(concurrency);
     const startMs = performance.now();
-    await inFlight(count, concurrency, () => side.emptyCall());
+    await inFlight(count, concurrency, () => emptyCall());
     return { count, tookMs: performance.now() - startMs };
   },
 }));

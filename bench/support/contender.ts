@@ -27,7 +27,8 @@ export interface ContenderOptions {
 /**
  * One system under measurement. Task ids are `<prefix>-<number>`, each used once. Inputs are a text of so many bytes, as the system's
  * users would send it; every submission resolves when the store has acknowledged it, and rejects when it has not. What a system cannot
- * do, or cannot do in its users' way, is left out: a scenario runs on the contenders that can.
+ * do, or cannot do in its users' way, is left out: a scenario runs on the contenders that can. Disposing it ends all its processes and
+ * removes its data; it may be called twice.
  */
 export interface Contender extends AsyncDisposable {
   /** Names it in options and in the JSON: the name of its folder. */
@@ -83,3 +84,5 @@ export const WORKER_CONCURRENCY = 256;
 export const QUEUES: Readonly<Record<QueueName, string>> = { served: "bench", parked: "parked" };
 /** The tenant, where there are tenants. */
 export const TENANT = "default";
+/** All durabilities. */
+export const DURABILITIES: readonly Durability[] = ["second", "always"];

@@ -14,6 +14,8 @@ export class Load {
   readonly #prefix: string;
   readonly #perSecond: number;
   readonly #stop = new AbortController();
+  #startMs = 0;
+  #endMs = 0;
   /** How many names were given out. */
   sent = 0;
 
@@ -24,9 +26,9 @@ export class Load {
 
   /** The names, as they fall due, until `end`. */
   async *names(): AsyncGenerator<string> {
-    const startMs = performance.now();
+    this.#startMs = performance.now();
     while (!this.#stop.signal.aborted) {
-      const due = Math.floor(((performance.now() - startMs) * this.#perSecond) / 1_000);
+      const due = this.#dueAt(performance.now());
       while (this.sent < due) {
         yield `${this.#prefix}-${this.sent}`;
         this.sent += 1;
@@ -37,6 +39,16 @@ export class Load {
 
   /** Gives out no more names. */
   end(): void {
+    this.#endMs = performance.now();
     this.#stop.abort();
+  }
+
+  /** Which share of the names that fell due until the end was asked for: less than 1 if whoever submits them could not keep up. */
+  get carriedShare(): number {
+    return this.sent / Math.max(1, this.#dueAt(this.#endMs));
+  }
+
+  #dueAt(nowMs: number): number {
+    return Math.floor(((nowMs - this.#startMs) * this.#perSecond) / 1_000);
   }
 }

@@ -1,10 +1,10 @@
 // The agent of the benchmark as a process: its handler does nothing, at once.
-// Usage: node bench/mesh/agent.ts COORDINATOR_URL AGENT_ID
+// Usage: node bench/contenders/mesh/agent.ts COORDINATOR_URL AGENT_ID
 
-import { createLogger } from "../../lib/telemetry/logging.ts";
-import { defineAgent, runAgent } from "../../sdk/agent/index.ts";
-import { askedToStop, sayReady } from "../support/process.ts";
-import { QUEUES, WORKER_CONCURRENCY } from "../support/side.ts";
+import { createLogger } from "../../../lib/telemetry/logging.ts";
+import { defineAgent, runAgent } from "../../../sdk/agent/index.ts";
+import { askedToStop, sayReady } from "../../support/process.ts";
+import { QUEUES, WORKER_CONCURRENCY } from "../../support/contender.ts";
 
 const [url = "", agentId = ""] = process.argv.slice(2);
 const definition = defineAgent({

@@ -1,13 +1,13 @@
 // The floor's worker as a process: pulls from the served queue, does nothing, and reports, many in one request.
-// Usage: node bench/floor/worker.ts NATS_URL REPORT_BYTES
+// Usage: node bench/contenders/floor/worker.ts NATS_URL REPORT_BYTES
 
 import { createInbox, type Msg } from "@nats-io/nats-core";
-import { openNats } from "../../lib/nats/connection.ts";
-import { laneConsumer, parseTaskSubject, TASKS_STREAM } from "../../lib/wire/subjects.ts";
-import { askedToStop, sayReady } from "../support/process.ts";
-import { QUEUES, TENANT, WORKER_CONCURRENCY } from "../support/side.ts";
+import { openNats } from "../../../lib/nats/connection.ts";
+import { laneConsumer, parseTaskSubject, TASKS_STREAM } from "../../../lib/wire/subjects.ts";
+import { askedToStop, sayReady } from "../../support/process.ts";
+import { QUEUES, TENANT, WORKER_CONCURRENCY } from "../../support/contender.ts";
 import { encodeReports, type FloorReport } from "./report-lines.ts";
-import { PRIORITY, REPORT_SUBJECT } from "./floor-subjects.ts";
+import { PRIORITY, REPORT_SUBJECT } from "./subjects.ts";
 
 /** As the agent SDK's: at most so many reports in a request, and so many requests at once. */
 const MAX_REPORTS = 256;

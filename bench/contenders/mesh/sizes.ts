@@ -2,14 +2,16 @@
 
 import { setTimeout as sleep } from "node:timers/promises";
 import { jetstreamManager } from "@nats-io/jetstream";
-import type { NatsConnection } from "../../lib/nats/connection.ts";
-import { agentSubject, dispatchFilter, eventSubject, inboxPrefix, TASKS_STREAM } from "../../lib/wire/subjects.ts";
-import { BenchError } from "../support/bench-error.ts";
-import { TENANT } from "../support/side.ts";
+import type { NatsConnection } from "../../../lib/nats/connection.ts";
+import { agentSubject, dispatchFilter, eventSubject, inboxPrefix, TASKS_STREAM } from "../../../lib/wire/subjects.ts";
+import { BenchError } from "../../support/bench-error.ts";
+import { TENANT } from "../../support/contender.ts";
 
 /** Bytes of the bodies of messages, without headers. */
 export interface MessageSizes {
+  /** With an input of {@link MessageSizes.input} bytes; a larger input makes it larger by as much. */
   readonly dispatch: number;
+  readonly input: number;
   readonly event: number;
   /** A request of one report. */
   readonly report: number;
@@ -17,6 +19,7 @@ export interface MessageSizes {
   readonly answer: number;
 }
 
+const INPUT_BYTES = 200;
 const ANSWER_WITHIN_MS = 5_000;
 
 /** Runs one task and looks at what was sent. */
@@ -24,7 +27,7 @@ export async function measureSizes(
   connection: NatsConnection,
   agentId: string,
   taskId: string,
-  runTask: () => Promise<unknown>,
+  runTask: (inputBytes: number) => Promise<unknown>,
 ): Promise<MessageSizes> {
   const manager = await jetstreamManager(connection);
   let report = 0;
@@ -42,7 +45,7 @@ export async function measureSizes(
     },
   });
   await connection.flush();
-  await runTask();
+  await runTask(INPUT_BYTES);
   const dispatch = await manager.streams.getMessage(TASKS_STREAM, { last_by_subj: dispatchFilter(TENANT, taskId) });
   const event = await manager.streams.getMessage(TASKS_STREAM, { last_by_subj: eventSubject(TENANT, taskId) });
   // The answer is sent after the event that ends the task.
@@ -52,5 +55,5 @@ export async function measureSizes(
   if (dispatch === null || event === null || report === 0 || answer === 0) {
     throw new BenchError("the messages of a task were not seen on their subjects");
   }
-  return { dispatch: dispatch.data.length, event: event.data.length, report, answer };
+  return { dispatch: dispatch.data.length, input: INPUT_BYTES, event: event.data.length, report, answer };
 }

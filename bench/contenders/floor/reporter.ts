@@ -1,13 +1,13 @@
 // The floor's reporter as a process: stores each task's last event by compare-and-set, acknowledges its delivery, answers.
-// Usage: node bench/floor/reporter.ts NATS_URL EVENT_BYTES ANSWER_BYTES
+// Usage: node bench/contenders/floor/reporter.ts NATS_URL EVENT_BYTES ANSWER_BYTES
 
-import { TaskState } from "../../gen/mycel/v1/task_pb.ts";
-import { type NatsConnection, openNats } from "../../lib/nats/connection.ts";
-import { StreamPublisher } from "../../lib/nats/stream-publisher.ts";
-import { eventSubject } from "../../lib/wire/subjects.ts";
-import { askedToStop, sayReady } from "../support/process.ts";
-import { TENANT } from "../support/side.ts";
-import { EMPTY_SUBJECT, REPORT_SUBJECT } from "./floor-subjects.ts";
+import { TaskState } from "../../../gen/mycel/v1/task_pb.ts";
+import { type NatsConnection, openNats } from "../../../lib/nats/connection.ts";
+import { StreamPublisher } from "../../../lib/nats/stream-publisher.ts";
+import { eventSubject } from "../../../lib/wire/subjects.ts";
+import { askedToStop, sayReady } from "../../support/process.ts";
+import { TENANT } from "../../support/contender.ts";
+import { EMPTY_SUBJECT, REPORT_SUBJECT } from "./subjects.ts";
 import { decodeReports, type FloorReport } from "./report-lines.ts";
 
 const [natsUrl = "", eventBytes = "0", answerBytes = "0"] = process.argv.slice(2);
