@@ -1,0 +1,174 @@
+// A deep queue: what it costs to have it, and whether the mesh works it off as fast as a short one.
+
+import { mkdtemp, readdir, rm, stat } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { median } from "../support/statistics.ts";
+import { alternate, medianRatio } from "./alternate.ts";
+import { type Figure, type ScaleOptions, type ScaleScenario, TARGET_FIGURES } from "./figure.ts";
+import { rssBytes } from "./measure-memory.ts";
+import { TYPES } from "./mesh/agents.ts";
+import { type Broker, openBroker } from "./mesh/broker.ts";
+import { type Coordinator, openCoordinator } from "./mesh/coordinator.ts";
+import { submitBulk } from "./submit-bulk.ts";
+import { workOff } from "./work-off.ts";
+
+/** How much to do. */
+export interface BacklogSizes {
+  readonly deep: number;
+  readonly shallow: number;
+  /** Tasks that end in each turn of each mesh. */
+  readonly tasks: number;
+  readonly rounds: number;
+}
+
+const FULL: BacklogSizes = { deep: 1_000_000, shallow: 1_000, tasks: 20_000, rounds: 7 };
+const QUICK: BacklogSizes = { deep: 2_000, shallow: 200, tasks: 400, rounds: 1 };
+/** The submission rate is taken in so many parts, of which the first and the last are compared. */
+const PARTS = 10;
+const MIB = 2 ** 20;
+
+/** The whole measurement. */
+export const BACKLOG: ScaleScenario = {
+  id: "backlog",
+  title: "A deep backlog",
+  measure: (options) => measureBacklog(options, options.quick ? QUICK : FULL),
+};
+
+/** Two meshes stand side by side, one with a deep queue and one with a shallow one, and are worked off in turn. */
+export async function measureBacklog(options: ScaleOptions, sizes: BacklogSizes): Promise<readonly Figure[]> {
+  await using stack = new AsyncDisposableStack();
+  const { deep, shallow, tasks, rounds } = sizes;
+  const deepMesh = await openMesh(options, stack);
+  const shallowMesh = await openMesh(options, stack);
+  const figures = [...(await fill(options, deepMesh, deep))];
+  const prefix = "backlog";
+  await submitBulk({ coordinators: [shallowMesh.coordinator], prefix, type: TYPES.nothing, count: shallow });
+  const turn = (mesh: Mesh, name: string, depth: number) => async (round: number) => {
+    const { coordinator, broker } = mesh;
+    const rate = await workOff({ ...options, coordinator, broker, prefix: `${name}-${round}`, tasks, depth });
+    options.onProgress(`backlog: ${depth} queued, round ${round} of ${rounds}: ${Math.round(rate)} tasks/s`);
+    return rate;
+  };
+  const sides = [turn(deepMesh, "deep", deep), turn(shallowMesh, "shallow", shallow)];
+  const [deepRates = [], shallowRates = []] = await alternate(rounds, sides);
+  figures.unshift({
+    id: TARGET_FIGURES.backlog,
+    title: `submit → complete with ${deep} queued / with ${shallow} queued`,
+    value: medianRatio(deepRates, shallowRates),
+    unit: "×",
+    detail: `${Math.round(median(deepRates))} / ${Math.round(median(shallowRates))} tasks/s; rounds ${rounds}, of ${tasks} tasks each`,
+  });
+  figures.push(...(await restart(options, deepMesh, deep)));
+  return figures;
+}
+
+interface Mesh {
+  readonly broker: Broker;
+  /** The index's folder. */
+  readonly dataDir: string;
+  readonly startMs: number;
+  coordinator: Coordinator;
+}
+
+async function openMesh(options: ScaleOptions, stack: AsyncDisposableStack): Promise<Mesh> {
+  const dataDir = stack.adopt(await mkdtemp(join(tmpdir(), "mycel-bench-index-")), (path) =>
+    rm(path, { recursive: true, force: true }),
+  );
+  const broker = stack.use(await openBroker(options));
+  const startMs = performance.now();
+  const coordinator = await openCoordinator({ ...options, broker, settings: { MYCEL_DATA_DIR: dataDir } });
+  const mesh: Mesh = { broker, dataDir, startMs: performance.now() - startMs, coordinator };
+  // Not `use`: another coordinator may have taken its place by then.
+  stack.defer(() => mesh.coordinator[Symbol.asyncDispose]());
+  return mesh;
+}
+
+/** Submits the tasks of the deep queue while nobody works. */
+async function fill(options: ScaleOptions, mesh: Mesh, deep: number): Promise<readonly Figure[]> {
+  const { broker, coordinator, dataDir } = mesh;
+  const [brokerBefore, coordinatorBefore] = [await rssBytes(broker.pid), await rssBytes(coordinator.process.pid)];
+  const part = Math.ceil(deep / PARTS);
+  const rates: number[] = [];
+  for (let from = 0; from < deep; from += part) {
+    const startMs = performance.now();
+    const count = Math.min(part, deep - from);
+    await submitBulk({ coordinators: [coordinator], prefix: "backlog", type: TYPES.nothing, count, from });
+    const rate = (count * 1_000) / (performance.now() - startMs);
+    rates.push(rate);
+    options.onProgress(`backlog: ${from + count} of ${deep} queued, ${Math.round(rate)} tasks/s`);
+  }
+  const filledMs = performance.now();
+  await coordinator.settle();
+  const behindSeconds = (performance.now() - filledMs) / 1_000;
+  const { bytes } = await broker.tasksLog();
+  const [first = 0, last = 0] = [rates.at(0), rates.at(-1)];
+  const grown = async (pid: number, before: number): Promise<number> => ((await rssBytes(pid)) - before) / MIB;
+  const each = `resident, more than with an empty queue; ${deep} tasks`;
+  return [
+    {
+      id: "backlog.submit-ratio",
+      title: "submission rate, last tenth / first tenth of the backlog",
+      value: last / first,
+      unit: "×",
+      detail: `${rates.map((rate) => Math.round(rate)).join(", ")} tasks/s`,
+    },
+    { id: "backlog.broker", title: "broker", value: await grown(broker.pid, brokerBefore), unit: "MiB", detail: each },
+    {
+      id: "backlog.coordinator",
+      title: "coordinator",
+      value: await grown(coordinator.process.pid, coordinatorBefore),
+      unit: "MiB",
+      detail: each,
+    },
+    {
+      id: "backlog.index",
+      title: "index, on disk",
+      value: (await sizeOf(dataDir)) / MIB,
+      unit: "MiB",
+      detail: `for ${(bytes / MIB).toFixed(0)} MiB of log; complete ${behindSeconds.toFixed(1)} s after the last submission`,
+    },
+  ];
+}
+
+/** Starts the coordinator again, with its index and without. */
+async function restart(options: ScaleOptions, mesh: Mesh, deep: number): Promise<readonly Figure[]> {
+  const again = async (): Promise<{ readonly readySeconds: number; readonly indexSeconds: number }> => {
+    const startMs = performance.now();
+    const settings = { MYCEL_DATA_DIR: mesh.dataDir };
+    mesh.coordinator = await openCoordinator({ ...options, broker: mesh.broker, settings });
+    const readyMs = performance.now();
+    await mesh.coordinator.settle();
+    return { readySeconds: (readyMs - startMs) / 1_000, indexSeconds: (performance.now() - startMs) / 1_000 };
+  };
+  await mesh.coordinator[Symbol.asyncDispose]();
+  const kept = await again();
+  options.onProgress(`backlog: coordinator ready again after ${kept.readySeconds.toFixed(1)} s`);
+  await mesh.coordinator[Symbol.asyncDispose]();
+  for (const name of await readdir(mesh.dataDir)) await rm(join(mesh.dataDir, name), { recursive: true });
+  const anew = await again();
+  options.onProgress(`backlog: index built anew after ${anew.indexSeconds.toFixed(1)} s`);
+  const empty = `with an empty log ${(mesh.startMs / 1_000).toFixed(1)} s`;
+  return [
+    {
+      id: "backlog.start",
+      title: `coordinator's start with ${deep} queued, until it is ready`,
+      value: kept.readySeconds,
+      unit: "s",
+      detail: `${empty}; its index current after ${kept.indexSeconds.toFixed(1)} s`,
+    },
+    {
+      id: "backlog.rebuild",
+      title: `coordinator's start with ${deep} queued and no index, until the index is complete`,
+      value: anew.indexSeconds,
+      unit: "s",
+      detail: `ready, and working, after ${anew.readySeconds.toFixed(1)} s; ${empty}`,
+    },
+  ];
+}
+
+async function sizeOf(dir: string): Promise<number> {
+  const files = await readdir(dir);
+  const sizes = await Promise.all(files.map(async (name) => (await stat(join(dir, name))).size));
+  return sizes.reduce((sum, size) => sum + size, 0);
+}
