@@ -1,29 +1,27 @@
 // A coordinator for tests of clients: the real protocol on a real HTTP/2 port, tasks in memory, and failures on cue.
 import { createHash } from "node:crypto";
 import { once } from "node:events";
-import { type Http2Server, type ServerHttp2Session, createServer } from "node:http2";
-import type { AddressInfo, Socket } from "node:net";
 import { create, equals } from "@bufbuild/protobuf";
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError, type HandlerContext } from "@connectrpc/connect";
-import { connectNodeAdapter } from "@connectrpc/connect-node";
-import { type Agent, AgentSchema, AgentState } from "../../gen/mycel/v1/agent_pb.ts";
+import type { Agent } from "../../gen/mycel/v1/agent_pb.ts";
 import {
-  AgentChange,
+  type AgentChange,
   AgentService,
   type ResultKind,
   type SubmitTaskRequest,
   SubmitTaskRequestSchema,
-  type WatchAgentsResponse,
-  WatchAgentsResponseSchema,
 } from "../../gen/mycel/v1/agent_service_pb.ts";
 import { BlobService } from "../../gen/mycel/v1/blob_service_pb.ts";
-import { type BlobRef, BlobRefSchema, PayloadSchema } from "../../gen/mycel/v1/payload_pb.ts";
+import { PayloadSchema } from "../../gen/mycel/v1/payload_pb.ts";
 import { TaskState, type TaskStatus } from "../../gen/mycel/v1/task_pb.ts";
 import { createHealth } from "../../lib/rpc/health/health.ts";
 import { addReflection } from "../../lib/rpc/reflection/reflection.ts";
 import { readDetails, richError } from "../../lib/rpc/rich-error.ts";
 import { durationFromMs } from "../../lib/wire/time-codec.ts";
+import { type CuttableServer, openCuttableServer } from "./cuttable-server.ts";
+import { type FakeBlobs, receiveBlob, sendBlob } from "./fake-blobs.ts";
+import { createFakeFleet } from "./fake-fleet.ts";
 import { end, type FakeTask, makeTask, matches, message, TERMINAL, wanted } from "./fake-task.ts";
 
 /** One call that arrived. */
@@ -37,33 +35,23 @@ export interface RecordedCall {
 export type Cue = ConnectError | "cut" | "hang";
 
 /** A running fake. Types: `echo` completes, `fail` fails, `time-out` times out, `idle` waits until it is canceled, `story` streams. */
-export interface FakeCoordinator extends AsyncDisposable {
-  readonly url: string;
-  readonly port: number;
+export interface FakeCoordinator extends CuttableServer {
   readonly calls: RecordedCall[];
   readonly tasks: Map<string, FakeTask>;
   readonly agents: Map<string, Agent>;
-  readonly blobs: Map<string, { readonly ref: BlobRef; readonly data: Uint8Array }>;
+  readonly blobs: FakeBlobs;
   /** How many calls of a method arrived. */
   count(method: string): number;
   /** The next calls of a method fail with these errors, one each; `"cut"` cuts every connection instead, `"hang"` never answers. */
   failNext(method: string, ...failures: (Cue | undefined)[]): void;
   /** A stream of results that reaches this sequence sends nothing more, not even a keep-alive, until its connection is gone. Once. */
   stallAfter(sequence: number): void;
-  /** Sends everybody away, as a coordinator does that is about to stop: a connection is closed when its last call is over. */
-  sendAway(): void;
-  /** How many connections are open. */
-  readonly connections: number;
-  /** Cuts every open connection. */
-  cut(): void;
   /** Leaves out one message of the next streams. */
   dropSequence(sequence: number | undefined): void;
   /** Ends a task of type `idle`. */
   complete(taskId: string, result: string): void;
   /** Tells the watchers of agents. */
   tellAgents(change: AgentChange, agent: Agent): void;
-  /** Stops listening and cuts everything. */
-  stop(): Promise<void>;
 }
 
 /** Starts a fake; with the tasks of another one, it is a second replica of the same mesh. */
@@ -72,13 +60,10 @@ export async function openFakeCoordinator(
 ): Promise<FakeCoordinator> {
   const calls: RecordedCall[] = [];
   const tasks = options.replicaOf?.tasks ?? new Map<string, FakeTask>();
-  const agents = options.replicaOf?.agents ?? new Map<string, Agent>();
-  const blobs = options.replicaOf?.blobs ?? new Map<string, { ref: BlobRef; data: Uint8Array }>();
+  const fleet = createFakeFleet(options.replicaOf?.agents ?? new Map<string, Agent>());
+  const blobs: FakeBlobs = options.replicaOf?.blobs ?? new Map();
   const submissions = new Map<string, SubmitTaskRequest>();
   const cues = new Map<string, (Cue | undefined)[]>();
-  const sockets = new Set<Socket>();
-  const sessions = new Set<ServerHttp2Session>();
-  const watchers = new Set<(event: WatchAgentsResponse) => void>();
   let wake = Promise.withResolvers<void>();
   let stall: number | undefined;
   let dropped: number | undefined;
@@ -86,15 +71,12 @@ export async function openFakeCoordinator(
     wake.resolve();
     wake = Promise.withResolvers<void>();
   };
-  const cut = (): void => {
-    for (const socket of sockets) socket.destroy();
-  };
 
   const arrived = async (method: string, request: unknown, context: HandlerContext): Promise<void> => {
     calls.push({ method, request, headers: context.requestHeader });
     const cue = cues.get(method)?.shift();
     if (cue === "cut") {
-      cut();
+      server.cut();
       await gone(context.signal);
     }
     if (cue === "hang") await gone(context.signal);
@@ -162,212 +144,140 @@ export async function openFakeCoordinator(
   }
 
   const health = createHealth({ services: [AgentService, BlobService] });
-  const server: Http2Server = createServer(
-    connectNodeAdapter({
-      routes(router) {
-        health.register(router);
-        addReflection(router, { services: [AgentService, BlobService] });
-        router.service(AgentService, {
-          async submitTask(request, context) {
-            await arrived("SubmitTask", request, context);
-            return submit(request);
-          },
-          async batchSubmitTasks(request, context) {
-            await arrived("BatchSubmitTasks", request, context);
-            return { results: request.tasks.map((task) => ({ result: itemOf(() => submit(task)) })) };
-          },
-          async *submitTaskStream(requests, context) {
-            await arrived("SubmitTaskStream", undefined, context);
-            let index = 0n;
-            for await (const { task } of requests) {
-              const cue = cues.get("SubmitTaskStream.item")?.shift();
-              if (cue === "cut") {
-                cut();
-                await gone(context.signal);
-                return;
-              }
-              const refused = cue instanceof ConnectError ? cue : undefined;
-              yield { index, result: itemOf(() => (refused === undefined ? submit(task!) : refuse(refused))) };
-              index += 1n;
-            }
-          },
-          async getTaskStatus(request, context) {
-            await arrived("GetTaskStatus", request, context);
-            const { task } = find(request.taskId);
-            const waitMs = Number(request.wait?.seconds ?? 0n) * 1000 + (request.wait?.nanos ?? 0) / 1e6;
-            const late = new AbortController();
-            const timer = setTimeout(() => late.abort(), waitMs);
-            if (waitMs === 0) late.abort();
-            const over = AbortSignal.any([late.signal, context.signal]);
-            while (!over.aborted && !TERMINAL.has(task.status!.state)) await Promise.race([wake.promise, gone(over)]);
-            clearTimeout(timer);
-            return { status: task.status! };
-          },
-          async getTask(request, context) {
-            await arrived("GetTask", request, context);
-            return { task: find(request.taskId).task };
-          },
-          async listTasks(request, context) {
-            await arrived("ListTasks", request, context);
-            const all = [...tasks.values()].map(({ task }) => task).filter((task) => matches(task, request.filter));
-            const from = Number(request.pageToken || 0);
-            const to = from + (request.pageSize || 2);
-            return { tasks: all.slice(from, to), nextPageToken: to < all.length ? String(to) : "" };
-          },
-          async countTasks(request, context) {
-            await arrived("CountTasks", request, context);
-            const counts = new Map<TaskState, bigint>();
-            for (const { task } of tasks.values()) {
-              if (matches(task, request.filter))
-                counts.set(task.status!.state, (counts.get(task.status!.state) ?? 0n) + 1n);
-            }
-            return {
-              counts: [...counts].map(([state, taskCount]) => ({ state, taskCount })),
-              totalCount: [...counts.values()].reduce((sum, count) => sum + count, 0n),
-              asOfTime: timestampFromDate(new Date()),
-            };
-          },
-          async *streamResults(request, context) {
-            await arrived("StreamResults", request, context);
-            yield* results(request.taskId, request.cursor, request.kinds, context.signal);
-          },
-          async *runTask(request, context) {
-            await arrived("RunTask", request, context);
-            const submitted = submit(request.task!);
-            yield { kind: { case: "submitted" as const, value: submitted } };
-            for await (const result of results(submitted.taskId, "", request.kinds, context.signal)) {
-              yield { kind: { case: "result" as const, value: result } };
-            }
-          },
-          async cancelTask(request, context) {
-            await arrived("CancelTask", request, context);
-            const found = find(request.taskId);
-            const { task } = found;
-            if (TERMINAL.has(task.status!.state) && task.status!.state !== TaskState.CANCELED) {
-              throw richError({
-                code: Code.FailedPrecondition,
-                reason: "TASK_NOT_CANCELABLE",
-                message: `task ${request.taskId} has already ended`,
-              });
-            }
-            task.status!.cancelReason = request.reason;
-            end(found, TaskState.CANCELED);
-            changed();
-            return { status: task.status! };
-          },
-          async retryTask(request, context) {
-            await arrived("RetryTask", request, context);
-            const dead = find(request.taskId).task;
-            const taskId = `${request.taskId}-again`;
-            const existing = tasks.has(taskId);
-            if (!existing) tasks.set(taskId, makeTask(taskId, create(SubmitTaskRequestSchema, { type: "echo" })));
-            const { task } = find(taskId);
-            task.redriveOf = dead.taskId;
-            return { task, existing };
-          },
-          async listDeadLetters(request, context) {
-            await arrived("ListDeadLetters", request, context);
-            const dead = [...tasks.values()].filter(({ task }) => task.status!.deadLetter);
-            return { deadLetters: dead.map(({ task }) => ({ task, redrivenBy: "" })) };
-          },
-          async listAgents(request, context) {
-            await arrived("ListAgents", request, context);
-            return { agents: [...agents.values()] };
-          },
-          async *watchAgents(request, context) {
-            await arrived("WatchAgents", request, context);
-            const queue: WatchAgentsResponse[] = [...agents.values()].map((agent) =>
-              create(WatchAgentsResponseSchema, { change: AgentChange.ADDED, agent }),
-            );
-            queue.push(create(WatchAgentsResponseSchema, { change: AgentChange.SYNCED }));
-            let news = Promise.withResolvers<void>();
-            const tell = (event: WatchAgentsResponse): void => {
-              queue.push(event);
-              news.resolve();
-            };
-            watchers.add(tell);
-            try {
-              while (!context.signal.aborted) {
-                yield* queue.splice(0);
-                await Promise.race([news.promise, gone(context.signal)]);
-                news = Promise.withResolvers<void>();
-              }
-            } finally {
-              watchers.delete(tell);
-            }
-          },
-        });
-        router.service(BlobService, {
-          async uploadBlob(requests, context) {
-            await arrived("UploadBlob", undefined, context);
-            const pieces: Uint8Array[] = [];
-            let contentType = "";
-            for await (const { part } of requests) {
-              if (part.case === "open") contentType = part.value.contentType;
-              if (part.case === "chunk") pieces.push(part.value);
-            }
-            const data = Buffer.concat(pieces);
-            const sha256 = new Uint8Array(createHash("sha256").update(data).digest());
-            const blobId = `blob-${blobs.size + 1}`;
-            const ref = create(BlobRefSchema, { blobId, sha256, sizeBytes: BigInt(data.length), contentType });
-            blobs.set(blobId, { ref, data });
-            return { blob: ref };
-          },
-          async *downloadBlob(request, context) {
-            await arrived("DownloadBlob", request, context);
-            const blob = blobs.get(request.blobId);
-            if (blob === undefined) {
-              throw richError({
-                code: Code.NotFound,
-                reason: "BLOB_NOT_FOUND",
-                message: `no blob ${JSON.stringify(request.blobId)}`,
-              });
-            }
-            yield { part: { case: "blob" as const, value: blob.ref } };
-            for (let at = 0; at < blob.data.length; at += 65_536) {
-              yield { part: { case: "chunk" as const, value: new Uint8Array(blob.data.subarray(at, at + 65_536)) } };
-            }
-          },
-        });
+  const server = await openCuttableServer((router) => {
+    health.register(router);
+    addReflection(router, { services: [AgentService, BlobService] });
+    router.service(AgentService, {
+      async submitTask(request, context) {
+        await arrived("SubmitTask", request, context);
+        return submit(request);
       },
-    }),
-  );
-  server.on("connection", (socket: Socket) => {
-    sockets.add(socket);
-    socket.on("close", () => sockets.delete(socket)).on("error", () => undefined);
-  });
-  server.on("session", (session: ServerHttp2Session) => {
-    sessions.add(session);
-    session.on("close", () => sessions.delete(session));
-  });
-  server.on("sessionError", () => undefined);
-  server.listen(options.port ?? 0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  const stop = async (): Promise<void> => {
-    if (!server.listening) return;
-    const closed = once(server, "close");
-    server.close();
-    cut();
-    await closed;
-  };
-  return {
-    url: `http://127.0.0.1:${port}`,
-    port,
+      async batchSubmitTasks(request, context) {
+        await arrived("BatchSubmitTasks", request, context);
+        return { results: request.tasks.map((task) => ({ result: itemOf(() => submit(task)) })) };
+      },
+      async *submitTaskStream(requests, context) {
+        await arrived("SubmitTaskStream", undefined, context);
+        let index = 0n;
+        for await (const { task } of requests) {
+          const cue = cues.get("SubmitTaskStream.item")?.shift();
+          if (cue === "cut") {
+            server.cut();
+            await gone(context.signal);
+            return;
+          }
+          const refused = cue instanceof ConnectError ? cue : undefined;
+          yield { index, result: itemOf(() => (refused === undefined ? submit(task!) : refuse(refused))) };
+          index += 1n;
+        }
+      },
+      async getTaskStatus(request, context) {
+        await arrived("GetTaskStatus", request, context);
+        const { task } = find(request.taskId);
+        const waitMs = Number(request.wait?.seconds ?? 0n) * 1000 + (request.wait?.nanos ?? 0) / 1e6;
+        const late = new AbortController();
+        const timer = setTimeout(() => late.abort(), waitMs);
+        if (waitMs === 0) late.abort();
+        const over = AbortSignal.any([late.signal, context.signal]);
+        while (!over.aborted && !TERMINAL.has(task.status!.state)) await Promise.race([wake.promise, gone(over)]);
+        clearTimeout(timer);
+        return { status: task.status! };
+      },
+      async getTask(request, context) {
+        await arrived("GetTask", request, context);
+        return { task: find(request.taskId).task };
+      },
+      async listTasks(request, context) {
+        await arrived("ListTasks", request, context);
+        const all = [...tasks.values()].map(({ task }) => task).filter((task) => matches(task, request.filter));
+        const from = Number(request.pageToken || 0);
+        const to = from + (request.pageSize || 2);
+        return { tasks: all.slice(from, to), nextPageToken: to < all.length ? String(to) : "" };
+      },
+      async countTasks(request, context) {
+        await arrived("CountTasks", request, context);
+        const counts = new Map<TaskState, bigint>();
+        for (const { task } of tasks.values()) {
+          if (matches(task, request.filter))
+            counts.set(task.status!.state, (counts.get(task.status!.state) ?? 0n) + 1n);
+        }
+        return {
+          counts: [...counts].map(([state, taskCount]) => ({ state, taskCount })),
+          totalCount: [...counts.values()].reduce((sum, count) => sum + count, 0n),
+          asOfTime: timestampFromDate(new Date()),
+        };
+      },
+      async *streamResults(request, context) {
+        await arrived("StreamResults", request, context);
+        yield* results(request.taskId, request.cursor, request.kinds, context.signal);
+      },
+      async *runTask(request, context) {
+        await arrived("RunTask", request, context);
+        const submitted = submit(request.task!);
+        yield { kind: { case: "submitted" as const, value: submitted } };
+        for await (const result of results(submitted.taskId, "", request.kinds, context.signal)) {
+          yield { kind: { case: "result" as const, value: result } };
+        }
+      },
+      async cancelTask(request, context) {
+        await arrived("CancelTask", request, context);
+        const found = find(request.taskId);
+        const { task } = found;
+        if (TERMINAL.has(task.status!.state) && task.status!.state !== TaskState.CANCELED) {
+          throw richError({
+            code: Code.FailedPrecondition,
+            reason: "TASK_NOT_CANCELABLE",
+            message: `task ${request.taskId} has already ended`,
+          });
+        }
+        task.status!.cancelReason = request.reason;
+        end(found, TaskState.CANCELED);
+        changed();
+        return { status: task.status! };
+      },
+      async retryTask(request, context) {
+        await arrived("RetryTask", request, context);
+        const dead = find(request.taskId).task;
+        const taskId = `${request.taskId}-again`;
+        const existing = tasks.has(taskId);
+        if (!existing) tasks.set(taskId, makeTask(taskId, create(SubmitTaskRequestSchema, { type: "echo" })));
+        const { task } = find(taskId);
+        task.redriveOf = dead.taskId;
+        return { task, existing };
+      },
+      async listDeadLetters(request, context) {
+        await arrived("ListDeadLetters", request, context);
+        const dead = [...tasks.values()].filter(({ task }) => task.status!.deadLetter);
+        return { deadLetters: dead.map(({ task }) => ({ task, redrivenBy: "" })) };
+      },
+      async listAgents(request, context) {
+        await arrived("ListAgents", request, context);
+        return { agents: [...fleet.agents.values()] };
+      },
+      async *watchAgents(request, context) {
+        await arrived("WatchAgents", request, context);
+        yield* fleet.watch(context.signal);
+      },
+    });
+    router.service(BlobService, {
+      async uploadBlob(requests, context) {
+        await arrived("UploadBlob", undefined, context);
+        return await receiveBlob(blobs, requests);
+      },
+      async *downloadBlob(request, context) {
+        await arrived("DownloadBlob", request, context);
+        yield* sendBlob(blobs, request.blobId);
+      },
+    });
+  }, options);
+  const fake: Omit<FakeCoordinator, keyof CuttableServer> = {
     calls,
     tasks,
-    agents,
+    agents: fleet.agents,
     blobs,
     count: (method) => calls.filter((call) => call.method === method).length,
     failNext: (method, ...failures) => cues.set(method, [...(cues.get(method) ?? []), ...failures]),
     stallAfter: (sequence) => (stall = sequence),
-    sendAway() {
-      for (const session of sessions) session.close();
-    },
-    get connections() {
-      return sockets.size;
-    },
-    cut,
     dropSequence: (sequence) => (dropped = sequence),
     complete(taskId, result) {
       const found = find(taskId);
@@ -377,29 +287,9 @@ export async function openFakeCoordinator(
       end(found, TaskState.COMPLETED);
       changed();
     },
-    tellAgents(change, agent) {
-      if (change === AgentChange.LOST || change === AgentChange.REMOVED) agents.delete(agent.agentId);
-      else agents.set(agent.agentId, agent);
-      for (const tell of watchers) tell(create(WatchAgentsResponseSchema, { change, agent }));
-    },
-    stop,
-    [Symbol.asyncDispose]: stop,
+    tellAgents: (change, agent) => fleet.tell(change, agent),
   };
-}
-
-/** An agent as ListAgents shows it. */
-export function fakeAgent(agentId: string, types: readonly string[] = ["echo"], running = 0): Agent {
-  return create(AgentSchema, {
-    agentId,
-    name: "worker",
-    version: "1.2.3",
-    capabilities: types.map((type) => ({ type, queue: type })),
-    concurrency: 4,
-    running,
-    state: AgentState.ACTIVE,
-    registerTime: { seconds: 1_700_000_000n },
-    heartbeatTime: timestampFromDate(new Date()),
-  });
+  return Object.assign(server, fake);
 }
 
 /** The error of a server that cannot answer for the moment. */

@@ -6,7 +6,8 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { SubmitTaskRequest } from "../../../gen/mycel/v1/agent_service_pb.ts";
 import { Priority } from "../../../gen/mycel/v1/task_pb.ts";
 import { runCli, startCli } from "../../support/cli.ts";
-import { type FakeCoordinator, fakeAgent, openFakeCoordinator } from "../../support/fake-coordinator.ts";
+import { type FakeCoordinator, openFakeCoordinator } from "../../support/fake-coordinator.ts";
+import { fakeAgent } from "../../support/fake-fleet.ts";
 
 let mesh: FakeCoordinator;
 beforeAll(async () => {

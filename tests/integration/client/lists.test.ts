@@ -3,7 +3,8 @@ import { expect, test } from "vitest";
 import { AgentChange } from "../../../gen/mycel/v1/agent_service_pb.ts";
 import { timestampFromMs } from "../../../lib/wire/time-codec.ts";
 import { createClient } from "../../../sdk/client/index.ts";
-import { fakeAgent, openFakeCoordinator } from "../../support/fake-coordinator.ts";
+import { openFakeCoordinator } from "../../support/fake-coordinator.ts";
+import { fakeAgent } from "../../support/fake-fleet.ts";
 
 test("a list is read page by page", async () => {
   await using mesh = await openFakeCoordinator();
