@@ -1,12 +1,8 @@
-// A coordinator of a few lines for tests of the agent SDK: real nats-server, real RPC, fences kept in memory. It speaks the wire and lets
-// a test decide every answer.
-import { createHash } from "node:crypto";
-import { once } from "node:events";
-import http2 from "node:http2";
+// A coordinator of a few lines for tests of the agent SDK: real nats-server, real RPC, rules in memory. It speaks the wire and lets a test
+// decide every answer.
 import { create, fromBinary, fromJson, type JsonValue, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import { ValueSchema } from "@bufbuild/protobuf/wkt";
 import type { ConnectRouter } from "@connectrpc/connect";
-import { connectNodeAdapter } from "@connectrpc/connect-node";
 import { AckPolicy, jetstream, jetstreamManager } from "@nats-io/jetstream";
 import { connect, headers, type NatsConnection, type Subscription } from "@nats-io/transport-node";
 import {
@@ -17,34 +13,21 @@ import {
   ReportRequestSchema,
   ReportResponseSchema,
   ReportResultSchema,
-  ReportSchema,
 } from "../../../gen/mycel/v1/agent_protocol_pb.ts";
 import { AgentService, type RegisterAgentRequest } from "../../../gen/mycel/v1/agent_service_pb.ts";
 import { BlobService } from "../../../gen/mycel/v1/blob_service_pb.ts";
 import { type Output, OutputBatchSchema } from "../../../gen/mycel/v1/output_pb.ts";
-import { type BlobRef, BlobRefSchema, type Payload, PayloadSchema } from "../../../gen/mycel/v1/payload_pb.ts";
+import { type BlobRef, type Payload, PayloadSchema } from "../../../gen/mycel/v1/payload_pb.ts";
 import { DispatchSchema } from "../../../gen/mycel/v1/task_log_pb.ts";
 import { type Priority, TaskSchema } from "../../../gen/mycel/v1/task_pb.ts";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { durationFromMs, timestampFromMs } from "../../../lib/wire/time-codec.ts";
 import type { RunAgentOptions } from "../../../sdk/agent/index.ts";
 import { silentLogger } from "../../../lib/core/logger.ts";
+import { type CuttableServer, openCuttableServer } from "../../support/cuttable-server.ts";
+import { type FakeBlobs, receiveBlob, sendBlob, storeBlob } from "../../support/fake-blobs.ts";
 import { openTestNats, type TestNats } from "../../support/nats.ts";
-
-/** An answer to one report. */
-export type Answer = NonNullable<MessageInitShape<typeof ReportResultSchema>["outcome"]>;
-
-/** What the fake knows of a task. */
-export interface FakeTask {
-  fence: bigint;
-  attempt: number;
-  /** Who began the attempt, or undefined. */
-  owner: string | undefined;
-  /** The report that ended it. */
-  ended: Report | undefined;
-  /** The last accepted report and its answer: a copy of it gets the same answer. */
-  accepted: { readonly bytes: string; readonly answer: Answer } | undefined;
-}
+import { type Answer, FakeFences, type FakeTask } from "./fake-fences.ts";
 
 /** A report as it came in. */
 export interface SeenReport {
@@ -90,12 +73,11 @@ export async function openFakeMesh(options: FakeMeshOptions = {}): Promise<FakeM
 export class FakeMesh implements AsyncDisposable {
   readonly nats: TestNats;
   readonly nc: NatsConnection;
-  readonly tasks: Map<string, FakeTask> = new Map<string, FakeTask>();
   readonly reports: SeenReport[] = [];
   readonly heartbeats: { readonly agentId: string; readonly running: number; readonly draining: boolean }[] = [];
   readonly registrations: RegisterAgentRequest[] = [];
   readonly deregistered: string[] = [];
-  readonly blobs: Map<string, { readonly ref: BlobRef; readonly data: Uint8Array }> = new Map();
+  readonly blobs: FakeBlobs = new Map();
   /** Answers in the place of the fake's own rules; undefined leaves it to them. */
   answer: ((report: Report, agentId: string) => Answer | undefined) | undefined;
   /** Whether heartbeats are answered with `registered`. */
@@ -103,31 +85,28 @@ export class FakeMesh implements AsyncDisposable {
   url: string = "";
   readonly #leaseMs: number;
   readonly #heartbeatMs: number;
-  readonly #server: http2.Http2Server;
-  readonly #sessions = new Set<http2.ServerHttp2Session>();
+  readonly #fences: FakeFences;
   readonly #waiters = new Set<() => void>();
   #reportSub: Subscription | undefined;
+  #server: CuttableServer | undefined;
   #counter = 0;
-  #fences = 100n;
 
   constructor(nats: TestNats, nc: NatsConnection, options: FakeMeshOptions) {
     this.nats = nats;
     this.nc = nc;
     this.#leaseMs = options.leaseMs ?? 5_000;
     this.#heartbeatMs = options.heartbeatMs ?? 1_000;
-    this.#server = http2.createServer(connectNodeAdapter({ routes: (router) => this.#routes(router) }));
-    this.#server.on("session", (session) => {
-      this.#sessions.add(session);
-      session.on("close", () => this.#sessions.delete(session));
-    });
+    this.#fences = new FakeFences((delivery, answer) => nc.publish(delivery, answer));
+  }
+
+  /** What is known of each task. */
+  get tasks(): ReadonlyMap<string, FakeTask> {
+    return this.#fences.tasks;
   }
 
   async listen(): Promise<void> {
-    this.#server.listen(0, "127.0.0.1");
-    await once(this.#server, "listening");
-    const address = this.#server.address();
-    if (address === null || typeof address === "string") throw new Error("the server listens on no port");
-    this.url = `http://127.0.0.1:${address.port}`;
+    this.#server = await openCuttableServer((router) => this.#routes(router));
+    this.url = this.#server.url;
     this.serveReports();
     this.nc.subscribe("mycel.agent.*.*.heartbeat", {
       callback: (_error, msg) => {
@@ -156,7 +135,7 @@ export class FakeMesh implements AsyncDisposable {
         const results = reports.map((report) => {
           const traceparent = msg.headers?.get("traceparent") ?? "";
           this.reports.push({ agentId, report, traceparent, batchSize: reports.length });
-          return { outcome: this.answer?.(report, agentId) ?? this.#rule(report, agentId) };
+          return { outcome: this.answer?.(report, agentId) ?? this.#fences.judge(report, agentId) };
         });
         msg.respond(
           toBinary(
@@ -203,7 +182,7 @@ export class FakeMesh implements AsyncDisposable {
       fence: 0n,
       beginRequired,
     });
-    this.tasks.set(taskId, { fence: 0n, attempt: 1, owner: undefined, ended: undefined, accepted: undefined });
+    this.#fences.add(taskId);
     const hdrs = headers();
     if (traceparent !== undefined) hdrs.set("traceparent", traceparent);
     const subject = `task.${TENANT}.${taskId}.q.${type}.${priority}`;
@@ -275,8 +254,7 @@ export class FakeMesh implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const session of this.#sessions) session.destroy();
-    this.#server.close();
+    await this.#server?.stop();
     await this.nc.close();
     await this.nats[Symbol.asyncDispose]();
   }
@@ -286,45 +264,7 @@ export class FakeMesh implements AsyncDisposable {
     for (const waiter of this.#waiters) waiter();
   }
 
-  #rule(report: Report, agentId: string): Answer {
-    const task = this.tasks.get(report.taskId);
-    if (task === undefined) return { case: "dropped", value: { reason: "TASK_NOT_FOUND" } };
-    const bytes = agentId + Buffer.from(toBinary(ReportSchema, report)).toString("base64");
-    if (task.accepted?.bytes === bytes) return task.accepted.answer;
-    const answer = this.#decide(task, report, agentId);
-    if (answer.case === "accepted") task.accepted = { bytes, answer };
-    return answer;
-  }
-
-  #decide(task: FakeTask, report: Report, agentId: string): Answer {
-    if (report.kind.case === "begin") {
-      if (task.ended !== undefined) {
-        this.nc.publish(report.delivery, "+ACK");
-        return { case: "dropped", value: { reason: "TASK_ENDED" } };
-      }
-      if (report.kind.value.redelivery) task.attempt = task.owner === undefined ? task.attempt : task.attempt + 1;
-      else if (report.fence !== task.fence)
-        return { case: "refused", value: { reason: "LEASE_LOST", message: "stale" } };
-      task.owner = agentId;
-      task.fence = this.#fences += 1n;
-      return { case: "accepted", value: { fence: task.fence, attempt: task.attempt } };
-    }
-    if (task.ended !== undefined || report.fence !== task.fence) {
-      return { case: "refused", value: { reason: "LEASE_LOST", message: "another attempt has the lease" } };
-    }
-    task.fence = this.#fences += 1n;
-    if (report.kind.case === "handBack") {
-      task.owner = undefined;
-      this.nc.publish(report.delivery, "-NAK");
-    } else {
-      task.ended = report;
-      this.nc.publish(report.delivery, "+ACK");
-    }
-    return { case: "accepted", value: { fence: task.fence, attempt: report.attempt } };
-  }
-
   #routes(router: ConnectRouter): void {
-    const { blobs } = this;
     router.service(AgentService, {
       registerAgent: async (request) => {
         this.registrations.push(request);
@@ -362,31 +302,14 @@ export class FakeMesh implements AsyncDisposable {
       },
     });
     router.service(BlobService, {
-      uploadBlob: async (requests) => {
-        const chunks: Uint8Array[] = [];
-        let contentType = "";
-        for await (const { part } of requests) {
-          if (part.case === "open") contentType = part.value.contentType;
-          else if (part.case === "chunk") chunks.push(part.value);
-        }
-        return { blob: this.storeBlob(Buffer.concat(chunks), contentType) };
-      },
-      downloadBlob: async function* ({ blobId }) {
-        const blob = blobs.get(blobId)!;
-        await Promise.resolve();
-        yield { part: { case: "blob" as const, value: blob.ref } };
-        yield { part: { case: "chunk" as const, value: blob.data } };
-      },
+      uploadBlob: (requests) => receiveBlob(this.blobs, requests),
+      downloadBlob: ({ blobId }) => sendBlob(this.blobs, blobId),
     });
   }
 
   /** Keeps a blob and returns its reference. */
   storeBlob(data: Uint8Array, contentType: string): BlobRef {
-    const blobId = `blob-${(this.#counter += 1)}`;
-    const sha256 = createHash("sha256").update(data).digest();
-    const ref = create(BlobRefSchema, { blobId, sha256, sizeBytes: BigInt(data.length), contentType });
-    this.blobs.set(blobId, { ref, data });
-    return ref;
+    return storeBlob(this.blobs, data, contentType);
   }
 
   async #lanes(
