@@ -44,15 +44,16 @@ async function main(options: BenchOptions, args: readonly string[]): Promise<voi
   });
 
   const rows = suites.flatMap(({ durability, results }) => rowsOf(durability, results));
+  const figures = scale.groups.flatMap((group) => group.figures);
   const absent = { ...absentOf(suites), ...scale.absent };
   const report: BenchReport = {
     environment: ranOn,
     titles: Object.fromEntries(suites.map(({ durability, titles }) => [durability, titles])),
     rows,
     cpu: suites.flatMap(({ durability, results }) => cpuRowsOf(durability, results)),
-    figures: scale.figures,
+    scale: scale.groups,
     absent,
-    verdicts: judged(TARGETS, { rows, figures: scale.figures, absent }),
+    verdicts: judged(TARGETS, { rows, figures, absent }),
   };
   const parts = [environmentText(ranOn), measuredText(report), targetTable(report.verdicts)];
   process.stdout.write(`${parts.join("\n\n")}\n`);

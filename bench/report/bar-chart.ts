@@ -4,6 +4,8 @@
 export interface Panel {
   readonly title: string;
   readonly bars: readonly Bar[];
+  /** Where the scale ends: a bar of a larger value is as long, and shown to be cut off. The largest value if left out. */
+  readonly limit?: number;
 }
 
 /** One bar. */
@@ -26,6 +28,7 @@ const TITLE_HEIGHT = 28;
 const BAR_HEIGHT = 14;
 const BAR_STEP = 20;
 const HEAD_HEIGHT = 40;
+const CUT_FROM_END = 24;
 
 const STYLE = `
     text { font: 12px system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-serif; fill: #1f2328; }
@@ -73,22 +76,34 @@ function heightOf({ bars }: Panel): number {
   return TITLE_HEIGHT + bars.length * BAR_STEP;
 }
 
-function panelAt({ title, bars }: Panel, left: number, top: number, width: number): string {
+function panelAt(
+  { title, bars, limit = Number.POSITIVE_INFINITY }: Panel,
+  left: number,
+  top: number,
+  width: number,
+): string {
   const drawn = bars.filter(({ value }) => Number.isFinite(value));
-  const most = Math.max(...drawn.map(({ value }) => value), Number.MIN_VALUE);
+  const most = Math.max(...drawn.map(({ value }) => Math.min(value, limit)), Number.MIN_VALUE);
   const room = width - LABEL_WIDTH - TEXT_WIDTH;
-  const lines = drawn.map(({ label, value, text, role }, i) => {
+  const start = left + LABEL_WIDTH;
+  const lines = drawn.flatMap(({ label, value, text, role }, i) => {
     const y = top + TITLE_HEIGHT + i * BAR_STEP;
-    const length = Math.max(1, (value / most) * room);
-    const start = left + LABEL_WIDTH;
+    const length = Math.max(1, (Math.min(value, limit) / most) * room);
     const baseline = y + BAR_HEIGHT - 3;
     return [
       `  <text class="label" x="${start - 8}" y="${baseline}">${escaped(label)}</text>`,
       `  <rect class="${role}" x="${start}" y="${y}" width="${length.toFixed(1)}" height="${BAR_HEIGHT}" rx="2"/>`,
+      ...(value > limit ? [cutAt(start + length - CUT_FROM_END, y)] : []),
       `  <text x="${(start + length + 6).toFixed(1)}" y="${baseline}">${escaped(text)}</text>`,
-    ].join("\n");
+    ];
   });
   return [`  <text class="title" x="${left}" y="${top + 14}">${escaped(title)}</text>`, ...lines].join("\n");
+}
+
+/** A slanted gap across a bar. */
+function cutAt(x: number, y: number): string {
+  const [top, bottom] = [y - 1, y + BAR_HEIGHT + 1];
+  return `  <path class="page" d="M${x} ${bottom}L${x + 6} ${top}h5L${x + 5} ${bottom}z"/>`;
 }
 
 function escaped(text: string): string {

@@ -1,6 +1,7 @@
 // Everything that a run gave, and how it reads: tables that are aligned on a terminal, and Markdown when pasted. Pure.
 
 import type { Figure } from "../scale/figure.ts";
+import type { ScaleGroup } from "../scale/measure.ts";
 import { DURABILITIES, type Durability } from "../support/contender.ts";
 import type { BenchEnvironment } from "../support/environment.ts";
 import { amount } from "./amount.ts";
@@ -15,7 +16,7 @@ export interface BenchReport {
   readonly titles: Readonly<Partial<Record<Durability, Readonly<Record<string, string>>>>>;
   readonly rows: readonly Row[];
   readonly cpu: readonly CpuRow[];
-  readonly figures: readonly Figure[];
+  readonly scale: readonly ScaleGroup[];
   /** Why a contender (by id, at a durability: `always bullmq`) or a measurement at scale (by id) gave nothing. */
   readonly absent: Readonly<Record<string, string>>;
   readonly verdicts: readonly Verdict[];
@@ -55,7 +56,7 @@ export function targetTable(verdicts: readonly Verdict[]): string {
 /** All numbers, a part each. */
 export function measuredText(report: BenchReport): string {
   const parts = DURABILITIES.flatMap((durability) => durabilityParts(report, durability));
-  if (report.figures.length > 0) parts.push(`## At scale: the mesh alone`, figureTable(report.figures));
+  for (const { title, figures } of report.scale) parts.push(`## At scale: ${title}`, figureTable(figures));
   const absent = Object.entries(report.absent);
   if (absent.length > 0) parts.push(absent.map(([what, why]) => `- ${what} left out: ${why}`).join("\n"));
   return parts.join("\n\n");

@@ -3,9 +3,14 @@
 import { BenchError } from "../support/bench-error.ts";
 import type { Figure, ScaleOptions, ScaleScenario } from "./figure.ts";
 
+/** What one of them gave. */
+export interface ScaleGroup extends Pick<ScaleScenario, "id" | "title"> {
+  readonly figures: readonly Figure[];
+}
+
 /** What they gave. */
 export interface ScaleResult {
-  readonly figures: readonly Figure[];
+  readonly groups: readonly ScaleGroup[];
   /** By measurement, why it gave nothing. */
   readonly absent: Readonly<Record<string, string>>;
 }
@@ -15,7 +20,7 @@ export async function measureScale(
   scenarios: readonly ScaleScenario[],
   { stopped, ...options }: ScaleOptions & { readonly stopped: Promise<never> },
 ): Promise<ScaleResult> {
-  const figures: Figure[] = [];
+  const groups: ScaleGroup[] = [];
   const absent: Record<string, string> = {};
   for (const { id, title, measure } of scenarios) {
     options.onProgress(`at scale: ${title}`);
@@ -26,9 +31,9 @@ export async function measureScale(
       continue;
     }
     for (const figure of outcome) options.onProgress(`${figure.title}: ${figure.value} ${figure.unit}`);
-    figures.push(...outcome);
+    groups.push({ id, title, figures: outcome });
   }
-  return { figures, absent };
+  return { groups, absent };
 }
 
 async function attempt(work: Promise<readonly Figure[]>): Promise<readonly Figure[] | string> {

@@ -59,7 +59,7 @@ export interface Mesh extends Required<Contender> {
 }
 
 const AGENT_ID = "bench-agent";
-const SETTLE_POLL_MS = 20;
+const SETTLE_POLL_MS = 100;
 const SETTLE_WITHIN_MS = 30_000;
 
 /** Starts everything. */

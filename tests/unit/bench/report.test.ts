@@ -33,9 +33,8 @@ const BULK: Row = {
 
 function report(parts: Partial<BenchReport> = {}): BenchReport {
   const titles = { second: { mesh: "the mesh", bullmq: "BullMQ 5 on Redis 8", temporal: "Temporal" } };
-  const measured = { rows: [BULK], figures: [], absent: {} };
-  const verdicts = judged(TARGETS, measured);
-  return { environment: ENVIRONMENT, titles, cpu: [], verdicts, ...measured, ...parts };
+  const verdicts = judged(TARGETS, { rows: [BULK], figures: [], absent: {} });
+  return { environment: ENVIRONMENT, titles, rows: [BULK], cpu: [], scale: [], absent: {}, verdicts, ...parts };
 }
 
 describe("the tables", () => {
@@ -55,8 +54,10 @@ describe("the tables", () => {
 
   test("name what was absent, and the figures of the mesh alone", () => {
     const figures = [{ id: "a.b", title: "one stream", value: 7.5, unit: "KiB", detail: "of 10,000" }];
-    const text = measuredText(report({ figures, absent: { "second pg-boss": "no postgres" } }));
+    const scale = [{ id: "a", title: "Many streams", figures }];
+    const text = measuredText(report({ scale, absent: { "second pg-boss": "no postgres" } }));
     expect(text).toContain("- second pg-boss left out: no postgres");
+    expect(text).toContain("## At scale: Many streams");
     expect(text).toMatch(/\| one stream \| +7\.50 \| KiB \| of 10,000 \|/);
   });
 
@@ -88,6 +89,23 @@ describe("the plot", () => {
       Number(found[1]),
     );
     expect(ours! / other!).toBeCloseTo(2, 1);
+  });
+
+  test("cuts off times that would leave nothing to see of the others", () => {
+    const times: Row = {
+      ...BULK,
+      id: "idle.p50",
+      unit: "ms",
+      cells: { mesh: cell(2), "pg-boss": cell(500), floor: cell(1) },
+    };
+    const [panel] = panelsOf([times]);
+    expect(panel?.limit).toBe(24);
+    const lengths = [
+      ...barChart("head", [panel!]).matchAll(/<rect class="(?:ours|other|limit)" .*? width="([\d.]+)"/g),
+    ];
+    const [mesh, boss, floor] = lengths.map((found) => Number(found[1]));
+    expect(boss! / mesh!).toBeCloseTo(12, 0);
+    expect(mesh! / floor!).toBeCloseTo(2, 1);
   });
 
   test("leaves out a bar without a number", () => {
