@@ -79,7 +79,9 @@ export async function openParts(settings: NatsServerSettings = {}): Promise<Part
   const replica = new Replica(log.reader);
   const taskLog = new TaskLog({ connection, manager, publisher, reader: replica });
   const timers = new Timers(publisher);
-  const lanes = new Lanes({ connection, manager }, { leaseMs: 30_000, depthLimit: 1_000, maxQueues: 10 }, () => clock.monotonicMs());
+  const lanes = new Lanes({ connection, manager }, { leaseMs: 30_000, depthLimit: 1_000, maxQueues: 10 }, () =>
+    clock.monotonicMs(),
+  );
   const lifecycle = new Lifecycle({ connection, log: taskLog, outputs, timers, lanes, clock, logger });
   const submitter = new Submitter({
     log: taskLog,
