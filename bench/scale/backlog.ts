@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { median } from "../support/statistics.ts";
 import { alternate, medianRatio } from "./alternate.ts";
 import { type Figure, type ScaleOptions, type ScaleScenario, TARGET_FIGURES } from "./figure.ts";
-import { rssBytes } from "./measure-memory.ts";
+import { MemoryProbe, PROBED, rssBytes } from "./measure-memory.ts";
 import { TYPES } from "./mesh/agents.ts";
 import { type Broker, openBroker } from "./mesh/broker.ts";
 import { type Coordinator, openCoordinator } from "./mesh/coordinator.ts";
@@ -26,6 +26,8 @@ const FULL: BacklogSizes = { deep: 1_000_000, shallow: 1_000, tasks: 20_000, rou
 const QUICK: BacklogSizes = { deep: 2_000, shallow: 200, tasks: 400, rounds: 1 };
 /** The submission rate is taken in so many parts, of which the first and the last are compared. */
 const PARTS = 10;
+/** Submitted before it is measured, to a queue that nobody serves: as many as this, or a part if that is less. */
+const MAX_WARM_UP = 10_000;
 const MIB = 2 ** 20;
 
 /** The whole measurement. */
@@ -68,6 +70,7 @@ interface Mesh {
   /** The index's folder. */
   readonly dataDir: string;
   readonly startMs: number;
+  readonly probe: MemoryProbe;
   coordinator: Coordinator;
 }
 
@@ -77,8 +80,11 @@ async function openMesh(options: ScaleOptions, stack: AsyncDisposableStack): Pro
   );
   const broker = stack.use(await openBroker(options));
   const startMs = performance.now();
-  const coordinator = await openCoordinator({ ...options, broker, settings: { MYCEL_DATA_DIR: dataDir } });
-  const mesh: Mesh = { broker, dataDir, startMs: performance.now() - startMs, coordinator };
+  const probe = new MemoryProbe();
+  const { onMessage } = probe;
+  const settings = { MYCEL_DATA_DIR: dataDir };
+  const coordinator = await openCoordinator({ ...options, broker, settings, nodeArgs: PROBED, onMessage });
+  const mesh: Mesh = { broker, dataDir, startMs: performance.now() - startMs, probe, coordinator };
   // Not `use`: another coordinator may have taken its place by then.
   stack.defer(() => mesh.coordinator[Symbol.asyncDispose]());
   return mesh;
@@ -86,9 +92,13 @@ async function openMesh(options: ScaleOptions, stack: AsyncDisposableStack): Pro
 
 /** Submits the tasks of the deep queue while nobody works. */
 async function fill(options: ScaleOptions, mesh: Mesh, deep: number): Promise<readonly Figure[]> {
-  const { broker, coordinator, dataDir } = mesh;
-  const [brokerBefore, coordinatorBefore] = [await rssBytes(broker.pid), await rssBytes(coordinator.process.pid)];
+  const { broker, coordinator, dataDir, probe } = mesh;
   const part = Math.ceil(deep / PARTS);
+  const warmUp = Math.min(part, MAX_WARM_UP);
+  await submitBulk({ coordinators: [coordinator], prefix: "warm-up", type: TYPES.parked, count: warmUp });
+  await coordinator.settle();
+  const brokerBefore = await rssBytes(broker.pid);
+  const before = await probe.look(coordinator.process);
   const rates: number[] = [];
   for (let from = 0; from < deep; from += part) {
     const startMs = performance.now();
@@ -102,9 +112,8 @@ async function fill(options: ScaleOptions, mesh: Mesh, deep: number): Promise<re
   await coordinator.settle();
   const behindSeconds = (performance.now() - filledMs) / 1_000;
   const { bytes } = await broker.tasksLog();
+  const after = await probe.look(coordinator.process);
   const [first = 0, last = 0] = [rates.at(0), rates.at(-1)];
-  const grown = async (pid: number, before: number): Promise<number> => ((await rssBytes(pid)) - before) / MIB;
-  const each = `resident, more than with an empty queue; ${deep} tasks`;
   return [
     {
       id: "backlog.submit-ratio",
@@ -113,17 +122,23 @@ async function fill(options: ScaleOptions, mesh: Mesh, deep: number): Promise<re
       unit: "×",
       detail: `${rates.map((rate) => Math.round(rate)).join(", ")} tasks/s`,
     },
-    { id: "backlog.broker", title: "broker", value: await grown(broker.pid, brokerBefore), unit: "MiB", detail: each },
+    {
+      id: "backlog.broker",
+      title: `what ${deep} queued tasks add to the broker`,
+      value: ((await rssBytes(broker.pid)) - brokerBefore) / MIB,
+      unit: "MiB",
+      detail: "resident memory, garbage included",
+    },
     {
       id: "backlog.coordinator",
-      title: "coordinator",
-      value: await grown(coordinator.process.pid, coordinatorBefore),
+      title: `what ${deep} queued tasks add to the coordinator`,
+      value: (after.ownBytes - before.ownBytes) / MIB,
       unit: "MiB",
-      detail: each,
+      detail: `heap after garbage collection; resident memory ${((after.rssBytes - before.rssBytes) / MIB).toFixed(0)} MiB`,
     },
     {
       id: "backlog.index",
-      title: "index, on disk",
+      title: `the index of ${deep} queued tasks, on disk`,
       value: (await sizeOf(dataDir)) / MIB,
       unit: "MiB",
       detail: `for ${(bytes / MIB).toFixed(0)} MiB of log; complete ${behindSeconds.toFixed(1)} s after the last submission`,

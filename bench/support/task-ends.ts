@@ -12,7 +12,7 @@ const STATE_TAG = 0x08;
 const LIVE_EVENTS = "live.*.*.e";
 
 /** Tells a tracker of the end of every task on one server, until the connection is closed. */
-export function watchTaskEnds(connection: NatsConnection, tracker: TaskTracker): void {
+export function watchTaskEnds(connection: NatsConnection, tracker: Pick<TaskTracker, "ended" | "failed">): void {
   connection.subscribe(LIVE_EVENTS, {
     callback: (_error, message) => {
       const state = stateOf(message.data);

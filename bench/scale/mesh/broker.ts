@@ -4,6 +4,7 @@ import { jetstreamManager } from "@nats-io/jetstream";
 import { openNats } from "../../../lib/nats/connection.ts";
 import { TASKS_STREAM } from "../../../lib/wire/subjects.ts";
 import { openBenchNats } from "../../support/nats-server.ts";
+import { watchTaskEnds } from "../../support/task-ends.ts";
 import type { ScaleOptions } from "../figure.ts";
 import { Ends } from "./ends.ts";
 
@@ -21,7 +22,8 @@ export async function openBroker({ environment }: ScaleOptions): Promise<Broker>
   await using stack = new AsyncDisposableStack();
   const nats = stack.use(await openBenchNats(environment));
   const connection = stack.adopt(await openNats({ servers: nats.url, name: "bench" }), (opened) => opened.close());
-  const ends = new Ends(connection);
+  const ends = new Ends();
+  watchTaskEnds(connection, ends);
   await connection.flush();
   const started = stack.move();
   return {

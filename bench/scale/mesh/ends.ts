@@ -1,12 +1,7 @@
-// Counts tasks as they end on one broker: terminal events as they are republished once they are stored, each task once.
+// Counts tasks as they end on one broker, each once, whatever they are called.
 
-import type { NatsConnection } from "../../../lib/nats/connection.ts";
-import { decodeEvent } from "../../../lib/wire/task-codec.ts";
-import { TaskState } from "../../../gen/mycel/v1/task_pb.ts";
 import { BenchError } from "../../support/bench-error.ts";
 
-const LIVE_EVENTS = "live.*.*.e";
-const NOT_YET: ReadonlySet<TaskState> = new Set([TaskState.SUBMITTED, TaskState.WORKING, TaskState.BACKING_OFF]);
 /** How long nothing at all may end while somebody waits for it. */
 const SILENCE_MS = 60_000;
 
@@ -22,15 +17,6 @@ export class Ends {
   readonly #waiters = new Set<Waiter>();
   #failure: BenchError | undefined;
   #silence: NodeJS.Timeout | undefined;
-
-  constructor(connection: NatsConnection) {
-    connection.subscribe(LIVE_EVENTS, {
-      callback: (_error, message) => {
-        const { state } = decodeEvent(message.data);
-        if (!NOT_YET.has(state)) this.#ended(message.subject.split(".")[2] ?? "", state);
-      },
-    });
-  }
 
   /** How many have ended. */
   get count(): number {
@@ -48,8 +34,8 @@ export class Ends {
     return await new Promise((resolve, reject) => this.#waiters.add({ count, resolve, reject }));
   }
 
-  #ended(taskId: string, state: TaskState): void {
-    if (state !== TaskState.COMPLETED) return this.#fail(`task ${taskId} ended in state ${state}`);
+  /** Takes note that a task is completed. */
+  ended(taskId: string): void {
     if (this.#seen.has(taskId)) return this.#fail(`task ${taskId} ended twice`);
     this.#seen.add(taskId);
     this.#silence?.refresh();
@@ -59,6 +45,11 @@ export class Ends {
       waiter.resolve(performance.now());
     }
     if (this.#waiters.size === 0) this.#stopListening();
+  }
+
+  /** Takes note that a task ended otherwise. */
+  failed(taskId: string, reason: string): void {
+    this.#fail(`task ${taskId} ${reason}`);
   }
 
   #listen(): void {
