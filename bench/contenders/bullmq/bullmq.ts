@@ -1,8 +1,8 @@
-// BullMQ on Redis. This process is the submitter; it hears of a job's end by QueueEvents, as BullMQ's users do.
+// BullMQ on Redis. This process is the submitter; it hears of a job's end by the queue's events.
 
 import process from "node:process";
 import { setTimeout as sleep } from "node:timers/promises";
-import { Queue, QueueEvents } from "bullmq";
+import { Queue } from "bullmq";
 import { APPEND_FSYNC, lackingRedis, openRedis } from "../../stores/redis.ts";
 import {
   type Contender,
@@ -18,11 +18,11 @@ import type { TaskTracker, TrackedTasks } from "../../support/task-tracker.ts";
 import { Window } from "../../support/window.ts";
 import { firstFailure, startPeerWorker } from "../peer-worker.ts";
 import { connectionTo, JOB_NAME, JOB_OPTIONS } from "./bullmq-queues.ts";
+import { type JobEnds, openJobEnds } from "./job-ends.ts";
 
 /** How the registry knows it. */
 export const BULLMQ: ContenderKind = { id: "bullmq", lacking: () => lackingRedis(), open: openBullmq };
 
-const END_WITHIN_MS = 90_000;
 const REWRITE_POLL_MS = 50;
 
 /** Starts Redis, a worker and the queues. Rejects with BenchError; then nothing of it is left. */
@@ -50,7 +50,7 @@ async function openBullmq(options: ContenderOptions): Promise<Contender> {
     queues,
     port: redis.port,
   });
-  stack.defer(() => contender.closeEvents());
+  stack.defer(() => contender.closeEnds());
   const started = stack.move();
   return Object.assign(contender, { [Symbol.asyncDispose]: () => started.disposeAsync() });
 }
@@ -70,7 +70,7 @@ class Bullmq implements Omit<Contender, typeof Symbol.asyncDispose> {
   readonly pids: Readonly<Record<string, number>>;
   readonly failed: Promise<never>;
   readonly #parts: BullmqParts;
-  #events: QueueEvents | undefined;
+  #ends: Promise<JobEnds> | undefined;
 
   constructor(parts: BullmqParts) {
     this.#parts = parts;
@@ -98,38 +98,25 @@ class Bullmq implements Omit<Contender, typeof Symbol.asyncDispose> {
   }
 
   async runOne(id: string, inputBytes: number): Promise<number> {
-    const events = await this.#openEvents();
+    this.#ends ??= openJobEnds(this.#parts.port);
+    const ends = await this.#ends;
     const startMs = performance.now();
-    // Kept until it has been asked for: waitUntilFinished refuses a job that is gone.
-    const job = await this.#parts.queues.served.add(JOB_NAME, jobInput(id, inputBytes), {
-      removeOnComplete: { count: 1_000 },
-    });
-    await job.waitUntilFinished(events, END_WITHIN_MS);
+    const ended = ends.of(id);
+    await Promise.all([ended, this.#parts.queues.served.add(JOB_NAME, jobInput(id, inputBytes), { jobId: id })]);
     return performance.now() - startMs;
   }
 
   /** Waits until Redis has ended a rewrite of its log, if one is on. */
   async settle(): Promise<void> {
-    await this.closeEvents();
+    await this.closeEnds();
     const client = await this.#parts.queues.served.getBackend().client;
     while (/aof_rewrite_(in_progress|scheduled):1/.test(await client.info())) await sleep(REWRITE_POLL_MS);
   }
 
   /** Stops listening for ends: whoever does not wait for single jobs does not pay for their events. */
-  async closeEvents(): Promise<void> {
-    const events = this.#events;
-    this.#events = undefined;
-    await events?.close();
-  }
-
-  async #openEvents(): Promise<QueueEvents> {
-    if (this.#events !== undefined) return this.#events;
-    // By name, from this moment on: "from now" would only be once Redis gets the first read, and a job may be faster.
-    const lastEventId = `${Date.now() - 1}-0`;
-    const events = new QueueEvents(QUEUES.served, { connection: connectionTo(this.#parts.port), lastEventId });
-    events.on("error", () => undefined);
-    this.#events = events;
-    await events.waitUntilReady();
-    return events;
+  async closeEnds(): Promise<void> {
+    const ends = this.#ends;
+    this.#ends = undefined;
+    await (await ends)?.[Symbol.asyncDispose]();
   }
 }
