@@ -27,6 +27,9 @@ const DURABILITY_TITLES: Readonly<Record<Durability, string>> = {
   always: "Durability `always`: a power cut loses nothing that was acknowledged",
 };
 
+/** The processes of a contender, as far as it has them. */
+const ROLES = ["client", "server", "worker", "store"] as const;
+
 /** On what it was measured, in three lines. */
 export function environmentText(environment: BenchEnvironment): string {
   const { command, date, commit, node, natsServer, platform, cores, memoryGiB, loadBefore } = environment;
@@ -83,7 +86,7 @@ function durabilityParts(report: BenchReport, durability: Durability): readonly 
   }
   const cpu = report.cpu.filter((row) => row.durability === durability);
   if (cpu.length > 0) {
-    const lead = "Processor time for one task or call, µs, of client + server + worker + store (those that there are):";
+    const lead = "Processor time for one task or call, µs, of client + server + worker + store:";
     parts.push(lead, cpuTable(cpu, ids));
   }
   return parts;
@@ -122,15 +125,12 @@ function ratioTable(rows: readonly Row[], ids: readonly string[]): string {
 function cpuTable(rows: readonly CpuRow[], ids: readonly string[]): string {
   return markdownTable(
     ["", ...ids],
-    rows.map(({ title, cells }) => [
-      title,
-      ...ids.map((id) =>
-        Object.values(cells[id] ?? {})
-          .map((micros) => Math.round(micros))
-          .join(" + "),
-      ),
-    ]),
+    rows.map(({ title, cells }) => [title, ...ids.map((id) => (cells[id] === undefined ? "" : cpuText(cells[id])))]),
   );
+}
+
+function cpuText(micros: CpuRow["cells"][string]): string {
+  return ROLES.map((role) => (micros[role] === undefined ? "–" : Math.round(micros[role]))).join(" + ");
 }
 
 function figureTable(figures: readonly Figure[]): string {

@@ -46,6 +46,15 @@ describe("the tables", () => {
     expect(text).toContain("temporal: carried 90 tasks/s");
   });
 
+  test("show the processor time of each process that a contender has", () => {
+    const cells = {
+      mesh: { client: 11, server: 114.4, worker: 24, store: 61 },
+      bullmq: { client: 9, worker: 30, store: 40 },
+    };
+    const text = measuredText(report({ cpu: [{ id: "bulk", title: "bulk", durability: "second", cells }] }));
+    expect(text).toMatch(/\| bulk +\| 11 \+ 114 \+ 24 \+ 61 \| 9 \+ – \+ 30 \+ 40 \|/);
+  });
+
   test("leave out a durability at which nothing was measured, and a contender without a number", () => {
     const text = measuredText(report());
     expect(text).not.toContain("`always`");
