@@ -35,6 +35,7 @@ interface Options {
 
 async function main(options: Options): Promise<number> {
   const say = (line: string): void => void process.stderr.write(`${line}\n`);
+  const beganAt = performance.now();
   const results: RowResult[] = [];
   const rows: Row[] = [];
   for (const row of ROWS.filter(({ name }) => options.row.includes(name))) {
@@ -64,8 +65,12 @@ async function main(options: Options): Promise<number> {
   const counts = results.map(({ verdict }) => verdict.counts).reduce(addCounts, noCounts());
   process.stdout.write(`${terminalTable(results)}\n${formatVerdict({ violations: [], counts })}\n`);
   if (options.write === true) {
-    const command = ["npm run test:faults --", ...process.argv.slice(2)].join(" ");
-    await writeReport(resolve(import.meta.dirname, "../../docs/reliability.md"), { rows, command, results, counts });
+    const args = process.argv.slice(2);
+    const seed = args.includes("--seed") ? [] : ["--seed", String(options.seed)];
+    const command = ["npm run test:faults --", ...args, ...seed].join(" ");
+    const minutes = (performance.now() - beganAt) / 60_000;
+    const file = resolve(import.meta.dirname, "../../docs/reliability.md");
+    await writeReport(file, { rows, command, minutes, results, counts });
   }
   return results.some(({ violations }) => violations.length > 0) ? 1 : 0;
 }

@@ -1,6 +1,6 @@
 // The part of docs/reliability.md that a run of the matrix writes: the table, what was checked, and the command that gave both.
 import { readFile, writeFile } from "node:fs/promises";
-import { cpus } from "node:os";
+import { cpus, loadavg } from "node:os";
 import process from "node:process";
 import type { Counts } from "./checker/counts.ts";
 import { natsServerBinary } from "../support/nats.ts";
@@ -14,6 +14,8 @@ export interface Report {
   /** The rows that were run. */
   readonly rows: readonly Row[];
   readonly command: string;
+  /** How long it took, in minutes. */
+  readonly minutes: number;
   readonly results: readonly RowResult[];
   readonly counts: Counts;
 }
@@ -28,11 +30,14 @@ export async function writeReport(file: string, report: Report): Promise<void> {
   const [begin, end] = [text.indexOf(BEGIN), text.indexOf(END)];
   if (begin === -1 || end < begin) throw new Error(`${file} has no marks to write between`);
   const version = (await run(await natsServerBinary(), ["--version"], { timeoutMs: VERSION_TIMEOUT_MS })).trim();
+  // Others on the machine make it slower: how busy it was belongs to the figures.
+  const [, , load = 0] = loadavg();
   const machine = `${cpus().length} cores, Node ${process.versions.node}, ${version}`;
+  const took = `${report.minutes.toFixed(0)} minutes, load average of the last 15 ${load.toFixed(1)}`;
   const part = [
     BEGIN,
     "",
-    `\`${report.command}\` (${machine})`,
+    `\`${report.command}\` (${machine}; ${took})`,
     "",
     markdownTable(report.results),
     "",
