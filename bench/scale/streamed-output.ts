@@ -46,7 +46,8 @@ export async function measureStreamedOutput(
   await using stack = new AsyncDisposableStack();
   const broker = stack.use(await openBroker(options));
   const coordinator = stack.use(await openCoordinator({ ...options, broker }));
-  const agent = stack.use(await openAgents({ ...options, coordinators: [coordinator], prefix: "agent" }));
+  const types = [TYPES.streamed];
+  const agent = stack.use(await openAgents({ ...options, coordinators: [coordinator], prefix: "agent", types }));
   const client = stack.use(createClient({ url: coordinator.url }));
   const connections: Connection[] = [];
   for (let i = 0; i < CONNECTIONS; i += 1) connections.push(stack.use(coordinator.connect()));

@@ -15,16 +15,17 @@ const REGISTERING_AT_ONCE = 16;
 const DRAIN_GRACE_MS = 1_000;
 
 // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- written by the benchmark itself
-const { urls, count, prefix, concurrency } = JSON.parse(process.argv[2] ?? "") as AgentsOrder;
+const { urls, count, prefix, concurrency, types } = JSON.parse(process.argv[2] ?? "") as AgentsOrder;
 const streamed = capability({
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- written by the benchmark itself
   parse: (input) => input as StreamedOrder,
   run: ({ input }, { output, signal }) => stream(input, output, signal),
 });
+const handlers = { [TYPES.nothing]: () => undefined, [TYPES.streamed]: streamed };
 const definition = defineAgent({
   name: "bench",
   concurrency,
-  capabilities: { [TYPES.nothing]: () => undefined, [TYPES.streamed]: streamed },
+  capabilities: Object.fromEntries(types.map((type) => [type, handlers[type]])),
 });
 const stop = askedToStop();
 const logger = createLogger({ name: "bench-agents", level: "warn", pretty: false });

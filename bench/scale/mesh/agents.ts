@@ -13,6 +13,8 @@ export interface AgentsOrder {
   readonly prefix: string;
   /** How many attempts each runs at once. */
   readonly concurrency: number;
+  /** What each can do. */
+  readonly types: readonly ServedType[];
 }
 
 /** How to start them. */
@@ -24,6 +26,8 @@ export interface AgentsOptions extends ScaleOptions {
   readonly count?: number;
   /** How many attempts each runs at once; as the rest of the benchmark does if left out. */
   readonly concurrency?: number;
+  /** What each can do; nothing, quickly, if left out. */
+  readonly types?: readonly ServedType[];
   readonly settings?: Readonly<Record<string, string>>;
 }
 
@@ -37,6 +41,9 @@ export const TYPES = {
   parked: "parked",
 } as const;
 
+/** A task type that agents can run. */
+export type ServedType = Exclude<keyof typeof TYPES, "parked">;
+
 /** The input of a task that streams. */
 export interface StreamedOrder {
   /** When to begin, in milliseconds of the wall clock. */
@@ -47,11 +54,12 @@ export interface StreamedOrder {
 
 /** Starts a process of agents. Resolves when all take work. */
 export async function openAgents(options: AgentsOptions): Promise<BenchProcess> {
-  const { environment, coordinators, prefix, count = 1, concurrency = WORKER_CONCURRENCY, settings } = options;
+  const { environment, coordinators, prefix, settings } = options;
+  const { count = 1, concurrency = WORKER_CONCURRENCY, types = [TYPES.nothing] } = options;
   const urls = coordinators.map(({ url }) => url);
   return await startProcess({
     entry: "bench/scale/mesh/agents-process.ts",
-    args: [JSON.stringify({ urls, count, prefix, concurrency } satisfies AgentsOrder)],
+    args: [JSON.stringify({ urls, count, prefix, concurrency, types } satisfies AgentsOrder)],
     env: { ...environment, ...settings },
   });
 }
