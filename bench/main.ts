@@ -1,7 +1,7 @@
 // `npm run bench`: the mesh from end to end, in ratios to its peers and to what JetStream alone does, all in the same run.
 
 import { mkdir, writeFile } from "node:fs/promises";
-import { resolve } from "node:path";
+import { join, resolve } from "node:path";
 import process from "node:process";
 import { findNatsServer } from "../lib/nats/server/find-server.ts";
 import { runTool } from "../tests/support/tool.ts";
@@ -25,7 +25,6 @@ async function main(options: BenchOptions, args: readonly string[]): Promise<voi
   const environment = withoutSettings(process.env);
   const { version } = await findNatsServer({ environment });
   const ranOn = await lookAround(args, version, loadBefore);
-  if (options.profile !== undefined) await mkdir(options.profile, { recursive: true });
   const stopped = interrupted();
   const isWanted = ({ id }: { readonly id: string }): boolean => options.only?.includes(id) ?? true;
 
@@ -66,11 +65,13 @@ async function main(options: BenchOptions, args: readonly string[]): Promise<voi
 type Common = Pick<SuiteOptions, "environment" | "others" | "scenarios" | "stopped" | "onProgress">;
 
 async function runSuites(options: BenchOptions, common: Common): Promise<readonly SuiteResult[]> {
-  const { rounds, tasks, samples, profile: profileDir } = options;
+  const { rounds, tasks, samples, profile } = options;
   const suites: SuiteResult[] = [];
   for (const durability of options.durabilities) {
     if (!common.scenarios.some(({ durabilities }) => durabilities.includes(durability))) continue;
     say(`durability ${durability}`);
+    const profileDir = profile === undefined ? undefined : join(profile, durability);
+    if (profileDir !== undefined) await mkdir(profileDir, { recursive: true });
     suites.push(await runSuite({ ...common, durability, rounds, tasks, samples, profileDir }));
   }
   return suites;

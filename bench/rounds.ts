@@ -1,7 +1,8 @@
 // Runs the scenarios: a warm-up, then rounds in which each scenario is measured on one contender right after the other.
 
 import { type Measurement, NotCarried, type Rate, type Scenario } from "./scenarios/scenario.ts";
-import { measureStream } from "./scenarios/throughput.ts";
+import { measureStream, STREAM } from "./scenarios/throughput.ts";
+import { SUBMIT_COMPLETE } from "./scenarios/unary.ts";
 import { type Amounts, amountsOf, shareWithin } from "./support/amounts.ts";
 import type { Contender } from "./support/contender.ts";
 import type { GrpcLoad } from "./support/grpc-load.ts";
@@ -63,8 +64,8 @@ class Rounds {
   readonly #refusals = new Map<string, string>();
   /** By scenario and contender, which part of the full amount it does in a round. */
   readonly #shares = new Map<string, number>();
-  /** By contender, the rates at which it did the stream, the warm-up's included. */
-  readonly #streamRates = new Map<string, number[]>();
+  /** By scenario and contender, the rates of all rounds, the warm-up's included. */
+  readonly #rates = new Map<string, number[]>();
   readonly #gone = new Map<string, string>();
 
   constructor(options: RoundsOptions) {
@@ -113,7 +114,7 @@ class Rounds {
   #took(scenario: Scenario, round: number, contender: Contender, { sample, tookMs }: Measured): void {
     const key = keyOf(scenario, contender);
     const rate = sample.perSecond;
-    if (scenario.id === "stream" && rate !== undefined) this.#addStreamRate(contender, rate);
+    if (rate !== undefined) this.#addRate(key, rate);
     if (round === 0) this.#shares.set(key, shareWithin(MEASURE_WITHIN_MS, tookMs * WARM_UP_SHARE));
     else this.#samples.set(key, [...(this.#samples.get(key) ?? []), sample]);
     const which = round === 0 ? "warm-up" : `round ${round} of ${this.#options.rounds}`;
@@ -139,7 +140,8 @@ class Rounds {
   /** Half of what the mesh's stream carries. */
   async #halfLoad(round: number): Promise<number> {
     const { mesh, grpcLoad } = this.#options;
-    if (!this.#streamRates.has(mesh.id)) {
+    const key = keyOf(STREAM, mesh);
+    if (!this.#rates.has(key)) {
       const prefix = `half-load-rate-r${round}`;
       const rate = await measureStream({
         contender: mesh,
@@ -148,19 +150,23 @@ class Rounds {
         halfLoad: 0,
         grpcLoad,
       });
-      this.#addStreamRate(mesh, perSecond(rate));
+      this.#addRate(key, perSecond(rate));
     }
-    return Math.round(median(this.#streamRates.get(mesh.id) ?? []) / 2);
+    return Math.round(median(this.#rates.get(key) ?? []) / 2);
   }
 
-  #addStreamRate({ id }: Contender, rate: number): void {
-    this.#streamRates.set(id, [...(this.#streamRates.get(id) ?? []), rate]);
+  #addRate(key: string, rate: number): void {
+    this.#rates.set(key, [...(this.#rates.get(key) ?? []), rate]);
   }
 
+  /** Throws NotCarried, before a load piles up, if the contender is known to do less. */
   #checkCarries({ contender, halfLoad }: Measurement): void {
-    const most = median(this.#streamRates.get(contender.id) ?? []);
-    if (most < halfLoad) {
-      throw new NotCarried(`cannot carry ${halfLoad} tasks/s: its own stream does ${Math.round(most)} at most`);
+    const known = [STREAM, ...SUBMIT_COMPLETE].map((each) => median(this.#rates.get(keyOf(each, contender)) ?? []));
+    const most = Math.max(...known.filter((rate) => Number.isFinite(rate)));
+    if (known.some((rate) => Number.isFinite(rate)) && most < halfLoad) {
+      throw new NotCarried(
+        `${halfLoad} tasks/s were to be submitted one by one: it completes ${Math.round(most)} at most`,
+      );
     }
   }
 }

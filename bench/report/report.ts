@@ -76,10 +76,11 @@ function durabilityParts(report: BenchReport, durability: Durability): readonly 
     titles.map(([id, title]) => `- ${id}: ${title}`).join("\n"),
     valueTable(rows, ids),
   ];
-  const refusals = rows.flatMap(({ title, refusals: refused }) =>
-    Object.entries(refused).map(([id, why]) => `- ${title}: ${id}: ${why}`),
+  const refusals = rows.flatMap(({ id: row, refusals: refused }) =>
+    Object.entries(refused).map(([id, why]) => `- ${scenarioOf(row)}: ${id}: ${why}`),
   );
-  if (refusals.length > 0) parts.push(refusals.join("\n"));
+  // Every percentile of a scenario has the same ones.
+  if (refusals.length > 0) parts.push([...new Set(refusals)].join("\n"));
   const others = ids.filter((id) => id !== "mesh");
   if (others.length > 0) {
     parts.push("Mesh / other: the median of the rounds' ratios, and their range:", ratioTable(rows, others));
@@ -90,6 +91,10 @@ function durabilityParts(report: BenchReport, durability: Durability): readonly 
     parts.push(lead, cpuTable(cpu, ids));
   }
   return parts;
+}
+
+function scenarioOf(row: string): string {
+  return row.split(".", 1)[0] ?? row;
 }
 
 function valueTable(rows: readonly Row[], ids: readonly string[]): string {

@@ -10,8 +10,8 @@ export interface Cell {
   readonly value: number;
   /** What each round gave. */
   readonly rounds: readonly number[];
-  /** Mesh / this one, round by round. */
-  readonly ratio: Spread;
+  /** Mesh / this one, round by round; undefined if the mesh has no number. */
+  readonly ratio: Spread | undefined;
 }
 
 /** A number that each round gave. */
@@ -92,9 +92,11 @@ function cellsOf(
   rounds: Readonly<Record<string, readonly number[]>>,
   valueOf: (contender: string) => number,
 ): Record<string, Cell> {
+  const mesh = rounds["mesh"];
   return Object.fromEntries(
     Object.entries(rounds).map(([contender, own]) => {
-      return [contender, { value: valueOf(contender), rounds: own, ratio: ratiosOf(rounds["mesh"] ?? [], own) }];
+      const ratio = mesh === undefined ? undefined : ratiosOf(mesh, own);
+      return [contender, { value: valueOf(contender), rounds: own, ratio }];
     }),
   );
 }

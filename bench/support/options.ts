@@ -22,7 +22,7 @@ export interface BenchOptions {
   readonly json: string | undefined;
   /** Whether the documentation is written. `--write`. */
   readonly write: boolean;
-  /** Where CPU profiles of coordinator and agent go. `--profile`. */
+  /** Where CPU profiles of the contenders' processes go, in a folder for each durability. `--profile`. */
   readonly profile: string | undefined;
 }
 
@@ -66,7 +66,7 @@ export function readOptions(args: readonly string[], { scenarios, others }: Opti
     .option("--durability <ids>", `only at these, of ${DURABILITIES.join(", ")}`, wordsOption(DURABILITIES))
     .option("--json <file>", "also write everything to this file")
     .option("--write", "also write docs/performance.md and docs/performance.svg")
-    .option("--profile <dir>", "write CPU profiles of coordinator and agent to this folder")
+    .option("--profile <dir>", "write CPU profiles of the contenders' processes below this folder")
     .parse(args, { from: "user" })
     .opts<Given>();
   const quick = given.quick ?? false;

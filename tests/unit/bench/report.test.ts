@@ -43,7 +43,7 @@ describe("the tables", () => {
     expect(text).toContain("- bullmq: BullMQ 5 on Redis 8");
     expect(text).toMatch(/\| bulk <1,000> +\| +12,000 \| +6,000 \| tasks\/s \|/);
     expect(text).toMatch(/\| bulk <1,000> +\| 2\.00 \(2\.00–2\.00\) \|/);
-    expect(text).toContain("temporal: carried 90 tasks/s");
+    expect(text).toContain("\n- bulk: temporal: carried 90 tasks/s\n");
   });
 
   test("show the processor time of each process that a contender has", () => {
@@ -53,6 +53,12 @@ describe("the tables", () => {
     };
     const text = measuredText(report({ cpu: [{ id: "bulk", title: "bulk", durability: "second", cells }] }));
     expect(text).toMatch(/\| bulk +\| 11 \+ 114 \+ 24 \+ 61 \| 9 \+ – \+ 30 \+ 40 \|/);
+  });
+
+  test("say once for all percentiles why a contender has none", () => {
+    const rows = ["idle.p50", "idle.p99"].map((id): Row => ({ ...BULK, id, unit: "ms" }));
+    const text = measuredText(report({ rows }));
+    expect(text.split("- idle: temporal: carried 90 tasks/s")).toHaveLength(2);
   });
 
   test("leave out a durability at which nothing was measured, and a contender without a number", () => {

@@ -47,6 +47,11 @@ test("whoever did not carry a load stands in the row with its reason, and withou
   }
 });
 
+test("where the mesh did not carry a load there is nothing to compare", () => {
+  const [row] = rowsOf("second", [result(IDLE, { floor: [times(1)] }, { mesh: "carried 90" })]);
+  expect(row?.cells["floor"]).toEqual({ value: 1, rounds: [1], ratio: undefined });
+});
+
 test("ratios are taken between the same rounds of two rows", () => {
   expect(ratiosOf([10, 30], [20, 10])).toEqual({ median: 1.75, min: 0.5, max: 3 });
 });
