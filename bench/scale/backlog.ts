@@ -1,8 +1,11 @@
 // A deep queue: what it costs to have it, and whether the mesh works it off as fast as a short one.
 
+import { rmSync } from "node:fs";
 import { mkdtemp, readdir, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { cpuTimes, cpuUsed } from "../support/cpu-time.ts";
+import { cleanUpOnExit } from "../support/left-behind.ts";
 import { median } from "../support/statistics.ts";
 import { alternate, medianRatio } from "./alternate.ts";
 import { type Figure, type ScaleOptions, type ScaleScenario, TARGET_FIGURES } from "./figure.ts";
@@ -48,18 +51,27 @@ export async function measureBacklog(options: ScaleOptions, sizes: BacklogSizes)
   await submitBulk({ coordinators: [shallowMesh.coordinator], prefix, type: TYPES.nothing, count: shallow });
   const turn = (mesh: Mesh, name: string, depth: number) => async (round: number) => {
     const { coordinator, broker } = mesh;
-    const rate = await workOff({ ...options, coordinator, broker, prefix: `${name}-${round}`, tasks, depth });
+    const order = { ...options, coordinator, broker, prefix: `${name}-${round}`, tasks };
+    const { rate, cpuMs } = await workOff(order);
+    if (round > 0) mesh.cpuMs.push(cpuMs);
     options.onProgress(`backlog: ${depth} queued, round ${round} of ${rounds}: ${Math.round(rate)} tasks/s`);
     return rate;
   };
   const sides = [turn(deepMesh, "deep", deep), turn(shallowMesh, "shallow", shallow)];
   const [deepRates = [], shallowRates = []] = await alternate(rounds, sides);
+  const microsEach = (role: string): string =>
+    [deepMesh, shallowMesh]
+      .map(({ cpuMs }) => Math.round((median(cpuMs.map((used) => used[role] ?? Number.NaN)) * 1_000) / tasks))
+      .join(" / ");
+  const cost = ["coordinator", "broker", "agent"].map((role) => `${role} ${microsEach(role)}`).join(", ");
   figures.unshift({
     id: TARGET_FIGURES.backlog,
     title: `submit → complete with ${deep} queued / with ${shallow} queued`,
     value: medianRatio(deepRates, shallowRates),
     unit: "×",
-    detail: `${Math.round(median(deepRates))} / ${Math.round(median(shallowRates))} tasks/s; rounds ${rounds}, of ${tasks} tasks each`,
+    detail:
+      `${Math.round(median(deepRates))} / ${Math.round(median(shallowRates))} tasks/s, rounds ${rounds}, of ${tasks} tasks each; ` +
+      `µs of processor time a task: ${cost}`,
   });
   figures.push(...(await restart(options, deepMesh, deep)));
   return figures;
@@ -71,20 +83,22 @@ interface Mesh {
   readonly dataDir: string;
   readonly startMs: number;
   readonly probe: MemoryProbe;
+  /** Processor time of its turns, by process. */
+  readonly cpuMs: Readonly<Record<string, number>>[];
   coordinator: Coordinator;
 }
 
 async function openMesh(options: ScaleOptions, stack: AsyncDisposableStack): Promise<Mesh> {
-  const dataDir = stack.adopt(await mkdtemp(join(tmpdir(), "mycel-bench-index-")), (path) =>
-    rm(path, { recursive: true, force: true }),
-  );
+  const dataDir = await mkdtemp(join(tmpdir(), "mycel-bench-index-"));
+  stack.use(cleanUpOnExit(() => rmSync(dataDir, { recursive: true, force: true })));
+  stack.defer(() => rm(dataDir, { recursive: true, force: true }));
   const broker = stack.use(await openBroker(options));
   const startMs = performance.now();
   const probe = new MemoryProbe();
   const { onMessage } = probe;
   const settings = { MYCEL_DATA_DIR: dataDir };
   const coordinator = await openCoordinator({ ...options, broker, settings, nodeArgs: PROBED, onMessage });
-  const mesh: Mesh = { broker, dataDir, startMs: performance.now() - startMs, probe, coordinator };
+  const mesh: Mesh = { broker, dataDir, startMs: performance.now() - startMs, probe, cpuMs: [], coordinator };
   // Not `use`: another coordinator may have taken its place by then.
   stack.defer(() => mesh.coordinator[Symbol.asyncDispose]());
   return mesh;
@@ -100,12 +114,16 @@ async function fill(options: ScaleOptions, mesh: Mesh, deep: number): Promise<re
   const brokerBefore = await rssBytes(broker.pid);
   const before = await probe.look(coordinator.process);
   const rates: number[] = [];
+  const pids = { coordinator: coordinator.process.pid, broker: broker.pid };
+  const costs: Readonly<Record<string, number>>[] = [];
   for (let from = 0; from < deep; from += part) {
+    const cpuBefore = await cpuTimes(pids);
     const startMs = performance.now();
     const count = Math.min(part, deep - from);
     await submitBulk({ coordinators: [coordinator], prefix: "backlog", type: TYPES.nothing, count, from });
     const rate = (count * 1_000) / (performance.now() - startMs);
     rates.push(rate);
+    costs.push(cpuUsed(cpuBefore, await cpuTimes(pids)));
     options.onProgress(`backlog: ${from + count} of ${deep} queued, ${Math.round(rate)} tasks/s`);
   }
   const filledMs = performance.now();
@@ -114,13 +132,15 @@ async function fill(options: ScaleOptions, mesh: Mesh, deep: number): Promise<re
   const { bytes } = await broker.tasksLog();
   const after = await probe.look(coordinator.process);
   const [first = 0, last = 0] = [rates.at(0), rates.at(-1)];
+  const microsEach = (role: keyof typeof pids): string =>
+    [costs.at(0), costs.at(-1)].map((cost) => Math.round(((cost?.[role] ?? Number.NaN) * 1_000) / part)).join(" → ");
   return [
     {
       id: "backlog.submit-ratio",
       title: "submission rate, last tenth / first tenth of the backlog",
       value: last / first,
       unit: "×",
-      detail: `${rates.map((rate) => Math.round(rate)).join(", ")} tasks/s`,
+      detail: `${rates.map((rate) => Math.round(rate)).join(", ")} tasks/s; µs of processor time a task: coordinator ${microsEach("coordinator")}, broker ${microsEach("broker")}`,
     },
     {
       id: "backlog.broker",

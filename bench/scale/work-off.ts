@@ -1,5 +1,6 @@
 // How fast a mesh works off a queue that stays as deep as it is: for every task that ends another is submitted.
 
+import { cpuTimes, cpuUsed } from "../support/cpu-time.ts";
 import { openAgents, TYPES } from "./mesh/agents.ts";
 import type { ScaleOptions } from "./figure.ts";
 import type { Broker } from "./mesh/broker.ts";
@@ -14,8 +15,6 @@ export interface WorkOffOptions extends ScaleOptions {
   readonly prefix: string;
   /** How many tasks end while it is measured. */
   readonly tasks: number;
-  /** How many tasks are queued when it begins; they stay that many. */
-  readonly depth: number;
 }
 
 const PER_CALL = 250;
@@ -23,8 +22,16 @@ const FEEDERS = 4;
 /** So many tasks end before the measurement begins, at most: the agent's code is compiled, its pulls are open. */
 const MAX_WARM_UP = 2_000;
 
-/** Runs an agent for as long as it takes; resolves with tasks a second when the mesh is at rest. */
-export async function workOff(options: WorkOffOptions): Promise<number> {
+/** How it went. */
+export interface WorkedOff {
+  /** Tasks a second. */
+  readonly rate: number;
+  /** Milliseconds of processor time, by process. */
+  readonly cpuMs: Readonly<Record<string, number>>;
+}
+
+/** Runs an agent for as long as it takes. Resolves when the mesh is at rest. */
+export async function workOff(options: WorkOffOptions): Promise<WorkedOff> {
   const { broker, coordinator, prefix, tasks } = options;
   const { ends } = broker;
   const before = ends.count;
@@ -40,21 +47,23 @@ export async function workOff(options: WorkOffOptions): Promise<number> {
       await ends.reach(before + submitted - (FEEDERS - 1) * PER_CALL);
     }
   };
-  const measure = async (): Promise<number> => {
+  const agents = await openAgents({ ...options, coordinators: [coordinator], prefix: `agent-${prefix}` });
+  const pids = { coordinator: coordinator.process.pid, broker: broker.pid, agent: agents.pid };
+  const measure = async (): Promise<WorkedOff> => {
     const startMs = await ends.reach(before + warmUp);
+    const cpuBefore = await cpuTimes(pids);
     const endMs = await ends.reach(before + warmUp + tasks);
     over = true;
-    return (tasks * 1_000) / (endMs - startMs);
+    return { rate: (tasks * 1_000) / (endMs - startMs), cpuMs: cpuUsed(cpuBefore, await cpuTimes(pids)) };
   };
-  const agents = await openAgents({ ...options, coordinators: [coordinator], prefix: `agent-${prefix}` });
-  let rate = 0;
+  let result: WorkedOff;
   try {
     const feeders = Array.from({ length: FEEDERS }, feed);
-    [rate] = await Promise.all([Promise.race([measure(), agents.failed]), ...feeders]);
+    [result] = await Promise.all([Promise.race([measure(), agents.failed]), ...feeders]);
   } finally {
     over = true;
     await agents[Symbol.asyncDispose]();
   }
   await coordinator.settle();
-  return rate;
+  return result;
 }

@@ -4,6 +4,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { resolve } from "node:path";
 import { createInterface } from "node:readline";
 import { BenchError } from "./bench-error.ts";
+import { cleanUpOnExit } from "./left-behind.ts";
 
 /** What to start. */
 export interface ProcessOptions {
@@ -41,6 +42,8 @@ export async function startProcess(options: ProcessOptions): Promise<BenchProces
     // The channel ends a process whose starter is gone.
     stdio: ["ignore", "pipe", "pipe", "ipc"],
   });
+  const onExit = cleanUpOnExit(() => child.kill("SIGKILL"));
+  child.once("exit", () => onExit[Symbol.dispose]());
   if (options.onMessage !== undefined) child.on("message", options.onMessage);
   const exited = new Promise<void>((done) => {
     child.once("exit", () => done());
