@@ -24,11 +24,15 @@ import { startWorker } from "./worker-process.ts";
 /** How the registry knows it. */
 export const TEMPORAL: ContenderKind = { id: "temporal", lacking: () => lackingTemporal(), open: openTemporal };
 
-/** SQLite's `synchronous` with `journal_mode=wal`: normal does not wait for the disk when it commits, full does. */
+/**
+ * SQLite's `synchronous` with `journal_mode=wal`: full waits for the disk at each commit, normal when it makes room in its log, which may
+ * lose more than a second. There is nothing in between.
+ */
 const SYNCHRONOUS: Readonly<Record<Durability, string>> = { second: "normal", always: "full" };
-/** Limits for the many tenants of a real server, beyond what can be measured here. */
+/** More than can be measured here. */
 const NO_LIMIT = 1_000_000;
-const SETTINGS: Readonly<Record<string, number | boolean>> = {
+const SETTINGS: Readonly<Record<string, number | string | boolean>> = {
+  // Limits for many tenants.
   "frontend.rps": NO_LIMIT,
   "frontend.namespaceRPS": NO_LIMIT,
   "frontend.globalNamespaceRPS": NO_LIMIT,
@@ -37,6 +41,12 @@ const SETTINGS: Readonly<Record<string, number | boolean>> = {
   "history.persistenceMaxQPS": NO_LIMIT,
   "matching.rps": NO_LIMIT,
   "matching.persistenceMaxQPS": NO_LIMIT,
+  // A shard looks for work 20 times a second at most. The dev server has one shard only, and would idle.
+  "history.transferProcessorMaxPollRPS": NO_LIMIT,
+  "history.timerProcessorMaxPollRPS": NO_LIMIT,
+  "history.visibilityProcessorMaxPollRPS": NO_LIMIT,
+  // It now and then does not wake who waits for a workflow's end; they ask again after this time, else after 20 s.
+  "history.longPollExpirationInterval": '"1s"',
   // The dev server reads search attributes anew for every request, so that a new one is seen at once.
   "system.forceSearchAttributesCacheRefreshOnRead": false,
 };

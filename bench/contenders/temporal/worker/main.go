@@ -52,7 +52,7 @@ func run(address, taskQueue string) error {
 		return err
 	}
 	defer connection.Close()
-	// As many pollers as the load asks for, which its makers recommend over numbers; up to 1,000 activities at once, their default.
+	// As many pollers as the load asks for; up to 1,000 activities at once, which is the default.
 	pollers := worker.NewPollerBehaviorAutoscaling(worker.PollerBehaviorAutoscalingOptions{})
 	served := worker.New(connection, taskQueue, worker.Options{
 		WorkflowTaskPollerBehavior: pollers,
