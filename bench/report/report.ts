@@ -87,7 +87,7 @@ function durabilityParts(report: BenchReport, durability: Durability): readonly 
   }
   const cpu = report.cpu.filter((row) => row.durability === durability);
   if (cpu.length > 0) {
-    const lead = "Processor time for one task or call, µs, of client + server + worker + store:";
+    const lead = "Processor time for one task or call, µs: all = client + server + worker + store:";
     parts.push(lead, cpuTable(cpu, ids));
   }
   return parts;
@@ -135,7 +135,9 @@ function cpuTable(rows: readonly CpuRow[], ids: readonly string[]): string {
 }
 
 function cpuText(micros: CpuRow["cells"][string]): string {
-  return ROLES.map((role) => (micros[role] === undefined ? "–" : Math.round(micros[role]))).join(" + ");
+  const sum = Object.values(micros).reduce((total, each) => total + each, 0);
+  const parts = ROLES.map((role) => (micros[role] === undefined ? "–" : Math.round(micros[role])));
+  return `${Math.round(sum)} = ${parts.join(" + ")}`;
 }
 
 function figureTable(figures: readonly Figure[]): string {
