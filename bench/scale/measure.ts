@@ -1,5 +1,6 @@
 // Runs the measurements of the mesh alone, one after the other; one that cannot be done here does not stop the others.
 
+import { amount } from "../report/amount.ts";
 import { BenchError } from "../support/bench-error.ts";
 import type { Figure, ScaleOptions, ScaleScenario } from "./figure.ts";
 
@@ -30,7 +31,7 @@ export async function measureScale(
       options.onProgress(`${id} left out: ${outcome}`);
       continue;
     }
-    for (const figure of outcome) options.onProgress(`${figure.title}: ${figure.value} ${figure.unit}`);
+    for (const figure of outcome) options.onProgress(`${figure.title}: ${amount(figure.value)} ${figure.unit}`);
     groups.push({ id, title, figures: outcome });
   }
   return { groups, absent };
