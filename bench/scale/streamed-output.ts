@@ -1,5 +1,6 @@
 // Handlers that stream and readers that follow: whether every chunk gets through at a given rate, and how old it is when it arrives.
 
+import { setTimeout as sleep } from "node:timers/promises";
 import { createClient } from "../../sdk/client/index.ts";
 import { ResultKind } from "../../gen/mycel/v1/agent_service_pb.ts";
 import { BenchError } from "../support/bench-error.ts";
@@ -62,6 +63,7 @@ export async function measureStreamedOutput(
     if (tasks !== undefined) readers.push(follow(tasks, taskId, chunks));
   }
   if (wallMs() >= beginMs) throw new BenchError(`${streams} tasks were not submitted within ${leadMs} ms`);
+  await sleep(beginMs - wallMs());
   const readings: Reading[] = [];
   const used = await cpuShares(pids, async () => readings.push(...(await Promise.all(readers))));
   const agesMs = readings.flatMap((reading) => reading.agesMs);

@@ -1,6 +1,7 @@
 // What tracing costs: two meshes side by side, one without and one that samples 1 % into a collector, measured in turn.
 
 import { inFlight } from "../support/in-flight.ts";
+import { cpuTimes, cpuUsed } from "../support/cpu-time.ts";
 import { BenchError } from "../support/bench-error.ts";
 import { startProcess } from "../support/process.ts";
 import { median } from "../support/statistics.ts";
@@ -52,43 +53,57 @@ export async function measureTracing(options: ScaleOptions, sizes: TracingSizes)
   };
   const traced = await openMesh(options, stack, tracing);
   const untraced = await openMesh(options, stack, {});
-  const run = async (kind: Kind, count: number): Promise<readonly (readonly number[])[]> => {
-    const turn = (mesh: Mesh, name: string): Turn => {
+  const run = async (kind: Kind, count: number): Promise<Compared> => {
+    const costs: number[][] = [[], []];
+    const turn = (mesh: Mesh, name: string, side: number): Turn => {
       return async (round) => {
+        const before = await cpuTimes(mesh.pids);
         const rate = await kind(mesh, `${name}-${round}`, count);
+        const used = Object.values(cpuUsed(before, await cpuTimes(mesh.pids)));
+        costs[side]?.push((used.reduce((sum, ms) => sum + ms, 0) * 1_000) / count);
         options.onProgress(`tracing: ${name}, round ${round} of ${rounds}: ${Math.round(rate)} tasks/s`);
         return rate;
       };
     };
-    return await alternate(rounds, [turn(traced, `${kind.name}-on`), turn(untraced, `${kind.name}-off`)]);
+    const turns = [turn(traced, `${kind.name}-on`, 0), turn(untraced, `${kind.name}-off`, 1)];
+    const [on = [], off = []] = await alternate(rounds, turns);
+    const each = [on, off].map((rates) => Math.round(median(rates))).join(" / ");
+    const micros = costs.map((cost) => Math.round(median(cost))).join(" / ");
+    const detail = `${each} tasks/s, rounds ${rounds}, of ${count} tasks each; µs of coordinator's and agent's processor time a task: ${micros}`;
+    return { ratio: medianRatio(on, off), detail };
   };
-  const [callsOn = [], callsOff = []] = await run(unary, calls);
-  const [bulkOn = [], bulkOff = []] = await run(batches, bulk);
+  const byCall = await run(unary, calls);
+  const byBatch = await run(batches, bulk);
   // What is recorded is sent with the end of the processes at the latest.
   await stack.disposeAsync();
   if (spans === 0) throw new BenchError("the collector got no spans: nothing was traced");
-  const rates = (on: readonly number[], off: readonly number[]): string =>
-    `${Math.round(median(on))} / ${Math.round(median(off))} tasks/s, rounds ${rounds}`;
   const share = `${sampled * 100} %`;
   return [
     {
       id: TARGET_FIGURES.tracing,
       title: `SubmitTask at concurrency ${CALLS_IN_FLIGHT}, submit → complete, with ${share} traced / without tracing`,
-      value: medianRatio(callsOn, callsOff),
+      value: byCall.ratio,
       unit: "×",
-      detail: `${rates(callsOn, callsOff)} of ${calls} tasks each; ${spans} spans were taken in all`,
+      detail: `${byCall.detail}; the collector got ${spans} spans in all`,
     },
     {
       id: "tracing.bulk-ratio",
       title: `BatchSubmitTasks of ${BULK_PER_CALL}, submit → complete, with ${share} traced / without tracing`,
-      value: medianRatio(bulkOn, bulkOff),
+      value: byBatch.ratio,
       unit: "×",
-      detail: `${rates(bulkOn, bulkOff)} of ${bulk} tasks each`,
+      detail: byBatch.detail,
     },
   ];
 }
 
+interface Compared {
+  /** On / off. */
+  readonly ratio: number;
+  readonly detail: string;
+}
+
 interface Mesh {
+  readonly pids: Readonly<Record<string, number>>;
   readonly broker: Broker;
   readonly coordinator: Coordinator;
 }
@@ -100,8 +115,8 @@ async function openMesh(
 ): Promise<Mesh> {
   const broker = stack.use(await openBroker(options));
   const coordinator = stack.use(await openCoordinator({ ...options, broker, settings }));
-  stack.use(await openAgents({ ...options, coordinators: [coordinator], prefix: "agent", settings }));
-  return { broker, coordinator };
+  const agent = stack.use(await openAgents({ ...options, coordinators: [coordinator], prefix: "agent", settings }));
+  return { pids: { coordinator: coordinator.process.pid, agent: agent.pid }, broker, coordinator };
 }
 
 /** Runs tasks on a mesh to their end and until it is at rest; gives tasks a second. */
