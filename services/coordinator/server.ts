@@ -17,9 +17,12 @@ import { Health as HealthService } from "../../gen/health/v1/health_pb.ts";
 import { AgentService } from "../../gen/mycel/v1/agent_service_pb.ts";
 import { BlobService } from "../../gen/mycel/v1/blob_service_pb.ts";
 import type { Logger } from "../../lib/core/logger.ts";
+import { createGrpcHandler } from "../../lib/rpc/grpc/grpc-handler.ts";
+import { served } from "../../lib/rpc/grpc/grpc-route.ts";
 import { createHealth, type Health } from "../../lib/rpc/health/health.ts";
 import { withBodyLimits } from "../../lib/rpc/interceptors/body-limits.ts";
 import { boundedGzip } from "../../lib/rpc/interceptors/bounded-gzip.ts";
+import { Intake } from "../../lib/rpc/interceptors/intake.ts";
 import { withLongTimeouts } from "../../lib/rpc/interceptors/call-timeout.ts";
 import { withCors } from "../../lib/rpc/interceptors/cors.ts";
 import { explainErrors } from "../../lib/rpc/interceptors/error-reasons.ts";
@@ -87,13 +90,8 @@ const DETAILS = createRegistry(
 export async function openServer(options: ServerOptions): Promise<Server> {
   const { agentService, blobService, logger } = options;
   const health = createHealth({ services: [...SERVICES] });
-  const rpc = connectNodeAdapter({
-    routes: (router) => {
-      router.service(AgentService, agentService);
-      router.service(BlobService, blobService);
-      health.register(router);
-      addReflection(router, { services: [...SERVICES, HealthService], registry: DETAILS });
-    },
+  const intake = new Intake();
+  const shared = {
     interceptors: [
       serverTracing(),
       unexpectedErrors({
@@ -104,22 +102,44 @@ export async function openServer(options: ServerOptions): Promise<Server> {
       meshErrors(outageLog(options.quiet)),
       jsonPayloads(),
     ],
-    requestGate: explainErrors,
     acceptCompression: [boundedGzip()],
     shutdownSignal: options.shutdown,
     readMaxBytes: READ_MAX_BYTES,
     writeMaxBytes: WRITE_MAX_BYTES,
     // Fields of a newer contract are not kept: nothing that this version cannot check is stored.
     binaryOptions: { readUnknownFields: false },
+  };
+  const direct = createGrpcHandler({
+    ...shared,
+    services: [
+      served(AgentService, agentService),
+      served(BlobService, blobService),
+      served(HealthService, health.implementation),
+    ],
+    intake,
+  });
+  const rpc = connectNodeAdapter({
+    ...shared,
+    routes: (router) => {
+      router.service(AgentService, agentService);
+      router.service(BlobService, blobService);
+      health.register(router);
+      addReflection(router, { services: [...SERVICES, HealthService], registry: DETAILS });
+    },
+    requestGate: explainErrors,
     jsonOptions: { registry: DETAILS, ignoreUnknownFields: false },
   });
-  const bounded = withBodyLimits(withLongTimeouts(withReadableMessages(rpc)), { clientStreams: CLIENT_STREAMS });
+  const bounded = withBodyLimits(withLongTimeouts(withReadableMessages(rpc)), {
+    intake,
+    clientStreams: CLIENT_STREAMS,
+  });
   const probed = withProbes(bounded, { ready: options.ready });
   const handler = withCors(probed, { origins: options.corsOrigins });
   const listener = await openListener({
     host: options.host,
     port: options.port,
     handler,
+    direct,
     onUnexpected: (err) => logger.error({ err }, "connection failed"),
   });
   return { listener, health };

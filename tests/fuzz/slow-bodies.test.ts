@@ -1,11 +1,14 @@
 // Bodies that do not come, come too slowly, or are too many at once: on a real port, with limits short enough to wait for.
 import { create, toBinary } from "@bufbuild/protobuf";
-import { Code, createClient } from "@connectrpc/connect";
+import { Code, createClient, type ServiceImpl } from "@connectrpc/connect";
 import { connectNodeAdapter, createConnectTransport, createGrpcTransport } from "@connectrpc/connect-node";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { AgentService, GetTaskRequestSchema } from "../../gen/mycel/v1/agent_service_pb.ts";
 import { BlobService } from "../../gen/mycel/v1/blob_service_pb.ts";
+import { createGrpcHandler } from "../../lib/rpc/grpc/grpc-handler.ts";
+import { served } from "../../lib/rpc/grpc/grpc-route.ts";
 import { withBodyLimits } from "../../lib/rpc/interceptors/body-limits.ts";
+import { Intake } from "../../lib/rpc/interceptors/intake.ts";
 import { type Listener, openListener } from "../../lib/rpc/listener/listener.ts";
 import { readDetails } from "../../lib/rpc/rich-error.ts";
 import { openRawConnection } from "../support/raw-connection.ts";
@@ -18,25 +21,9 @@ const UNARY = "/mycel.v1.AgentService/GetTask";
 const STREAM = "/mycel.v1.BlobService/UploadBlob";
 const message = envelope(toBinary(GetTaskRequestSchema, create(GetTaskRequestSchema, { taskId: "t" })));
 
-let listener: Listener;
-beforeEach(async () => {
-  const rpc = connectNodeAdapter({
-    routes: (router) => {
-      router.service(AgentService, { getTask: ({ taskId }) => ({ task: { taskId } }) });
-      router.service(BlobService, {
-        async uploadBlob(requests) {
-          let size = 0;
-          for await (const { part } of requests) size += part.case === "chunk" ? part.value.length : 0;
-          return { blob: { sizeBytes: BigInt(size) } };
-        },
-      });
-    },
-  });
-  const limits = { maxHeldBytes: MAX_HELD_BYTES, messageTimeoutMs: TIMEOUT_MS, clientStreams: new Set([STREAM]) };
-  listener = await openListener({ handler: withBodyLimits(rpc, limits), limits: { firstByteTimeoutMs: 60_000 } });
-});
-afterEach(() => listener[Symbol.asyncDispose]());
+const agents: Partial<ServiceImpl<typeof AgentService>> = { getTask: ({ taskId }) => ({ task: { taskId } }) };
 
+let listener: Listener;
 const headers = (stream: number, path: string): Buffer =>
   frame(FRAME.headers, FLAG.endHeaders, stream, grpcHeaders(path));
 const data = (stream: number, bytes: Uint8Array, flags: number = 0): Buffer => frame(FRAME.data, flags, stream, bytes);
@@ -49,86 +36,125 @@ async function endOf(connection: RawHttp2, stream: number): Promise<number | und
   return end?.type;
 }
 
-describe("a body that does not come", () => {
-  test.for([
-    ["at all", []],
-    ["whole, for want of its last byte", [message.subarray(0, -1)]],
-    ["to its end, though its message is there", [message]],
-  ] as const)("%s ends its call, its stream is closed, and the connection goes on", async ([, pieces]) => {
-    await using connection = await openRawHttp2(listener.url);
-    await connection.send(headers(1, UNARY), ...pieces.map((piece) => data(1, piece)));
-    expect(await endOf(connection, 1)).toBeDefined();
-    // Without this the client could keep the stream half open for as long as it likes.
-    await connection.find(({ type, stream }) => type === FRAME.rstStream && stream === 1);
-    await connection.send(headers(3, UNARY), data(3, message, FLAG.endStream));
-    expect(await endOf(connection, 3)).toBe(FRAME.headers);
+describe.for(["directly", "by Connect"] as const)("answered %s:", (how) => {
+  beforeEach(async () => {
+    const rpc = connectNodeAdapter({
+      routes: (router) => {
+        router.service(AgentService, agents);
+        router.service(BlobService, {
+          async uploadBlob(requests) {
+            let size = 0;
+            for await (const { part } of requests) size += part.case === "chunk" ? part.value.length : 0;
+            return { blob: { sizeBytes: BigInt(size) } };
+          },
+        });
+      },
+    });
+    const intake = new Intake({ maxHeldBytes: MAX_HELD_BYTES, messageTimeoutMs: TIMEOUT_MS });
+    const handler = withBodyLimits(rpc, { intake, clientStreams: new Set([STREAM]) });
+    const direct = createGrpcHandler({
+      services: [served(AgentService, agents)],
+      interceptors: [],
+      acceptCompression: [],
+      readMaxBytes: 4_000_000,
+      writeMaxBytes: 4_000_000,
+      binaryOptions: {},
+      intake,
+      shutdownSignal: new AbortController().signal,
+    });
+    listener = await openListener({
+      handler,
+      ...(how === "directly" ? { direct } : {}),
+      limits: { firstByteTimeoutMs: 60_000 },
+    });
+  });
+  afterEach(() => listener[Symbol.asyncDispose]());
+
+  describe("a body that does not come", () => {
+    test.for([
+      ["at all", []],
+      ["whole, for want of its last byte", [message.subarray(0, -1)]],
+      ["to its end, though its message is there", [message]],
+    ] as const)("%s ends its call, its stream is closed, and the connection goes on", async ([, pieces]) => {
+      await using connection = await openRawHttp2(listener.url);
+      await connection.send(headers(1, UNARY), ...pieces.map((piece) => data(1, piece)));
+      expect(await endOf(connection, 1)).toBeDefined();
+      // Without this the client could keep the stream half open for as long as it likes.
+      await connection.find(({ type, stream }) => type === FRAME.rstStream && stream === 1);
+      await connection.send(headers(3, UNARY), data(3, message, FLAG.endStream));
+      expect(await endOf(connection, 3)).toBe(FRAME.headers);
+    });
+
+    test("may be awaited between the messages of a stream", async () => {
+      for (const open of [
+        createGrpcTransport,
+        (options: { baseUrl: string }) => createConnectTransport({ ...options, httpVersion: "2" }),
+      ]) {
+        const client = createClient(BlobService, open({ baseUrl: listener.url }));
+        // The client library sends whole messages, so a stream stands still only between them: which is allowed.
+        let finish: () => void = () => undefined;
+        const held = new Promise<void>((resolve) => (finish = resolve));
+        const upload = client.uploadBlob(
+          (async function* chunks() {
+            yield { part: { case: "open" as const, value: {} } };
+            await held;
+            yield { part: { case: "chunk" as const, value: new Uint8Array(10) } };
+          })(),
+        );
+        setTimeout(finish, TIMEOUT_MS * 2);
+        expect((await upload).blob?.sizeBytes).toBe(10n);
+      }
+    });
+
+    test("in the middle of a message of a stream ends the call", async () => {
+      await using connection = await openRawHttp2(listener.url);
+      await connection.send(headers(1, STREAM), data(1, envelope(new Uint8Array(100)).subarray(0, 50)));
+      expect(await endOf(connection, 1)).toBeDefined();
+    });
+
+    test("over HTTP/1.1 is DEADLINE_EXCEEDED", async () => {
+      await using connection = await openRawConnection(listener.address.port);
+      const head = `POST ${UNARY} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 10\r\n\r\n{"a`;
+      connection.socket.write(head);
+      const answer = (await connection.until((received) => received.includes("REQUEST_TIMEOUT"))).toString();
+      expect(answer).toContain("504");
+      expect(answer).toContain("deadline_exceeded");
+    });
   });
 
-  test("may be awaited between the messages of a stream", async () => {
-    for (const open of [
-      createGrpcTransport,
-      (options: { baseUrl: string }) => createConnectTransport({ ...options, httpVersion: "2" }),
-    ]) {
-      const client = createClient(BlobService, open({ baseUrl: listener.url }));
-      // The client library sends whole messages, so a stream stands still only between them: which is allowed.
-      let finish: () => void = () => undefined;
-      const held = new Promise<void>((resolve) => (finish = resolve));
-      const upload = client.uploadBlob(
-        (async function* chunks() {
-          yield { part: { case: "open" as const, value: {} } };
-          await held;
-          yield { part: { case: "chunk" as const, value: new Uint8Array(10) } };
-        })(),
-      );
-      setTimeout(finish, TIMEOUT_MS * 2);
-      expect((await upload).blob?.sizeBytes).toBe(10n);
-    }
-  });
+  describe("bodies that are too many at once", () => {
+    test("are refused beyond their bound, and taken again when others are gone", async () => {
+      await using connection = await openRawHttp2(listener.url);
+      const window = frame(FRAME.windowUpdate, 0, 0, Buffer.of(0x3f, 0, 0, 0));
+      const part = envelope(new Uint8Array(60_000), 0, 100_000);
+      await connection.send(window);
+      const streams = Array.from({ length: 20 }, (_, i) => 1 + 2 * i);
+      for (const stream of streams) {
+        await connection.send(
+          headers(stream, STREAM),
+          ...[0, 1, 2, 3].map((i) => data(stream, part.subarray(i * 16_000, (i + 1) * 16_000))),
+        );
+      }
+      // 20 times 60,000 bytes are more than may be held: some calls end before their time is over, all in the end.
+      for (const stream of streams) expect(await endOf(connection, stream)).toBeDefined();
+      const transport =
+        how === "directly"
+          ? createGrpcTransport({ baseUrl: listener.url })
+          : createConnectTransport({ baseUrl: listener.url, httpVersion: "1.1" });
+      const client = createClient(AgentService, transport);
+      expect(await client.getTask({ taskId: "x".repeat(900_000) })).toMatchObject({ task: {} });
+      const refused = await failureOf(client.getTask({ taskId: "x".repeat(MAX_HELD_BYTES) }));
+      expect(refused.code).toBe(Code.ResourceExhausted);
+      expect(readDetails(refused)).toMatchObject({ reason: "REQUESTS_TOO_LARGE", retryDelayMs: 1_000 });
+      expect(await client.getTask({ taskId: "x".repeat(900_000) })).toMatchObject({ task: {} });
+    });
 
-  test("in the middle of a message of a stream ends the call", async () => {
-    await using connection = await openRawHttp2(listener.url);
-    await connection.send(headers(1, STREAM), data(1, envelope(new Uint8Array(100)).subarray(0, 50)));
-    expect(await endOf(connection, 1)).toBeDefined();
-  });
-
-  test("over HTTP/1.1 is DEADLINE_EXCEEDED", async () => {
-    await using connection = await openRawConnection(listener.address.port);
-    const head = `POST ${UNARY} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 10\r\n\r\n{"a`;
-    connection.socket.write(head);
-    const answer = (await connection.until((received) => received.includes("REQUEST_TIMEOUT"))).toString();
-    expect(answer).toContain("504");
-    expect(answer).toContain("deadline_exceeded");
-  });
-});
-
-describe("bodies that are too many at once", () => {
-  test("are refused beyond their bound, and taken again when others are gone", async () => {
-    await using connection = await openRawHttp2(listener.url);
-    const window = frame(FRAME.windowUpdate, 0, 0, Buffer.of(0x3f, 0, 0, 0));
-    const part = envelope(new Uint8Array(60_000), 0, 100_000);
-    await connection.send(window);
-    const streams = Array.from({ length: 20 }, (_, i) => 1 + 2 * i);
-    for (const stream of streams) {
-      await connection.send(
-        headers(stream, STREAM),
-        ...[0, 1, 2, 3].map((i) => data(stream, part.subarray(i * 16_000, (i + 1) * 16_000))),
-      );
-    }
-    // 20 times 60,000 bytes are more than may be held: some calls end before their time is over, all in the end.
-    for (const stream of streams) expect(await endOf(connection, stream)).toBeDefined();
-    const client = createClient(AgentService, createConnectTransport({ baseUrl: listener.url, httpVersion: "1.1" }));
-    expect(await client.getTask({ taskId: "x".repeat(900_000) })).toMatchObject({ task: {} });
-    const refused = await failureOf(client.getTask({ taskId: "x".repeat(MAX_HELD_BYTES) }));
-    expect(refused.code).toBe(Code.ResourceExhausted);
-    expect(readDetails(refused)).toMatchObject({ reason: "REQUESTS_TOO_LARGE", retryDelayMs: 1_000 });
-    expect(await client.getTask({ taskId: "x".repeat(900_000) })).toMatchObject({ task: {} });
-  });
-
-  test("of a stream count only while a message is unfinished", async () => {
-    const client = createClient(BlobService, createGrpcTransport({ baseUrl: listener.url }));
-    async function* chunks() {
-      for (let i = 0; i < 30; i += 1) yield { part: { case: "chunk" as const, value: new Uint8Array(200_000) } };
-    }
-    expect((await client.uploadBlob(chunks())).blob?.sizeBytes).toBe(6_000_000n);
+    test("of a stream count only while a message is unfinished", async () => {
+      const client = createClient(BlobService, createGrpcTransport({ baseUrl: listener.url }));
+      async function* chunks() {
+        for (let i = 0; i < 30; i += 1) yield { part: { case: "chunk" as const, value: new Uint8Array(200_000) } };
+      }
+      expect((await client.uploadBlob(chunks())).blob?.sizeBytes).toBe(6_000_000n);
+    });
   });
 });

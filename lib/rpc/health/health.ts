@@ -2,7 +2,7 @@
 // It decides nothing about health itself; whoever owns the service calls set().
 import type { DescService } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
-import type { ConnectRouter, HandlerContext } from "@connectrpc/connect";
+import type { ConnectRouter, ServiceImpl } from "@connectrpc/connect";
 import { Health as HealthService, HealthCheckResponse_ServingStatus } from "../../../gen/health/v1/health_pb.ts";
 import { richError } from "../rich-error.ts";
 
@@ -26,6 +26,8 @@ export interface HealthOptions {
 export interface Health {
   /** Registers `grpc.health.v1.Health` on a router. */
   register(router: ConnectRouter): void;
+  /** What answers the calls of grpc.health.v1.Health. */
+  readonly implementation: ServiceImpl<typeof HealthService>;
   /**
    * Sets the status of a service, or of the server as a whole (`""`). A name that was unknown becomes known. Ignored
    * after {@link drain}.
@@ -144,14 +146,15 @@ export function createHealth(options: HealthOptions): Health {
     };
   };
 
+  const implementation: ServiceImpl<typeof HealthService> = {
+    check: (request) => check(request.service),
+    list,
+    watch: (request, context) => watch(request.service, context.signal),
+  };
+
   return {
-    register(router) {
-      router.service(HealthService, {
-        check: (request) => check(request.service),
-        list,
-        watch: (request, context: HandlerContext) => watch(request.service, context.signal),
-      });
-    },
+    implementation,
+    register: (router) => void router.service(HealthService, implementation),
     set(service, status) {
       if (!drained) {
         change(nameOf(service), status);

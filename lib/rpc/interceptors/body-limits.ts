@@ -1,43 +1,25 @@
 // Bounds what request bodies may cost while they arrive: how long one message may take, and how many bytes all unfinished messages
 // together may hold. It must not look into messages, nor bound how long a stream lasts.
-import { Code } from "@connectrpc/connect";
+import type { ConnectError } from "@connectrpc/connect";
 import type { HttpHandler, HttpRequest } from "../http-handler.ts";
-import { richError } from "../rich-error.ts";
+import type { Arriving, Intake } from "./intake.ts";
 
 /** Options of {@link withBodyLimits}. */
 export interface BodyLimits {
-  /**
-   * Bytes of unfinished messages of all requests together, at least 1. Default 256 MiB. One more is refused with
-   * RESOURCE_EXHAUSTED (REQUESTS_TOO_LARGE).
-   */
-  readonly maxHeldBytes?: number;
-  /**
-   * How long a message may take from its first byte to its last, in milliseconds, 1 to 3,600,000; default 60,000. Where the
-   * client must send exactly one message, it counts from the headers. Later is DEADLINE_EXCEEDED (REQUEST_TIMEOUT).
-   */
-  readonly messageTimeoutMs?: number;
+  /** Where all bodies are counted. */
+  readonly intake: Intake;
   /** Paths of the calls whose clients may be silent between messages: those that stream. */
   readonly clientStreams: ReadonlySet<string>;
 }
 
-const DEFAULT_MAX_HELD_BYTES = 256 * 1024 * 1024;
-const DEFAULT_MESSAGE_TIMEOUT_MS = 60_000;
-const RETRY_MS = 1_000;
 /** Flags and length in front of every message of a stream, in gRPC, gRPC-Web and Connect alike. */
 const ENVELOPE_BYTES = 5;
 
-/**
- * Wraps a handler.
- *
- * @throws RangeError when a limit is out of range.
- */
-export function withBodyLimits(handler: HttpHandler, limits: BodyLimits): HttpHandler {
-  const maxHeldBytes = checked("maxHeldBytes", limits.maxHeldBytes ?? DEFAULT_MAX_HELD_BYTES, Number.MAX_SAFE_INTEGER);
-  const timeoutMs = checked("messageTimeoutMs", limits.messageTimeoutMs ?? DEFAULT_MESSAGE_TIMEOUT_MS, 3_600_000);
-  const intake = new Intake(maxHeldBytes, timeoutMs);
+/** Wraps a handler. */
+export function withBodyLimits(handler: HttpHandler, { intake, clientStreams }: BodyLimits): HttpHandler {
   return (request, response) => {
     const path = request.url?.split("?", 1)[0] ?? "";
-    const body = new Body(intake, request, limits.clientStreams.has(path));
+    const body = new Body(intake, request, clientStreams.has(path));
     Object.defineProperty(request, Symbol.asyncIterator, { value: () => body });
     response.once("close", () => body.release());
     closeWhenAnswered(request);
@@ -57,65 +39,8 @@ function closeWhenAnswered(request: HttpRequest): void {
   });
 }
 
-function checked(name: string, value: number, max: number): number {
-  if (Number.isInteger(value) && value >= 1 && value <= max) return value;
-  throw new RangeError(`${name} must be a whole number from 1 to ${max}, got ${value}`);
-}
-
-/** All bodies that arrive. */
-class Intake {
-  readonly #maxHeldBytes: number;
-  readonly #timeoutMs: number;
-  readonly #bodies = new Set<Body>();
-  #heldBytes = 0;
-  #armed = false;
-
-  constructor(maxHeldBytes: number, timeoutMs: number) {
-    this.#maxHeldBytes = maxHeldBytes;
-    this.#timeoutMs = timeoutMs;
-  }
-
-  enter(body: Body): void {
-    this.#bodies.add(body);
-    this.#arm();
-  }
-
-  leave(body: Body): void {
-    this.#bodies.delete(body);
-  }
-
-  /** Counts bytes in or out. Throws RESOURCE_EXHAUSTED. */
-  hold(bytes: number): void {
-    if (bytes > 0 && this.#heldBytes + bytes > this.#maxHeldBytes) {
-      throw richError({
-        code: Code.ResourceExhausted,
-        reason: "REQUESTS_TOO_LARGE",
-        message: `requests of ${this.#maxHeldBytes} bytes are arriving, which is all that may`,
-        retryDelayMs: RETRY_MS,
-        quota: [{ subject: "mesh", description: `unfinished requests hold at most ${this.#maxHeldBytes} bytes` }],
-      });
-    }
-    this.#heldBytes += bytes;
-  }
-
-  /** One timer looks after all: almost every body is there before it runs out. */
-  #arm(): void {
-    if (this.#armed) return;
-    this.#armed = true;
-    setTimeout(
-      () => {
-        this.#armed = false;
-        const lateMs = performance.now() - this.#timeoutMs;
-        for (const body of this.#bodies) body.expire(lateMs, this.#timeoutMs);
-        if (this.#bodies.size > 0) this.#arm();
-      },
-      Math.max(10, Math.min(1_000, this.#timeoutMs / 4)),
-    ).unref();
-  }
-}
-
 /** One body, as the handler reads it. */
-class Body implements AsyncIterableIterator<Uint8Array> {
+class Body implements AsyncIterableIterator<Uint8Array>, Arriving {
   readonly #intake: Intake;
   readonly #request: HttpRequest;
   readonly #enveloped: boolean;
@@ -173,16 +98,13 @@ class Body implements AsyncIterableIterator<Uint8Array> {
     this.#reject = undefined;
   }
 
-  /** Fails whoever waits for a message since before that time. */
-  expire(lateMs: number, timeoutMs: number): void {
-    if (this.#sinceMs === undefined || this.#sinceMs > lateMs) return;
-    this.#reject?.(
-      richError({
-        code: Code.DeadlineExceeded,
-        reason: "REQUEST_TIMEOUT",
-        message: `the request did not arrive within ${timeoutMs} ms`,
-      }),
-    );
+  get sinceMs(): number | undefined {
+    return this.#sinceMs;
+  }
+
+  /** Fails whoever waits for a message. */
+  expire(error: ConnectError): void {
+    this.#reject?.(error);
   }
 
   #take(result: IteratorResult<Uint8Array>): IteratorResult<Uint8Array> {

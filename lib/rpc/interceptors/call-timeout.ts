@@ -2,7 +2,7 @@
 import type { HttpHandler } from "../http-handler.ts";
 
 /** The longest a timer of Node waits: 24.8 days. With more it fires at once. */
-const MAX_TIMER_MS = 2_147_483_647;
+export const MAX_TIMER_MS: number = 2_147_483_647;
 
 const UNIT_MS: Readonly<Record<string, number>> = { H: 3_600_000, M: 60_000, S: 1_000, m: 1, u: 0.001, n: 0.000_001 };
 

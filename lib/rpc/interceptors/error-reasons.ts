@@ -37,7 +37,8 @@ function checkQuery(parameters: URLSearchParams): void {
   }
 }
 
-function explain(error: unknown): void {
+/** Gives an error a reason, and a message that can be sent. */
+export function explain(error: unknown): void {
   if (!(error instanceof ConnectError)) return;
   const { rawMessage } = error;
   // It may quote the request: half a character of that cannot be encoded, and such a call would never be answered.

@@ -21,9 +21,13 @@ export function withReadableMessages(handler: HttpHandler): HttpHandler {
 }
 
 /** Escapes what is not printable ASCII, and the percent sign, in UTF-8; and blanks at the ends, which HTTP would cut off. */
+export function spellMessage(message: string): string {
+  return message.replaceAll(/[^\x20-\x24\x26-\x7e]+|^ +| +$/gu, encodeURIComponent);
+}
+
 function respell(escaped: string): string {
   const message = decoded(escaped);
-  return message?.replaceAll(/[^\x20-\x24\x26-\x7e]+|^ +| +$/gu, encodeURIComponent) ?? escaped;
+  return message === undefined ? escaped : spellMessage(message);
 }
 
 function decoded(escaped: string): string | undefined {

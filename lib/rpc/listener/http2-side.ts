@@ -3,7 +3,7 @@
 import { createServer } from "node:http2";
 import type { Http2Session, ServerHttp2Session } from "node:http2";
 import { respondText } from "../http-handler.ts";
-import type { HttpHandler, HttpRequest } from "../http-handler.ts";
+import type { DirectHandler, HttpHandler, HttpRequest } from "../http-handler.ts";
 import type { ProtocolSide } from "./http1-side.ts";
 import type { ListenerLimits } from "./limits.ts";
 
@@ -13,7 +13,11 @@ const RESET_BURST_FACTOR = 2;
 const RESETS_PER_SECOND = 200;
 
 /** Opens the HTTP/2 half. */
-export function createHttp2Side(handler: HttpHandler, limits: ListenerLimits): ProtocolSide {
+export function createHttp2Side(
+  handler: HttpHandler,
+  limits: ListenerLimits,
+  direct: DirectHandler = () => false,
+): ProtocolSide {
   const sessions = new Map<ServerHttp2Session, { bytesSeen: number }>();
   const unacknowledged = new WeakSet<Http2Session>();
   let draining = false;
@@ -42,6 +46,16 @@ export function createHttp2Side(handler: HttpHandler, limits: ListenerLimits): P
       handler(request, response);
     },
   );
+
+  // Node's own listener makes a request and a response of each stream; what is answered directly needs neither.
+  const ordinary = server.listeners("stream");
+  server.removeAllListeners("stream");
+  server.on("stream", (stream, headers, ...rest) => {
+    const { session } = stream;
+    // Whoever may have sent more headers than allowed is looked at more closely.
+    if (session !== undefined && !unacknowledged.has(session) && direct(stream, headers)) return;
+    for (const listener of ordinary) listener.call(server, stream, headers, ...rest);
+  });
 
   server.on("session", (session) => {
     if (draining) {

@@ -3,7 +3,7 @@
 import { createServer } from "node:net";
 import type { Server, Socket } from "node:net";
 import { respondText } from "../http-handler.ts";
-import type { HttpHandler, HttpRequest } from "../http-handler.ts";
+import type { DirectHandler, HttpHandler, HttpRequest } from "../http-handler.ts";
 import { createHttp1Side } from "./http1-side.ts";
 import { createHttp2Side } from "./http2-side.ts";
 import { resolveLimits } from "./limits.ts";
@@ -15,6 +15,8 @@ import { peekProtocol } from "./protocol-peek.ts";
 export interface ListenerOptions {
   /** Answers requests of both HTTP versions, e.g. from `connectNodeAdapter()`. */
   readonly handler: HttpHandler;
+  /** Answers HTTP/2 requests before `handler` sees them, where it can. */
+  readonly direct?: DirectHandler;
   /** Address to bind to, default `127.0.0.1`. */
   readonly host?: string;
   /** Port to bind to, 0 to 65535; default 0, which picks a free one. */
@@ -78,7 +80,7 @@ export async function openListener(options: ListenerOptions): Promise<Listener> 
   const onUnexpected = options.onUnexpected ?? warn;
   const handler = guarded(options.handler, onUnexpected);
   const http1 = createHttp1Side(handler, limits);
-  const http2 = createHttp2Side(handler, limits);
+  const http2 = createHttp2Side(handler, limits, options.direct);
   const sockets = new Set<Socket>();
   const peeking = new Set<Socket>();
   const peers = new Map<string, number>();

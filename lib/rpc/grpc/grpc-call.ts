@@ -1,0 +1,245 @@
+// One gRPC call on its HTTP/2 stream: its message in, its answer out, and how either may end early.
+import { constants, type IncomingHttpHeaders, type OutgoingHttpHeaders, type ServerHttp2Stream } from "node:http2";
+import { Code, ConnectError, type StreamResponse } from "@connectrpc/connect";
+import type { compressionGzip } from "@connectrpc/connect-node";
+import { compressedFlag } from "@connectrpc/connect/protocol";
+import { setTrailerStatus } from "@connectrpc/connect/protocol-grpc";
+import { explain } from "../interceptors/error-reasons.ts";
+import type { Arriving, Intake } from "../interceptors/intake.ts";
+import { spellMessage } from "../interceptors/status-message.ts";
+import { GrpcContext, GrpcRequest, outgoing } from "./grpc-request.ts";
+import type { GrpcRoute } from "./grpc-route.ts";
+import { type Envelope, MessageReader } from "./message-reader.ts";
+
+/** A compression as Connect takes it. */
+export type Compression = typeof compressionGzip;
+
+/** What a call is made of. */
+export interface GrpcCallOptions {
+  readonly route: GrpcRoute;
+  readonly stream: ServerHttp2Stream;
+  readonly headers: IncomingHttpHeaders;
+  /** How long it may take, in milliseconds; without a limit if undefined. */
+  readonly timeoutMs: number | undefined;
+  /** How large answers are compressed; null for not at all. */
+  readonly compression: { readonly name: string; compress(bytes: Uint8Array): Promise<Uint8Array> } | null;
+  readonly intake: Intake;
+  readonly readMaxBytes: number;
+}
+
+/** Smaller answers are not worth the time. As Connect has it. */
+const COMPRESS_FROM_BYTES = 1_024;
+const HEAD_BYTES = 5;
+const OK: OutgoingHttpHeaders = { "grpc-status": "0" };
+const { NGHTTP2_NO_ERROR, NGHTTP2_INTERNAL_ERROR } = constants;
+
+/** A call from its headers to its end. */
+export class GrpcCall implements Arriving {
+  readonly #options: GrpcCallOptions;
+  readonly #context: GrpcContext;
+  readonly #reader: MessageReader;
+  #deadline: NodeJS.Timeout | undefined;
+  #sinceMs: number | undefined;
+  #heldBytes = 0;
+  #headersSent = false;
+  #trailers: OutgoingHttpHeaders = OK;
+
+  constructor(options: GrpcCallOptions) {
+    const { route, headers, timeoutMs, readMaxBytes } = options;
+    const { method } = route;
+    this.#options = options;
+    const deadlineMs = timeoutMs === undefined ? undefined : performance.now() + timeoutMs;
+    this.#context = new GrpcContext(method, headers, deadlineMs);
+    this.#reader = new MessageReader(readMaxBytes, method.methodKind === "unary" ? "unary" : "server-streaming");
+  }
+
+  /** Since when the message is awaited. */
+  get sinceMs(): number | undefined {
+    return this.#sinceMs;
+  }
+
+  /** Takes the request in, and answers it. */
+  start(): void {
+    const { stream, intake, timeoutMs } = this.#options;
+    if (timeoutMs !== undefined) this.#deadline = setTimeout(() => this.end(timedOut()), timeoutMs);
+    this.#sinceMs = performance.now();
+    intake.enter(this);
+    // A write that races with the peer's leaving fails, which whoever wrote need not know.
+    stream.on("error", () => undefined);
+    stream.on("data", (piece: Uint8Array) => this.#take(piece));
+    stream.once("end", () => this.#arrived());
+    stream.once("wantTrailers", () => this.#sendTrailers());
+    stream.once("close", () => this.#closed());
+  }
+
+  /** Tells the implementation that its answer is not wanted any more; it decides how the call ends. */
+  end(reason: unknown): void {
+    this.#context.end(reason);
+  }
+
+  /** The message did not arrive in time. */
+  expire(error: ConnectError): void {
+    this.#refuse(error);
+  }
+
+  #take(piece: Uint8Array): void {
+    // What comes after a refusal is not looked at.
+    if (this.#sinceMs === undefined) return;
+    try {
+      this.#options.intake.hold(piece.length);
+      this.#heldBytes += piece.length;
+      this.#reader.add(piece);
+    } catch (error) {
+      this.#refuse(error);
+    }
+  }
+
+  #arrived(): void {
+    if (this.#sinceMs === undefined) return;
+    this.#leaveIntake();
+    this.#answer()
+      .catch((error: unknown) => this.#fail(error))
+      .catch(() => this.#options.stream.close(NGHTTP2_INTERNAL_ERROR));
+  }
+
+  #refuse(error: unknown): void {
+    this.#leaveIntake();
+    this.end(error);
+    this.#fail(error);
+  }
+
+  #leaveIntake(): void {
+    if (this.#sinceMs === undefined) return;
+    this.#sinceMs = undefined;
+    const { intake } = this.#options;
+    intake.leave(this);
+    intake.hold(-this.#heldBytes);
+    this.#heldBytes = 0;
+  }
+
+  #closed(): void {
+    this.#leaveIntake();
+    clearTimeout(this.#deadline);
+    this.#context.end(this.#options.stream.rstCode === NGHTTP2_NO_ERROR ? undefined : clientLeft());
+  }
+
+  async #answer(): Promise<void> {
+    const { route, stream } = this.#options;
+    const message = route.parse(dataOf(this.#reader.end()));
+    const answer = await route.run(new GrpcRequest(this.#context, message));
+    if (answer.stream) await this.#sendAll(answer);
+    else {
+      const data = route.serialize(answer.message);
+      const envelope = this.#isLarge(data) ? await this.#compressed(data) : enveloped(0, data);
+      if (isGone(stream)) return;
+      this.#sendHeaders(answer);
+      this.#finish(answer, envelope);
+    }
+  }
+
+  async #sendAll(answer: StreamResponse): Promise<void> {
+    const { route, stream } = this.#options;
+    const messages = answer.message[Symbol.asyncIterator]();
+    for (;;) {
+      const { done, value } = await messages.next();
+      if (isGone(stream)) {
+        if (done !== true) await messages.return?.();
+        return;
+      }
+      // The implementation may add headers until its first message is there.
+      this.#sendHeaders(answer);
+      if (done === true) break;
+      const data = route.serialize(value);
+      const envelope = this.#isLarge(data) ? await this.#compressed(data) : enveloped(0, data);
+      if (!isGone(stream) && !stream.write(envelope)) await drained(stream);
+    }
+    this.#finish(answer);
+  }
+
+  #isLarge(data: Uint8Array): boolean {
+    return this.#options.compression !== null && data.length >= COMPRESS_FROM_BYTES;
+  }
+
+  async #compressed(data: Uint8Array): Promise<Uint8Array> {
+    const { compression } = this.#options;
+    return compression === null ? enveloped(0, data) : enveloped(compressedFlag, await compression.compress(data));
+  }
+
+  #sendHeaders({ header }: { readonly header: Headers }): void {
+    if (this.#headersSent) return;
+    this.#headersSent = true;
+    const { stream, compression } = this.#options;
+    const headers: OutgoingHttpHeaders = { ":status": 200, "content-type": "application/grpc+proto" };
+    if (compression !== null) headers["grpc-encoding"] = compression.name;
+    stream.respond(Object.assign(headers, outgoing(header)), { waitForTrailers: true });
+  }
+
+  #finish({ trailer }: { readonly trailer: Headers }, last?: Uint8Array): void {
+    this.#trailers = { ...outgoing(trailer), ...OK };
+    this.#options.stream.end(last);
+  }
+
+  #fail(error: unknown): void {
+    const { stream } = this.#options;
+    if (isGone(stream)) return;
+    const failure =
+      error instanceof ConnectError
+        ? error
+        : new ConnectError("internal error", Code.Internal, undefined, undefined, error);
+    explain(failure);
+    const { responseHeader, responseTrailer } = this.#context;
+    this.#trailers = {
+      ...outgoing(setTrailerStatus(responseTrailer, failure)),
+      "grpc-message": spellMessage(failure.rawMessage),
+    };
+    this.#sendHeaders({ header: responseHeader });
+    stream.end();
+  }
+
+  #sendTrailers(): void {
+    const { stream } = this.#options;
+    if (isGone(stream)) return;
+    stream.sendTrailers(this.#trailers);
+    // An answer that comes before the end of its request would leave the stream half open for as long as the client likes.
+    if (!stream.readableEnded) setImmediate(() => stream.close());
+  }
+}
+
+function timedOut(): ConnectError {
+  return new ConnectError("the operation timed out", Code.DeadlineExceeded);
+}
+
+function clientLeft(): ConnectError {
+  return new ConnectError("the client left", Code.Canceled);
+}
+
+function dataOf({ flags, data }: Envelope): Uint8Array {
+  if ((flags & compressedFlag) === 0) return data;
+  throw new ConnectError("received compressed envelope, but do not know how to decompress", Code.Internal);
+}
+
+function enveloped(flags: number, data: Uint8Array): Uint8Array {
+  const envelope = Buffer.allocUnsafe(HEAD_BYTES + data.length);
+  envelope[0] = flags;
+  envelope.writeUInt32BE(data.length, 1);
+  envelope.set(data, HEAD_BYTES);
+  return envelope;
+}
+
+/** Whether nothing can be written any more: the client has left, though not all of Node may know it. */
+function isGone(stream: ServerHttp2Stream): boolean {
+  return stream.destroyed || stream.closed;
+}
+
+/** Resolves when more can be written, or nothing ever again. */
+function drained(stream: ServerHttp2Stream): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      stream.off("drain", done);
+      stream.off("close", done);
+      resolve();
+    };
+    stream.on("drain", done);
+    stream.on("close", done);
+  });
+}

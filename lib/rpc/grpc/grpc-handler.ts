@@ -1,0 +1,71 @@
+// Answers gRPC calls that take one message right on their HTTP/2 streams, with the same interceptors, limits and errors as every other
+// call. Connect's own handler takes many times as long for such a call, most of it for iterators and signals that nobody looks at.
+// Whatever is out of the ordinary (compressed requests, browsers, deadlines that cannot be read) is left to Connect.
+import type { IncomingHttpHeaders } from "node:http2";
+import type { Interceptor } from "@connectrpc/connect";
+import { compressionNegotiate } from "@connectrpc/connect/protocol";
+import { parseTimeout } from "@connectrpc/connect/protocol-grpc";
+import type { DirectHandler } from "../http-handler.ts";
+import { MAX_TIMER_MS } from "../interceptors/call-timeout.ts";
+import type { Intake } from "../interceptors/intake.ts";
+import { GrpcCall, type Compression } from "./grpc-call.ts";
+import { type MessageOptions, routesOf, type ServedService } from "./grpc-route.ts";
+
+/** What is served, and how. */
+export interface GrpcHandlerOptions extends MessageOptions {
+  readonly services: readonly ServedService[];
+  readonly interceptors: readonly Interceptor[];
+  readonly acceptCompression: readonly Compression[];
+  /** Where request bodies are counted. */
+  readonly intake: Intake;
+  /** Its abort ends all calls, with its reason. */
+  readonly shutdownSignal: AbortSignal;
+}
+
+const CONTENT_TYPES: ReadonlySet<unknown> = new Set(["application/grpc", "application/grpc+proto"]);
+
+/** Makes the handler. */
+export function createGrpcHandler(options: GrpcHandlerOptions): DirectHandler {
+  const { intake, shutdownSignal } = options;
+  const routes = routesOf(options.services, options.interceptors, options);
+  const accepted = [...options.acceptCompression];
+  const open = new Set<GrpcCall>();
+  shutdownSignal.addEventListener("abort", () => {
+    for (const call of open) call.end(shutdownSignal.reason);
+  });
+  return (stream, headers) => {
+    const route = routes.get(headers[":path"] ?? "");
+    if (route === undefined || !isOrdinary(headers)) return false;
+    const timeout = parseTimeout(headers["grpc-timeout"]?.toString() ?? null, Infinity);
+    if (timeout.error !== undefined) return false;
+    const timeoutMs =
+      timeout.timeoutMs !== undefined && timeout.timeoutMs <= MAX_TIMER_MS ? timeout.timeoutMs : undefined;
+    const accept = headers["grpc-accept-encoding"]?.toString() ?? null;
+    const { response: compression } = compressionNegotiate(accepted, null, accept, "grpc-accept-encoding");
+    const call = new GrpcCall({
+      route,
+      stream,
+      headers,
+      timeoutMs,
+      compression,
+      intake,
+      readMaxBytes: options.readMaxBytes,
+    });
+    open.add(call);
+    stream.once("close", () => open.delete(call));
+    if (shutdownSignal.aborted) call.end(shutdownSignal.reason);
+    call.start();
+    return true;
+  };
+}
+
+function isOrdinary(headers: IncomingHttpHeaders): boolean {
+  const encoding = headers["grpc-encoding"];
+  return (
+    headers[":method"] === "POST" &&
+    CONTENT_TYPES.has(headers["content-type"]) &&
+    (encoding === undefined || encoding === "identity") &&
+    headers.origin === undefined &&
+    headers[":authority"] !== undefined
+  );
+}

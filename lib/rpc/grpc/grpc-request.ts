@@ -1,0 +1,145 @@
+// A call as implementations and interceptors see it: Connect's context and request. What few of them ask for is made when they do.
+import type { IncomingHttpHeaders, OutgoingHttpHeaders } from "node:http";
+import type { DescService, Message } from "@bufbuild/protobuf";
+import { Code, ConnectError, type ContextValues, createContextValues, type HandlerContext } from "@connectrpc/connect";
+import type { OneMessageMethod } from "./grpc-route.ts";
+
+/** What a finished call's signal gives as its reason: nothing went wrong. */
+const OVER = new ConnectError("the call is over", Code.Canceled);
+
+/** The context of one call. */
+export class GrpcContext implements HandlerContext {
+  readonly method: OneMessageMethod;
+  readonly service: DescService;
+  readonly requestMethod = "POST";
+  readonly protocolName = "grpc";
+  readonly #headers: IncomingHttpHeaders;
+  readonly #deadlineMs: number | undefined;
+  #requestHeader: Headers | undefined;
+  #responseHeader: Headers | undefined;
+  #responseTrailer: Headers | undefined;
+  #values: ContextValues | undefined;
+  #controller: AbortController | undefined;
+  #ended: unknown;
+
+  /** `deadlineMs` is on the monotonic clock. */
+  constructor(method: OneMessageMethod, headers: IncomingHttpHeaders, deadlineMs: number | undefined) {
+    this.method = method;
+    this.service = method.parent;
+    this.#headers = headers;
+    this.#deadlineMs = deadlineMs;
+  }
+
+  get url(): string {
+    const { ":scheme": scheme, ":authority": authority, ":path": path } = this.#headers;
+    return new URL(String(path), `${String(scheme)}://${String(authority)}`).toString();
+  }
+
+  get signal(): AbortSignal {
+    if (this.#controller === undefined) {
+      this.#controller = new AbortController();
+      if (this.#ended !== undefined) this.#controller.abort(this.#ended);
+    }
+    return this.#controller.signal;
+  }
+
+  get requestHeader(): Headers {
+    this.#requestHeader ??= headersOf(this.#headers);
+    return this.#requestHeader;
+  }
+
+  get responseHeader(): Headers {
+    this.#responseHeader ??= new Headers();
+    return this.#responseHeader;
+  }
+
+  get responseTrailer(): Headers {
+    this.#responseTrailer ??= new Headers();
+    return this.#responseTrailer;
+  }
+
+  get values(): ContextValues {
+    this.#values ??= createContextValues();
+    return this.#values;
+  }
+
+  timeoutMs(): number | undefined {
+    return this.#deadlineMs === undefined ? undefined : this.#deadlineMs - performance.now();
+  }
+
+  /** Ends the call: its signal aborts, with this reason if it did not simply finish. */
+  end(reason: unknown = OVER): void {
+    if (this.#ended !== undefined) return;
+    this.#ended = reason;
+    this.#controller?.abort(reason);
+  }
+}
+
+/** The request of one call. `message` is one message, or where answers are streamed, an iterable with one. */
+export class GrpcRequest {
+  readonly call: GrpcContext;
+  readonly stream: boolean;
+  readonly message: Message | AsyncIterable<Message>;
+
+  constructor(call: GrpcContext, message: Message) {
+    this.call = call;
+    this.stream = call.method.methodKind !== "unary";
+    this.message = this.stream ? alone(message) : message;
+  }
+
+  /** What an interceptor passed on, which must be what it was given. */
+  static from(request: unknown): GrpcRequest {
+    if (request instanceof GrpcRequest) return request;
+    throw new TypeError("interceptors must pass on the request that they are given");
+  }
+
+  get method(): OneMessageMethod {
+    return this.call.method;
+  }
+
+  get service(): DescService {
+    return this.call.service;
+  }
+
+  get requestMethod(): string {
+    return this.call.requestMethod;
+  }
+
+  get url(): string {
+    return this.call.url;
+  }
+
+  get signal(): AbortSignal {
+    return this.call.signal;
+  }
+
+  get header(): Headers {
+    return this.call.requestHeader;
+  }
+
+  get contextValues(): ContextValues {
+    return this.call.values;
+  }
+}
+
+async function* alone(message: Message): AsyncGenerator<Message> {
+  yield await Promise.resolve(message);
+}
+
+function headersOf(incoming: IncomingHttpHeaders): Headers {
+  const headers = new Headers();
+  for (const name of Object.keys(incoming)) {
+    if (name.startsWith(":")) continue;
+    const value = incoming[name];
+    if (typeof value === "string") headers.append(name, value);
+    else for (const one of value ?? []) headers.append(name, one);
+  }
+  return headers;
+}
+
+/** Headers as Node sends them. */
+export function outgoing(headers: Headers): OutgoingHttpHeaders {
+  const sent: OutgoingHttpHeaders = {};
+  for (const [name, value] of headers) sent[name] = value;
+  return sent;
+}
