@@ -61,7 +61,8 @@ export class GrpcCall implements Arriving {
   /** Takes the request in, and answers it. */
   start(): void {
     const { stream, intake, timeoutMs } = this.#options;
-    if (timeoutMs !== undefined) this.#deadline = setTimeout(() => this.end(timedOut()), timeoutMs);
+    if (timeoutMs === 0) this.end(timedOut());
+    else if (timeoutMs !== undefined) this.#deadline = setTimeout(() => this.end(timedOut()), timeoutMs);
     this.#sinceMs = performance.now();
     intake.enter(this);
     // A write that races with the peer's leaving fails, which whoever wrote need not know.
@@ -104,7 +105,6 @@ export class GrpcCall implements Arriving {
 
   #refuse(error: unknown): void {
     this.#leaveIntake();
-    this.end(error);
     this.#fail(error);
   }
 
@@ -119,8 +119,13 @@ export class GrpcCall implements Arriving {
 
   #closed(): void {
     this.#leaveIntake();
+    this.#over(this.#options.stream.rstCode === NGHTTP2_NO_ERROR ? undefined : clientLeft());
+  }
+
+  /** Nothing is left to do for the implementation, though the client may take its time to read. */
+  #over(reason?: unknown): void {
     clearTimeout(this.#deadline);
-    this.#context.end(this.#options.stream.rstCode === NGHTTP2_NO_ERROR ? undefined : clientLeft());
+    this.#context.end(reason);
   }
 
   async #answer(): Promise<void> {
@@ -139,20 +144,18 @@ export class GrpcCall implements Arriving {
 
   async #sendAll(answer: StreamResponse): Promise<void> {
     const { route, stream } = this.#options;
-    const messages = answer.message[Symbol.asyncIterator]();
-    for (;;) {
-      const { done, value } = await messages.next();
-      if (isGone(stream)) {
-        if (done !== true) await messages.return?.();
-        return;
-      }
+    // However this loop is left, the implementation is told that no more messages are wanted.
+    for await (const message of answer.message) {
+      if (isGone(stream)) return;
       // The implementation may add headers until its first message is there.
       this.#sendHeaders(answer);
-      if (done === true) break;
-      const data = route.serialize(value);
+      const data = route.serialize(message);
       const envelope = this.#isLarge(data) ? await this.#compressed(data) : enveloped(0, data);
       if (!isGone(stream) && !stream.write(envelope)) await drained(stream);
+      if (isGone(stream)) return;
     }
+    if (isGone(stream)) return;
+    this.#sendHeaders(answer);
     this.#finish(answer);
   }
 
@@ -175,12 +178,14 @@ export class GrpcCall implements Arriving {
   }
 
   #finish({ trailer }: { readonly trailer: Headers }, last?: Uint8Array): void {
+    this.#over();
     this.#trailers = { ...outgoing(trailer), ...OK };
     this.#options.stream.end(last);
   }
 
   #fail(error: unknown): void {
     const { stream } = this.#options;
+    this.#over(error);
     if (isGone(stream)) return;
     const failure =
       error instanceof ConnectError

@@ -1,6 +1,6 @@
 // Answers gRPC calls that take one message right on their HTTP/2 streams, with the same interceptors, limits and errors as every other
 // call. Connect's own handler takes many times as long for such a call, most of it for iterators and signals that nobody looks at.
-// Whatever is out of the ordinary (compressed requests, browsers, deadlines that cannot be read) is left to Connect.
+// Whatever is out of the ordinary (compressed requests, browsers, hosts and deadlines that cannot be read) is left to Connect.
 import type { IncomingHttpHeaders } from "node:http2";
 import type { Interceptor } from "@connectrpc/connect";
 import { compressionNegotiate } from "@connectrpc/connect/protocol";
@@ -60,12 +60,14 @@ export function createGrpcHandler(options: GrpcHandlerOptions): DirectHandler {
 }
 
 function isOrdinary(headers: IncomingHttpHeaders): boolean {
-  const encoding = headers["grpc-encoding"];
+  const { "grpc-encoding": encoding, ":authority": authority } = headers;
   return (
     headers[":method"] === "POST" &&
     CONTENT_TYPES.has(headers["content-type"]) &&
     (encoding === undefined || encoding === "identity") &&
     headers.origin === undefined &&
-    headers[":authority"] !== undefined
+    headers.expect === undefined &&
+    authority !== undefined &&
+    URL.canParse(`http://${authority}`)
   );
 }

@@ -31,8 +31,9 @@ export class GrpcContext implements HandlerContext {
   }
 
   get url(): string {
-    const { ":scheme": scheme, ":authority": authority, ":path": path } = this.#headers;
-    return new URL(String(path), `${String(scheme)}://${String(authority)}`).toString();
+    const { ":authority": authority, ":path": path } = this.#headers;
+    // What the client calls its scheme is about the way to a proxy, if anything.
+    return new URL(String(path), `http://${String(authority)}`).toString();
   }
 
   get signal(): AbortSignal {
@@ -137,9 +138,24 @@ function headersOf(incoming: IncomingHttpHeaders): Headers {
   return headers;
 }
 
+/** Of a connection rather than a call, as an error that is passed on may have them: Node throws for these. */
+const OF_CONNECTIONS: ReadonlySet<string> = new Set([
+  "connection",
+  "http2-settings",
+  "keep-alive",
+  "proxy-connection",
+  "te",
+  "transfer-encoding",
+  "upgrade",
+]);
+
 /** Headers as Node sends them. */
 export function outgoing(headers: Headers): OutgoingHttpHeaders {
   const sent: OutgoingHttpHeaders = {};
-  for (const [name, value] of headers) sent[name] = value;
+  for (const [name, value] of headers) {
+    // The one header that may come several times.
+    if (name === "set-cookie") sent[name] = headers.getSetCookie();
+    else if (!OF_CONNECTIONS.has(name)) sent[name] = value;
+  }
   return sent;
 }

@@ -36,7 +36,6 @@ export type OneMessageMethod = DescMethod & { readonly methodKind: "unary" | "se
 
 /** One method that is served. */
 export interface GrpcRoute {
-  readonly path: string;
   readonly method: OneMessageMethod;
   /** Throws ConnectError for what cannot be decoded. */
   readonly parse: (bytes: Uint8Array) => Message;
@@ -65,7 +64,7 @@ export function routesOf(
       // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- ServiceImpl says so of each method
       const called = implemented.bind(implementation) as Implementation;
       const path = `/${service.typeName}/${method.name}`;
-      routes.set(path, routeOf(path, method, interceptors, called, options));
+      routes.set(path, routeOf(method, interceptors, called, options));
     }
   }
   return routes;
@@ -76,7 +75,6 @@ function takesOneMessage(method: DescMethod): method is OneMessageMethod {
 }
 
 function routeOf(
-  path: string,
   method: OneMessageMethod,
   interceptors: readonly Interceptor[],
   implementation: Implementation,
@@ -88,7 +86,6 @@ function routeOf(
   const innermost = method.methodKind === "unary" ? unary(method, implementation) : streaming(method, implementation);
   const run = interceptors.reduceRight<AnyFn>((next, interceptor) => interceptor(next), innermost);
   return {
-    path,
     method,
     parse: (bytes) => input.parse(bytes),
     serialize: (message) => output.serialize(message),

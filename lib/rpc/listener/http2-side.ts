@@ -1,7 +1,7 @@
 // The HTTP/2 half of a listener: feeds accepted sockets to Node's HTTP/2 server, finds dead peers by ping, and sends
 // everyone away on drain. It must not listen on a port itself.
 import { createServer } from "node:http2";
-import type { Http2Session, ServerHttp2Session } from "node:http2";
+import type { Http2Session, IncomingHttpHeaders, ServerHttp2Session } from "node:http2";
 import { respondText } from "../http-handler.ts";
 import type { DirectHandler, HttpHandler, HttpRequest } from "../http-handler.ts";
 import type { ProtocolSide } from "./http1-side.ts";
@@ -52,6 +52,7 @@ export function createHttp2Side(
   server.removeAllListeners("stream");
   server.on("stream", (stream, headers, ...rest) => {
     const { session } = stream;
+    bracketAuthority(headers);
     // Whoever may have sent more headers than allowed is looked at more closely.
     if (session !== undefined && !unacknowledged.has(session) && direct(stream, headers)) return;
     for (const listener of ordinary) listener.call(server, stream, headers, ...rest);
@@ -106,6 +107,18 @@ export function createHttp2Side(
       clearInterval(pinging);
     },
   };
+}
+
+// Node's own HTTP/2 client (24.21 and before) sends an IPv6 authority without its brackets: `::1:8080`.
+function bracketAuthority(headers: IncomingHttpHeaders): void {
+  const { ":authority": authority } = headers;
+  if (authority === undefined || authority.startsWith("[")) {
+    return;
+  }
+  const portAt = authority.lastIndexOf(":");
+  if (authority.indexOf(":") !== portAt) {
+    headers[":authority"] = `[${authority.slice(0, portAt)}]${authority.slice(portAt)}`;
+  }
 }
 
 function ping(session: ServerHttp2Session, timeoutMs: number): void {

@@ -228,7 +228,6 @@ function guarded(handler: HttpHandler, onUnexpected: (error: unknown) => void): 
   return (request, response) => {
     // A write that races with the peer's leaving is reported to its writer, too.
     response.on("error", () => undefined);
-    bracketAuthority(request);
     try {
       handler(request, response);
     } catch (error) {
@@ -245,20 +244,8 @@ function guarded(handler: HttpHandler, onUnexpected: (error: unknown) => void): 
   };
 }
 
-// Node's own HTTP/2 client (24.21 and before) sends an IPv6 authority without its brackets: `::1:8080`.
-function bracketAuthority(request: HttpRequest): void {
-  // Typed as a string, but a peer may leave it out.
-  const authority: string | undefined = "authority" in request ? request.authority : undefined;
-  if (authority === undefined) {
-    return;
-  }
-  const portAt = authority.lastIndexOf(":");
-  if (authority.indexOf(":") !== portAt && !authority.startsWith("[")) {
-    request.headers[":authority"] = `[${authority.slice(0, portAt)}]${authority.slice(portAt)}`;
-  }
-}
-
 function hasUsableTarget(request: HttpRequest): boolean {
+  // Typed as a string, but a peer may leave it out.
   const authority: string | undefined = "authority" in request ? request.authority : request.headers.host;
   return authority !== undefined && URL.canParse(request.url ?? "", `http://${authority}`);
 }

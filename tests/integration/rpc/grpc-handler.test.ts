@@ -1,6 +1,6 @@
 // gRPC calls that are answered right on their streams are answered as Connect would: the same calls, to a listener with each, side by side.
 import { once } from "node:events";
-import { connect, type ClientHttp2Session, type ClientHttp2Stream, constants } from "node:http2";
+import { constants } from "node:http2";
 import { gunzipSync, gzipSync } from "node:zlib";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { Code, ConnectError, type HandlerContext, type Interceptor } from "@connectrpc/connect";
@@ -23,6 +23,7 @@ import { withReadableMessages } from "../../../lib/rpc/interceptors/status-messa
 import { unexpectedErrors } from "../../../lib/rpc/interceptors/unexpected-error.ts";
 import { type Listener, openListener } from "../../../lib/rpc/listener/listener.ts";
 import { richError } from "../../../lib/rpc/rich-error.ts";
+import { aborted, exchange, open, request } from "../../support/grpc-exchange.ts";
 import { envelope } from "../../support/raw-http2.ts";
 
 const UNARY = "/mycel.v1.AgentService/GetTask";
@@ -41,12 +42,15 @@ const implementation = {
     seen.signals.push(context.signal);
     seen.timeouts.push(context.timeoutMs());
     context.responseHeader.set("x-seen", context.requestHeader.get("x-sent") ?? "nothing");
-    context.responseTrailer.set("x-after", new URL(context.url).pathname);
+    context.responseTrailer.set("x-after", context.url);
     switch (taskId) {
       case "refused":
         throw richError({ code: Code.NotFound, reason: "TASK_NOT_FOUND", message: "ö, 100 %: no such task" });
       case "with-metadata":
         throw new ConnectError("no", Code.PermissionDenied, { "x-why": "because" });
+      case "with-cookies":
+        for (const cookie of ["a=1", "b=2"]) context.responseHeader.append("set-cookie", cookie);
+        return {};
       case "unexpected":
         throw new TypeError("a secret");
       case "waits":
@@ -133,6 +137,9 @@ describe("is answered as Connect answers it:", () => {
       { ...gzip, "x-sent": "x", "grpc-timeout": "9S" },
     ],
     ["a call with a deadline beyond what timers count", UNARY, getTask("one"), { "grpc-timeout": "99999999H" }],
+    ["a call to an IPv6 address as Node spells it", UNARY, getTask("one"), { ":authority": "::1:8080" }],
+    ["a call that came to a proxy over TLS", UNARY, getTask("one"), { ":scheme": "https" }],
+    ["an answer with cookies", UNARY, getTask("with-cookies"), {}],
     ["a large answer", UNARY, getTask("large"), {}],
     ["a large answer that may be compressed", UNARY, getTask("large"), gzip],
     ["a call that is refused with details", UNARY, getTask("refused"), {}],
@@ -182,6 +189,8 @@ test.for([
   ["a compressed request", UNARY, { "grpc-encoding": "gzip" }],
   ["a browser's page", UNARY, { origin: "https://console.example.com" }],
   ["a deadline that cannot be read", UNARY, { "grpc-timeout": "soon" }],
+  ["a host that cannot be one", UNARY, { ":authority": "999.999.999.999" }],
+  ["a client that wants to be asked for its body", UNARY, { expect: "100-continue" }],
 ] as const)("%s is left to the other handler", async ([, path, headers]) => {
   expect((await exchange(direct, path, getTask("one"), headers)).status).toBe(418);
 });
@@ -255,59 +264,3 @@ test("a server that shuts down ends its calls with the reason for that", async (
   const late = await exchange(direct, UNARY, getTask("waits"), { "grpc-timeout": "10S" });
   expect(late.trailers["grpc-status"]).toBe(String(Code.Unavailable));
 });
-
-interface Exchange {
-  readonly status: number;
-  readonly headers: Readonly<Record<string, unknown>>;
-  readonly trailers: Readonly<Record<string, unknown>>;
-  readonly body: Buffer;
-}
-
-async function open({ url }: Listener): Promise<ClientHttp2Session & AsyncDisposable> {
-  const session = connect(url);
-  session.on("error", () => undefined);
-  // Until the server knows that its settings are known, it looks at headers more closely.
-  await once(session, "remoteSettings");
-  await new Promise((pong) => session.ping(pong));
-  return Object.assign(session, {
-    [Symbol.asyncDispose]: async () => {
-      const closed = session.destroyed ? undefined : once(session, "close");
-      session.destroy();
-      await closed;
-    },
-  });
-}
-
-function request(
-  session: ClientHttp2Session,
-  path: string,
-  headers: Readonly<Record<string, string>>,
-): ClientHttp2Stream {
-  const content = { "content-type": "application/grpc", te: "trailers" };
-  return session.request({ ":method": "POST", ":path": path, ...content, ...headers });
-}
-
-async function exchange(
-  listener: Listener,
-  path: string,
-  body: Uint8Array,
-  headers: Readonly<Record<string, string>>,
-): Promise<Exchange> {
-  await using session = await open(listener);
-  const call = request(session, path, headers);
-  const found = { status: 0, headers: {}, trailers: {} };
-  const chunks: Buffer[] = [];
-  call.on("response", ({ ":status": status = 0, date: _date, ...rest }) =>
-    Object.assign(found, { status, headers: { ...rest } }),
-  );
-  call.on("trailers", (trailers) => Object.assign(found, { trailers: { ...trailers } }));
-  call.on("data", (chunk: Buffer) => chunks.push(chunk));
-  call.on("error", () => undefined);
-  call.end(body);
-  await once(call, "close");
-  return { ...found, body: Buffer.concat(chunks) };
-}
-
-async function aborted(signal: AbortSignal): Promise<void> {
-  if (!signal.aborted) await once(signal, "abort");
-}
