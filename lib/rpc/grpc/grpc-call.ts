@@ -1,5 +1,6 @@
 // One gRPC call on its HTTP/2 stream: its message in, its answer out, and how either may end early.
 import { constants, type IncomingHttpHeaders, type OutgoingHttpHeaders, type ServerHttp2Stream } from "node:http2";
+import type { Message } from "@bufbuild/protobuf";
 import { Code, ConnectError, type StreamResponse } from "@connectrpc/connect";
 import type { compressionGzip } from "@connectrpc/connect-node";
 import { compressedFlag } from "@connectrpc/connect/protocol";
@@ -143,20 +144,28 @@ export class GrpcCall implements Arriving {
   }
 
   async #sendAll(answer: StreamResponse): Promise<void> {
+    // A throw makes the implementation return.
+    for await (const message of answer.message) await this.#sendNext(answer, message);
+    if (isGone(this.#options.stream)) return;
+    this.#sendHeaders(answer);
+    this.#finish(answer);
+  }
+
+  async #sendNext(answer: StreamResponse, message: Message): Promise<void> {
     const { route, stream } = this.#options;
-    // However this loop is left, the implementation is told that no more messages are wanted.
-    for await (const message of answer.message) {
-      if (isGone(stream)) return;
+    try {
+      if (isGone(stream)) throw clientLeft();
       // The implementation may add headers until its first message is there.
       this.#sendHeaders(answer);
       const data = route.serialize(message);
       const envelope = this.#isLarge(data) ? await this.#compressed(data) : enveloped(0, data);
       if (!isGone(stream) && !stream.write(envelope)) await drained(stream);
-      if (isGone(stream)) return;
+      if (isGone(stream)) throw clientLeft();
+    } catch (error) {
+      // Before the implementation returns: whoever watches the call would think that all had been sent.
+      this.#over(error);
+      throw error;
     }
-    if (isGone(stream)) return;
-    this.#sendHeaders(answer);
-    this.#finish(answer);
   }
 
   #isLarge(data: Uint8Array): boolean {

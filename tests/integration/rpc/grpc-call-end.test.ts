@@ -22,7 +22,12 @@ const STREAM = "/mycel.v1.AgentService/StreamResults";
 const WRITE_MAX_BYTES = 300_000;
 
 /** What implementations saw, and how often. */
-const seen: { signals: AbortSignal[]; sent: number; finished: number } = { signals: [], sent: 0, finished: 0 };
+const seen: { signals: AbortSignal[]; sent: number; finished: number; reason: unknown } = {
+  signals: [],
+  sent: 0,
+  finished: 0,
+  reason: undefined,
+};
 
 const implementation = {
   async getTask({ taskId }: { taskId: string }, context: HandlerContext) {
@@ -34,8 +39,8 @@ const implementation = {
         for (const [name, value] of Object.entries(OF_A_CONNECTION)) headers.set(name, value);
     return { task: { taskId, type: "t".repeat(taskId === "large" ? 200_000 : 1) } };
   },
-  /** Looks at no signal. */
-  async *streamResults({ taskId }: { taskId: string }) {
+  /** Looks at its signal only when it is over. */
+  async *streamResults({ taskId }: { taskId: string }, { signal }: HandlerContext) {
     try {
       for (let i = 0; i < 100; i += 1) {
         seen.sent += 1;
@@ -43,6 +48,7 @@ const implementation = {
       }
     } finally {
       seen.finished += 1;
+      seen.reason = signal.reason;
     }
   },
 };
@@ -60,7 +66,7 @@ const OF_A_CONNECTION: Readonly<Record<string, string>> = {
 
 let listener: Listener;
 beforeEach(async () => {
-  Object.assign(seen, { signals: [], sent: 0, finished: 0 });
+  Object.assign(seen, { signals: [], sent: 0, finished: 0, reason: undefined });
   listener = await openListener({
     direct: createGrpcHandler({
       services: [served(AgentService, implementation)],
@@ -107,7 +113,7 @@ test.for([
 test("a stream whose message cannot be sent is ended on both sides", async () => {
   const { trailers } = await exchange(listener, STREAM, stream("too-large"), {});
   expect(trailers["grpc-status"]).toBe(String(Code.ResourceExhausted));
-  expect(seen).toMatchObject({ sent: 3, finished: 1 });
+  expect(seen).toMatchObject({ sent: 3, finished: 1, reason: { code: Code.ResourceExhausted } });
 });
 
 test("a stream whose reader leaves while it stands still is asked for nothing more", async () => {
@@ -120,7 +126,7 @@ test("a stream whose reader leaves while it stands still is asked for nothing mo
   const { sent } = seen;
   call.close(constants.NGHTTP2_CANCEL);
   await expect.poll(() => seen.finished).toBe(1);
-  expect(seen.sent).toBe(sent);
+  expect(seen).toMatchObject({ sent, reason: { code: Code.Canceled } });
 });
 
 test("a listener that drains lets a stream come to its end", async () => {
@@ -132,5 +138,5 @@ test("a listener that drains lets a stream come to its end", async () => {
   const [[trailers]] = await Promise.all([once(call, "trailers"), call.resume().toArray()]);
   expect(trailers).toMatchObject({ "grpc-status": "0" });
   expect(await drained).toEqual({ forced: 0 });
-  expect(seen).toMatchObject({ sent: 100, finished: 1 });
+  expect(seen).toMatchObject({ sent: 100, finished: 1, reason: undefined });
 });
