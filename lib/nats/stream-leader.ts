@@ -1,9 +1,12 @@
 // Reads from the leader of a stream, which has the last word; direct gets may be answered by a replica that lags behind.
 
-import type { NatsConnection } from "@nats-io/nats-core";
+import { createInbox, type NatsConnection } from "@nats-io/nats-core";
+import { MeshError } from "../core/mesh-error.ts";
+import { pause } from "../time/pause.ts";
 import { EXPECTED_LAST_SUBJECT_SEQUENCE, TRACEPARENT, TRACESTATE } from "../wire/headers.ts";
 import { readUnavailable } from "./broker-errors.ts";
 import { askThrough } from "./interruptions.ts";
+import { infoSubject, type LeaderInfo, leaderStanding, standingOf } from "./leader-standing.ts";
 
 /** A message as the leader tells it. */
 export interface LeaderMessage {
@@ -28,6 +31,12 @@ export type LeaderQuery =
 /** How long to wait for an answer, in milliseconds. */
 const READ_TIMEOUT_MS = 5_000;
 
+/** How long everybody who may take itself for the leader is listened to, in milliseconds. */
+const CONTESTED_WAIT_MS = 150;
+
+/** NATS: nobody listens to a subject. */
+const NO_RESPONDERS = 503;
+
 /** JetStream: no message found. */
 const NO_MESSAGE = 10037;
 
@@ -48,12 +57,70 @@ export async function readFromLeader(
   stream: string,
   query: LeaderQuery,
 ): Promise<LeaderMessage | undefined> {
-  const answer = await ask(connection, stream, query);
-  if (answer.message === undefined) {
-    if (answer.error?.err_code === NO_MESSAGE) return undefined;
-    throw readUnavailable(`a read of ${stream} was answered ${answer.error?.description ?? "with nothing"}`);
+  try {
+    const standing = await leaderStanding(connection, stream);
+    if (standing === "sure") return messageIn(await ask(connection, stream, query));
+    return await readContested(connection, stream, query);
+  } catch (cause) {
+    throw cause instanceof MeshError ? cause : readUnavailable(`no answer to a read of ${stream}`, cause);
   }
-  const { subject, seq, time = "", data = "", hdrs = "" } = answer.message;
+}
+
+async function ask(connection: NatsConnection, stream: string, query: LeaderQuery): Promise<Answer> {
+  const options = { timeout: READ_TIMEOUT_MS };
+  const reply = await askThrough(connection, () =>
+    connection.request(readSubject(stream), JSON.stringify(query), options),
+  );
+  return reply.json<Answer>();
+}
+
+/** Hears everybody who takes itself for the leader. One of them must have a majority; what it says goes further than what the others know. */
+async function readContested(
+  connection: NatsConnection,
+  stream: string,
+  query: LeaderQuery,
+): Promise<LeaderMessage | undefined> {
+  const untilMs = performance.now() + READ_TIMEOUT_MS;
+  while (performance.now() < untilMs) {
+    const [infos, answers] = await Promise.all([
+      askAll<LeaderInfo>(connection, infoSubject(stream), ""),
+      askAll<Answer>(connection, readSubject(stream), JSON.stringify(query)),
+    ]);
+    const known = answers.filter(({ message, error }) => message !== undefined || error?.err_code === NO_MESSAGE);
+    if (infos.every((info) => standingOf(info) === "deposed") || known.length === 0) continue;
+    const messages = known.map(messageIn).filter((message) => message !== undefined);
+    // What follows a place is what comes first of it.
+    const order = "next_by_subj" in query ? -1 : 1;
+    return messages.sort((a, b) => order * (b.sequence - a.sequence))[0];
+  }
+  throw readUnavailable(`the leader of ${stream} has no majority`);
+}
+
+async function askAll<T>(connection: NatsConnection, subject: string, body: string): Promise<T[]> {
+  const answers: T[] = [];
+  const inbox = connection.subscribe(createInbox(), {
+    callback: (error, reply) => {
+      // That nobody answers says the same as no answer.
+      if (error === null && reply.headers?.code !== NO_RESPONDERS) answers.push(reply.json<T>());
+    },
+  });
+  connection.publish(subject, body, { reply: inbox.getSubject() });
+  await pause(CONTESTED_WAIT_MS);
+  inbox.unsubscribe();
+  return answers;
+}
+
+function readSubject(stream: string): string {
+  return `$JS.API.STREAM.MSG.GET.${stream}`;
+}
+
+/** Throws MeshError BROKER_UNAVAILABLE for an answer that is none. */
+function messageIn({ message, error }: Answer): LeaderMessage | undefined {
+  if (message === undefined) {
+    if (error?.err_code === NO_MESSAGE) return undefined;
+    throw readUnavailable(`a read was answered ${error?.description ?? "with nothing"}`);
+  }
+  const { subject, seq, time = "", data = "", hdrs = "" } = message;
   const headers = headersIn(hdrs);
   const expected = headers.get(EXPECTED_LAST_SUBJECT_SEQUENCE.toLowerCase());
   return {
@@ -65,17 +132,6 @@ export async function readFromLeader(
     traceparent: headers.get(TRACEPARENT) ?? "",
     tracestate: headers.get(TRACESTATE) ?? "",
   };
-}
-
-async function ask(connection: NatsConnection, stream: string, query: LeaderQuery): Promise<Answer> {
-  const subject = `$JS.API.STREAM.MSG.GET.${stream}`;
-  const options = { timeout: READ_TIMEOUT_MS };
-  try {
-    const reply = await askThrough(connection, () => connection.request(subject, JSON.stringify(query), options));
-    return reply.json<Answer>();
-  } catch (cause) {
-    throw readUnavailable(`no answer to a read of ${stream}`, cause);
-  }
 }
 
 /** The headers of a stored message, their names in lower case. */

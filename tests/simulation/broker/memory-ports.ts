@@ -52,6 +52,7 @@ export interface MemoryPorts {
 }
 
 const LEADER_READ = "$JS.API.STREAM.MSG.GET.";
+const LEADER_INFO = "$JS.API.STREAM.INFO.";
 const NO_MESSAGE = 10037;
 const NOT_REMOVED = { code: 500, err_code: 10057, description: "stream store EOF" };
 
@@ -120,6 +121,8 @@ function memoryConnection(broker: MemoryBroker, wire: Wire): NatsConnection {
     isClosed: () => false,
     subscribe: () => ({ unsubscribe: () => undefined }),
     request: (subject: string, body: string): Promise<unknown> => {
+      // It is a single server, which nobody else could lead.
+      if (subject.startsWith(LEADER_INFO)) return Promise.resolve({ json: () => ({}) });
       if (!subject.startsWith(LEADER_READ)) throw new Error(`nobody answers ${subject}`);
       const stream = subject.slice(LEADER_READ.length);
       const query = JSON.parse(body) as LeaderQuery;
