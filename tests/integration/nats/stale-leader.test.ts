@@ -90,10 +90,11 @@ function unavailable(error: unknown): "unavailable" {
 
 /** Stores a message, once there is a leader that can. */
 async function stored(connection: NatsConnection, subject: string): Promise<number> {
-  for (;;) {
+  while (!connection.isClosed()) {
     const ack = await jetstream(connection)
       .publish(subject, "", { timeout: 1_000 })
       .catch(() => undefined);
     if (ack !== undefined) return ack.seq;
   }
+  throw new Error("nothing could be stored");
 }
