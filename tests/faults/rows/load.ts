@@ -86,6 +86,7 @@ export const LOAD_ROWS: readonly Row[] = [
     short: 0,
     inject: async ({ mesh, injected }) => {
       const moved = await stepDownConsumers(mesh.natsUrl, TASKS_STREAM, () => true);
+      if (moved.length === 0) throw new Error("no consumer's leader stepped down");
       injected(`the leaders of ${moved.length} consumers step down`);
       return undefined;
     },
