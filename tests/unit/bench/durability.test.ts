@@ -2,19 +2,7 @@ import { describe, expect, test } from "vitest";
 import { readOptions } from "../../../bench/durability/options.ts";
 import { reportText } from "../../../bench/durability/report.ts";
 import { SETTINGS } from "../../../bench/durability/setting.ts";
-import type { BenchEnvironment } from "../../../bench/support/environment.ts";
-
-const ENVIRONMENT: BenchEnvironment = {
-  command: "npm run bench:durability",
-  date: "2026-11-21 09:00",
-  commit: "abc",
-  node: "v24",
-  natsServer: "2.15.1",
-  platform: "linux",
-  cores: 2,
-  memoryGiB: 24,
-  loadBefore: 0,
-};
+import { ENVIRONMENT } from "./environment.ts";
 
 describe("the options of the durability measurement", () => {
   test("are all parts unless some are named", () => {

@@ -5,18 +5,7 @@ import { type BenchReport, measuredText, targetTable } from "../../../bench/repo
 import { ratiosOf, type Row } from "../../../bench/report/rows.ts";
 import { judged, TARGETS } from "../../../bench/report/targets.ts";
 import { between } from "../../../bench/report/write.ts";
-
-const ENVIRONMENT: BenchReport["environment"] = {
-  command: "npm run bench",
-  date: "2026-11-21 09:00",
-  commit: "abc",
-  node: "v24",
-  natsServer: "2.15.1",
-  platform: "linux",
-  cores: 2,
-  memoryGiB: 24,
-  loadBefore: 0,
-};
+import { ENVIRONMENT } from "./environment.ts";
 
 function cell(value: number) {
   return { value, rounds: [value], ratio: ratiosOf([12_000], [value]) };
