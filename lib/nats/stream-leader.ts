@@ -86,8 +86,10 @@ async function readContested(
       askAll<LeaderInfo>(connection, infoSubject(stream), ""),
       askAll<Answer>(connection, readSubject(stream), JSON.stringify(query)),
     ]);
+    const leaders = infos.filter(({ error }) => error === undefined);
     const known = answers.filter(({ message, error }) => message !== undefined || error?.err_code === NO_MESSAGE);
-    if (infos.every((info) => standingOf(info) === "deposed") || known.length === 0) continue;
+    // Whoever says that it leads has to answer, too: the one that is missing may be the one that knows.
+    if (leaders.every((info) => standingOf(info) === "deposed") || known.length < leaders.length) continue;
     const messages = known.map(messageIn).filter((message) => message !== undefined);
     // What follows a place is what comes first of it.
     const order = "next_by_subj" in query ? -1 : 1;
