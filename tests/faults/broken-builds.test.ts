@@ -16,6 +16,8 @@ import type { TamperRule } from "./mesh/inside/tampering.ts";
 import { Journal } from "./workload/journal.ts";
 
 const LEASE_MS = 1_000;
+/** Long enough for a busy machine to cancel all of them while they run. */
+const CANCELED_WORK_MS = 4_000;
 const PRELOAD = pathToFileURL(resolve(import.meta.dirname, "broken-build.ts")).href;
 
 /** No agent hears that an attempt of its is over; and no lease is renewed. */
@@ -59,7 +61,9 @@ async function play(build: BrokenBuild | undefined, ...stories: readonly Story[]
 async function canceledUnheard({ mesh, client, journal }: Scene): Promise<void> {
   await tamper({ mesh }, NO_SIGNAL);
   const taskIds = Array.from({ length: 8 }, (_, i) => `canceled-${i}`);
-  await Promise.all(taskIds.map((taskId) => submit({ client, journal }, "work", { workMs: 1_000 }, { taskId })));
+  await Promise.all(
+    taskIds.map((taskId) => submit({ client, journal }, "work", { workMs: CANCELED_WORK_MS }, { taskId })),
+  );
   // An attempt of which the mesh has not heard yet would be told so when it says that it runs.
   await expect.poll(() => statesOf(client, taskIds), { timeout: 10_000 }).toEqual(new Set([TaskState.WORKING]));
   for (const taskId of taskIds) {
