@@ -7,6 +7,7 @@ import { AgentService, GetTaskRequestSchema } from "../../gen/mycel/v1/agent_ser
 import { BlobService } from "../../gen/mycel/v1/blob_service_pb.ts";
 import { createGrpcHandler } from "../../lib/rpc/grpc/grpc-handler.ts";
 import { served } from "../../lib/rpc/grpc/grpc-route.ts";
+import type { HttpHandler } from "../../lib/rpc/http-handler.ts";
 import { withBodyLimits } from "../../lib/rpc/interceptors/body-limits.ts";
 import { Intake } from "../../lib/rpc/interceptors/intake.ts";
 import { type Listener, openListener } from "../../lib/rpc/listener/listener.ts";
@@ -156,5 +157,57 @@ describe.for(["directly", "by Connect"] as const)("answered %s:", (how) => {
       }
       expect((await client.uploadBlob(chunks())).blob?.sizeBytes).toBe(6_000_000n);
     });
+  });
+});
+
+describe("a message in pieces of one byte", () => {
+  const SIZE = 20_000;
+  const body = envelope(Buffer.from(Array.from({ length: SIZE }, (_, i) => i % 251)));
+
+  async function piecesOf(type: string, path: string): Promise<Uint8Array[]> {
+    const read = Promise.withResolvers<Uint8Array[]>();
+    const handler: HttpHandler = (request, response) => {
+      Array.fromAsync(request as AsyncIterable<Uint8Array>)
+        .then(read.resolve, read.reject)
+        .finally(() => response.end());
+    };
+    const intake = new Intake({ maxHeldBytes: MAX_HELD_BYTES });
+    const bounded = withBodyLimits(handler, { intake, clientStreams: new Set([STREAM]) });
+    await using port = await openListener({ handler: bounded });
+    await using connection = await openRawHttp2(port.url);
+    const head = grpcHeaders(path, [], type);
+    // One write for all: they wait on the server's side.
+    const bytes = Array.from(body, (byte) => data(1, Buffer.of(byte)));
+    await connection.send(frame(FRAME.headers, FLAG.endHeaders, 1, head), Buffer.concat(bytes));
+    await connection.send(data(1, Buffer.alloc(0), FLAG.endStream));
+    return await read.promise;
+  }
+
+  test.for([
+    ["of a stream", "application/grpc", STREAM],
+    ["of gRPC-Web", "application/grpc-web+proto", UNARY],
+    ["of Connect", "application/proto", UNARY],
+  ] as const)("%s is read in few pieces, each as large as what was read before", async ([, type, path]) => {
+    const pieces = await piecesOf(type, path);
+    expect(Buffer.concat(pieces)).toEqual(body);
+    // Whoever joins them copies what it has with each of them, twice the message in all: with 20,000 pieces, 10,000 times.
+    expect(pieces.length).toBeLessThan(30);
+  });
+
+  test("is refused for its size as soon as that is known", async () => {
+    const rpc = connectNodeAdapter({
+      routes: (router) => {
+        router.service(BlobService, {
+          uploadBlob: async (requests) => ({ blob: { sizeBytes: BigInt((await Array.fromAsync(requests)).length) } }),
+        });
+      },
+      readMaxBytes: 1_000,
+    });
+    const handler = withBodyLimits(rpc, { intake: new Intake(), clientStreams: new Set([STREAM]) });
+    await using port = await openListener({ handler });
+    await using connection = await openRawHttp2(port.url);
+    const bytes = Array.from(envelope(Buffer.alloc(0), 0, 2_000), (byte) => data(1, Buffer.of(byte)));
+    await connection.send(headers(1, STREAM), ...bytes);
+    expect(await endOf(connection, 1)).toBeDefined();
   });
 });

@@ -51,14 +51,18 @@ export function headerBlock(fields: readonly (readonly [string, string])[]): Buf
   return Buffer.concat(fields.flatMap(([name, value]) => [Buffer.of(0), hpackText(name), hpackText(value)]));
 }
 
-/** The headers of a gRPC call. */
-export function grpcHeaders(path: string, more: readonly (readonly [string, string])[] = []): Buffer {
+/** The headers of a gRPC call, or of another that looks like one. */
+export function grpcHeaders(
+  path: string,
+  more: readonly (readonly [string, string])[] = [],
+  contentType: string = "application/grpc",
+): Buffer {
   return headerBlock([
     [":method", "POST"],
     [":scheme", "http"],
     [":path", path],
     [":authority", "fuzz"],
-    ["content-type", "application/grpc"],
+    ["content-type", contentType],
     ["te", "trailers"],
     ...more,
   ]);

@@ -1,0 +1,47 @@
+// Bytes that come in pieces, put together as they come. What is kept is copied out of the pieces: each of them holds on to all that was
+// read from its connection at once, and those of one byte to a hundred times their size.
+
+const NOTHING = new Uint8Array();
+
+/** Pieces in a row. Adding n bytes piece by piece copies at most 3n bytes. */
+export class GrowingBytes {
+  /** What is there, with room for more behind it. */
+  #held: Uint8Array = NOTHING;
+  #length = 0;
+
+  /** How many bytes are there. */
+  get length(): number {
+    return this.#length;
+  }
+
+  /** What is there. Whatever is done next may change it. */
+  get bytes(): Uint8Array {
+    return this.#held.subarray(0, this.#length);
+  }
+
+  /** Copies a piece behind what is there. */
+  add(piece: Uint8Array): void {
+    const length = this.#length + piece.length;
+    if (length > this.#held.length) {
+      const larger = new Uint8Array(Math.max(length, 2 * this.#held.length));
+      larger.set(this.bytes);
+      this.#held = larger;
+    }
+    this.#held.set(piece, this.#length);
+    this.#length = length;
+  }
+
+  /** Keeps a piece as it is, in place of what was there. */
+  adopt(piece: Uint8Array): void {
+    this.#held = piece;
+    this.#length = piece.length;
+  }
+
+  /** Hands over what is there, and begins anew. */
+  take(): Uint8Array {
+    const taken = this.bytes;
+    this.#held = NOTHING;
+    this.#length = 0;
+    return taken;
+  }
+}
