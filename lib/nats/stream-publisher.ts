@@ -3,7 +3,7 @@
 // nats.js' own JetStream client is not used here: its batch helper drops expectations and error codes, and it keeps state for retries
 // that must not be made blindly. Nor is its request: that takes a timer, three promises and an error with its stack for each.
 
-import { createInbox, headers, type Msg, type MsgHdrs, type NatsConnection, nuid } from "@nats-io/nats-core";
+import { createInbox, type Msg, type NatsConnection, nuid } from "@nats-io/nats-core";
 import {
   BATCH_COMMIT,
   BATCH_ID,
@@ -12,6 +12,7 @@ import {
   EXPECTED_LAST_SUBJECT_SEQUENCE_SUBJECT,
 } from "../wire/headers.ts";
 import { onInterruption } from "./interruptions.ts";
+import { PublishedHeaders } from "./published-headers.ts";
 
 /** A message to be stored. */
 export interface StreamMessage {
@@ -102,22 +103,22 @@ export class StreamPublisher {
     try {
       messages.slice(0, -1).forEach((message, i) => {
         const header = headersOf(message);
-        header.append(BATCH_ID, id);
-        header.append(BATCH_SEQUENCE, String(i + 1));
+        header.add(BATCH_ID, id);
+        header.add(BATCH_SEQUENCE, String(i + 1));
         this.#connection.publish(message.subject, message.body, { headers: header });
       });
     } catch (cause) {
       return { kind: "unknown", cause };
     }
     const header = headersOf(last);
-    header.append(BATCH_ID, id);
-    header.append(BATCH_SEQUENCE, String(messages.length));
-    header.append(BATCH_COMMIT, "1");
+    header.add(BATCH_ID, id);
+    header.add(BATCH_SEQUENCE, String(messages.length));
+    header.add(BATCH_COMMIT, "1");
     return this.#request(last, header);
   }
 
   /** What is sent while the connection is lost may be dropped by it, and runs into the timeout. */
-  #request(message: StreamMessage, header: MsgHdrs): Promise<PublishOutcome> {
+  #request(message: StreamMessage, header: PublishedHeaders): Promise<PublishOutcome> {
     this.#next += 1;
     const token = this.#next.toString(36);
     return new Promise((resolve) => {
@@ -173,13 +174,16 @@ export class StreamPublisher {
   }
 }
 
-function headersOf(message: StreamMessage): MsgHdrs {
-  const header = headers();
+function headersOf(message: StreamMessage): PublishedHeaders {
+  const header = new PublishedHeaders();
   if (message.headers !== undefined) {
-    for (const [name, value] of Object.entries(message.headers)) if (value !== "") header.append(name, value);
+    for (const name in message.headers) {
+      const value = message.headers[name] ?? "";
+      if (value !== "") header.add(name, value);
+    }
   }
-  if (message.expected !== undefined) header.append(EXPECTED_LAST_SUBJECT_SEQUENCE, String(message.expected));
-  if (message.filter !== undefined) header.append(EXPECTED_LAST_SUBJECT_SEQUENCE_SUBJECT, message.filter);
+  if (message.expected !== undefined) header.add(EXPECTED_LAST_SUBJECT_SEQUENCE, String(message.expected));
+  if (message.filter !== undefined) header.add(EXPECTED_LAST_SUBJECT_SEQUENCE_SUBJECT, message.filter);
   return header;
 }
 

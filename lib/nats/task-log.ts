@@ -4,8 +4,7 @@
 
 import { JetStreamApiError, type JetStreamManager } from "@nats-io/jetstream";
 import type { NatsConnection } from "@nats-io/nats-core";
-import type { MessageInitShape } from "@bufbuild/protobuf";
-import type { Dispatch, DispatchSchema, TaskEvent } from "../../gen/mycel/v1/task_log_pb.ts";
+import type { Dispatch, TaskEvent } from "../../gen/mycel/v1/task_log_pb.ts";
 import type { EventDraft } from "../core/event.ts";
 import { WITHDRAWN_QUEUE } from "../core/names.ts";
 import { stateOf } from "../core/task.ts";
@@ -49,7 +48,8 @@ export interface DispatchDraft {
   readonly taskId: string;
   readonly queue: string;
   readonly priority: number;
-  readonly body: MessageInitShape<typeof DispatchSchema>;
+  /** The message, encoded. */
+  readonly body: Uint8Array;
   readonly trace: TraceHeaders;
 }
 
@@ -168,7 +168,8 @@ export class TaskLog {
   async withdraw(record: TaskRecord): Promise<void> {
     const { tenant, taskId, dispatch, trace } = record;
     if (dispatch.queue === WITHDRAWN_QUEUE) return;
-    const copy = { tenant, taskId, queue: WITHDRAWN_QUEUE, priority: dispatch.priority, body: dispatch.message, trace };
+    const body = encodeDispatch(dispatch.message);
+    const copy = { tenant, taskId, queue: WITHDRAWN_QUEUE, priority: dispatch.priority, body, trace };
     const outcome = await this.#publisher.publish(dispatchMessage(copy, dispatch.sequence));
     if (outcome.kind !== "stored") return;
     try {
@@ -225,7 +226,7 @@ export class TaskLog {
   async #resolveDispatch(dispatch: DispatchDraft, expected: number, cause: unknown): Promise<WriteOutcome> {
     const record = await this.readLatest(dispatch.tenant, dispatch.taskId);
     if (record === undefined || record.dispatch.sequence <= expected) throw brokerUnavailable(cause);
-    const same = sameDispatch(record.dispatch.message, decodeDispatch(encodeDispatch(dispatch.body)));
+    const same = sameDispatch(record.dispatch.message, decodeDispatch(dispatch.body));
     // Whoever wanted to end a wait from an old view finds the dispatch that ended it; meanwhile the task may wait again, for another one.
     const moved = expected > 0 && (record.event?.sequence ?? 0) > record.dispatch.sequence;
     return same && !moved ? { kind: "stored", sequence: record.dispatch.sequence } : { kind: "conflict" };
@@ -265,7 +266,7 @@ function dispatchMessage(dispatch: DispatchDraft, expected: number): StreamMessa
   const { tenant, taskId, queue, priority, trace } = dispatch;
   return {
     subject: dispatchSubject(tenant, taskId, queue, priority),
-    body: encodeDispatch(dispatch.body),
+    body: dispatch.body,
     expected,
     filter: dispatchFilter(tenant, taskId),
     headers: { ...trace },

@@ -1,11 +1,10 @@
 // A submission: checked, defaults filled in, named, and made recognisable when it comes again.
 
 import { createHash, hash } from "node:crypto";
-import { clone, create, toBinary } from "@bufbuild/protobuf";
+import { create, toBinary } from "@bufbuild/protobuf";
 import { type Value, ValueSchema } from "@bufbuild/protobuf/wkt";
 import { type SubmitTaskRequest, SubmitTaskRequestSchema } from "../../gen/mycel/v1/agent_service_pb.ts";
-import { RetryPolicySchema } from "../../gen/mycel/v1/retry_policy_pb.ts";
-import { Priority, type Task, TaskSchema, type Timeouts, TimeoutsSchema } from "../../gen/mycel/v1/task_pb.ts";
+import { Priority, type Task, type Timeouts } from "../../gen/mycel/v1/task_pb.ts";
 import {
   DEFAULT_RESULT_TTL_MS,
   DEFAULT_START_TO_CLOSE_MS,
@@ -82,27 +81,40 @@ export function taskFromSubmission(
   nowMs: number,
   randomId: () => string,
 ): Task {
-  const task = create(TaskSchema, {
-    taskId: request.taskId || (request.requestId === "" ? randomId() : idFromRequest(tenant, request.requestId)),
+  // A literal, as everything that each task makes: see task-codec.
+  const task: Task = {
+    $typeName: "mycel.v1.Task",
+    taskId: taskIdFor(request, tenant, randomId),
     type: request.type,
     queue: request.queue || request.type,
     priority: request.priority || Priority.NORMAL,
+    input: request.input,
     labels: request.labels,
     timeouts: timeoutsOf(request.timeouts),
-    retryPolicy: create(RetryPolicySchema, {
+    retryPolicy: {
+      $typeName: "mycel.v1.RetryPolicy",
       maximumAttempts: request.retryPolicy?.maximumAttempts || DEFAULT_RETRY_POLICY.maximumAttempts,
       initialInterval: request.retryPolicy?.initialInterval ?? initialIntervalFor(request),
       backoffCoefficient: request.retryPolicy?.backoffCoefficient || DEFAULT_RETRY_POLICY.backoffCoefficient,
       maximumInterval: request.retryPolicy?.maximumInterval ?? maximumIntervalFor(request),
       nonRetryableReasons: request.retryPolicy?.nonRetryableReasons ?? [],
-    }),
+    },
     resultTtl: request.resultTtl ?? durationFromMs(DEFAULT_RESULT_TTL_MS),
     createTime: timestampFromMs(nowMs),
-  });
-  if (request.input !== undefined) task.input = request.input;
+    redriveOf: "",
+  };
   const startMs = startMsOf(request, nowMs);
   if (startMs !== undefined && startMs > nowMs) task.startTime = timestampFromMs(startMs);
   return task;
+}
+
+/** The id of the task that a submission is for. `randomId` gives one if nothing else does. */
+export function taskIdFor(
+  { taskId, requestId }: Pick<SubmitTaskRequest, "taskId" | "requestId">,
+  tenant: string,
+  randomId: () => string,
+): string {
+  return taskId || (requestId === "" ? randomId() : idFromRequest(tenant, requestId));
 }
 
 /** The default wait must not lie above a cap that the caller chose: the policy in force must be one that can be submitted again. */
@@ -118,9 +130,8 @@ function maximumIntervalFor(request: SubmitTaskRequest): ReturnType<typeof durat
 }
 
 function timeoutsOf(asked: Timeouts | undefined): Timeouts {
-  const timeouts = clone(TimeoutsSchema, asked ?? create(TimeoutsSchema));
-  timeouts.startToClose ??= durationFromMs(DEFAULT_START_TO_CLOSE_MS);
-  return timeouts;
+  const startToClose = asked?.startToClose ?? durationFromMs(DEFAULT_START_TO_CLOSE_MS);
+  return { $typeName: "mycel.v1.Timeouts", ...asked, startToClose };
 }
 
 function startMsOf(request: SubmitTaskRequest, nowMs: number): number | undefined {

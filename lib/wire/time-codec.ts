@@ -1,7 +1,6 @@
 // Milliseconds to and from Protobuf's Timestamp and Duration.
 
-import { create } from "@bufbuild/protobuf";
-import { type Duration, DurationSchema, type Timestamp, TimestampSchema } from "@bufbuild/protobuf/wkt";
+import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
 
 const FIRST_SECOND = -62_135_596_800n;
 const LAST_SECOND = 253_402_300_799n;
@@ -25,7 +24,8 @@ export function timestampFromMs(ms: number): Timestamp {
   // Rounded first: rounding the remainder could make a full second of it, which is no valid timestamp.
   const wholeMs = Math.round(ms);
   const seconds = Math.floor(wholeMs / 1000);
-  return create(TimestampSchema, { seconds: BigInt(seconds), nanos: (wholeMs - seconds * 1000) * 1_000_000 });
+  const nanos = (wholeMs - seconds * 1000) * 1_000_000;
+  return { $typeName: "google.protobuf.Timestamp", seconds: BigInt(seconds), nanos };
 }
 
 /** Milliseconds since 1970; undefined stays undefined. */
@@ -39,7 +39,8 @@ export function msFromTimestamp(time: Timestamp | undefined): number | undefined
 export function durationFromMs(ms: number): Duration {
   const wholeMs = Math.round(ms);
   const seconds = Math.trunc(wholeMs / 1000);
-  return create(DurationSchema, { seconds: BigInt(seconds), nanos: (wholeMs - seconds * 1000) * 1_000_000 });
+  const nanos = (wholeMs - seconds * 1000) * 1_000_000;
+  return { $typeName: "google.protobuf.Duration", seconds: BigInt(seconds), nanos };
 }
 
 /** Milliseconds; undefined stays undefined. */

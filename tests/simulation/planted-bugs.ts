@@ -1,7 +1,7 @@
 // Bugs that somebody could write, each planted into coordinators by changing one thing that they work with.
 import type { TaskEvent } from "../../gen/mycel/v1/task_log_pb.ts";
 import { TASKS_STREAM } from "../../lib/wire/subjects.ts";
-import type { TaskRecord } from "../../lib/wire/task-codec.ts";
+import { decodeDispatch, encodeDispatch, type TaskRecord } from "../../lib/wire/task-codec.ts";
 import type { PlantedBug } from "./mesh/planted-bug.ts";
 
 /** The bugs by what is wrong. */
@@ -88,8 +88,10 @@ export const PLANTED_BUGS: Readonly<Record<string, PlantedBug>> = {
   "the last attempt may start without being recorded": {
     log: (log) =>
       changed(log, {
-        dispatch: (draft, expected) =>
-          log.dispatch({ ...draft, body: { ...draft.body, beginRequired: false } }, expected),
+        dispatch: (draft, expected) => {
+          const body = encodeDispatch({ ...decodeDispatch(draft.body), beginRequired: false });
+          return log.dispatch({ ...draft, body }, expected);
+        },
       }),
   },
 

@@ -15,6 +15,7 @@ import { TaskLog } from "../../lib/nats/task-log.ts";
 import { ensureTopology } from "../../lib/nats/topology.ts";
 import { encodeOutputBatch } from "../../lib/wire/output-codec.ts";
 import { outputSubject } from "../../lib/wire/subjects.ts";
+import { encodeDispatch } from "../../lib/wire/task-codec.ts";
 import { timestampFromMs } from "../../lib/wire/time-codec.ts";
 import { openTestNats, type TestNats } from "./nats.ts";
 
@@ -87,7 +88,7 @@ export class TaskWriter {
         ...this.task,
         queue: "echo",
         priority: 5,
-        body: { task, attempt: 1, fence: BigInt(this.last) },
+        body: encodeDispatch({ task, attempt: 1, fence: BigInt(this.last) }),
         trace: { traceparent: "", tracestate: "" },
       },
       expected,

@@ -7,7 +7,6 @@ import {
   type Report,
   type ReportRequest,
   type ReportResponse,
-  ReportResponseSchema,
   type ReportResult,
   ReportResultSchema,
 } from "../../../gen/mycel/v1/agent_protocol_pb.ts";
@@ -82,7 +81,7 @@ export class ReportDesk {
           i < MAX_REPORTS ? this.#answerOne(from, report) : refused("INVALID_REPORT", `at most ${MAX_REPORTS} reports`),
         ),
     );
-    return create(ReportResponseSchema, { results });
+    return { $typeName: "mycel.v1.ReportResponse", results };
   }
 
   async #answerOne(from: AgentIdentity, report: Report): Promise<ReportResult> {
@@ -342,7 +341,10 @@ function delayOf(delay: Parameters<typeof msFromDuration>[0]): number {
 }
 
 function accepted(fence: number, attempt: number): ReportResult {
-  return create(ReportResultSchema, { outcome: { case: "accepted", value: { fence: BigInt(fence), attempt } } });
+  return {
+    $typeName: "mycel.v1.ReportResult",
+    outcome: { case: "accepted", value: { $typeName: "mycel.v1.Accepted", fence: BigInt(fence), attempt } },
+  };
 }
 
 function dropped(reason: DropReason | "TASK_NOT_FOUND" | "TASK_UNREADABLE"): ReportResult {

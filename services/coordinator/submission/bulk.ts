@@ -4,9 +4,7 @@ import { create } from "@bufbuild/protobuf";
 import {
   type BatchSubmitTasksRequest,
   type BatchSubmitTasksResponse,
-  BatchSubmitTasksResponseSchema,
   type BatchSubmitTasksResult,
-  BatchSubmitTasksResultSchema,
   ItemErrorSchema,
   type ItemError,
   type SubmitTaskRequest,
@@ -64,7 +62,7 @@ export class BulkSubmitter {
     const results = await this.#parts.submitter.traced({ batchCount: tasks.length }, () =>
       atomic ? this.#allOrNone(caller, tasks) : this.#each(caller, tasks),
     );
-    return create(BatchSubmitTasksResponseSchema, { results });
+    return { $typeName: "mycel.v1.BatchSubmitTasksResponse", results };
   }
 
   async #allOrNone(caller: Caller, tasks: readonly SubmitTaskRequest[]): Promise<BatchSubmitTasksResult[]> {
@@ -192,11 +190,11 @@ export class BulkSubmitter {
 
 function submitted(response: SubmitTaskResponse | undefined): BatchSubmitTasksResult {
   if (response === undefined) throw new Error("a stored task has no answer");
-  return create(BatchSubmitTasksResultSchema, { result: { case: "submitted", value: response } });
+  return { $typeName: "mycel.v1.BatchSubmitTasksResult", result: { case: "submitted", value: response } };
 }
 
 function failed(error: MeshError): BatchSubmitTasksResult {
-  return create(BatchSubmitTasksResultSchema, { result: { case: "error", value: itemErrorOf(error) } });
+  return { $typeName: "mycel.v1.BatchSubmitTasksResult", result: { case: "error", value: itemErrorOf(error) } };
 }
 
 /** What an error of a call of its own would have said, for one item of many. */

@@ -88,7 +88,7 @@ async function answerOne(
       });
     }
     const value = await submitter.submit(caller, request.task);
-    return create(SubmitTaskStreamResponseSchema, { index, result: { case: "submitted", value } });
+    return { $typeName: "mycel.v1.SubmitTaskStreamResponse", index, result: { case: "submitted", value } };
   } catch (error) {
     if (!(error instanceof MeshError)) throw error;
     return create(SubmitTaskStreamResponseSchema, { index, result: { case: "error", value: itemErrorOf(error) } });

@@ -7,6 +7,7 @@ import {
   type SubmitTaskResponse,
   SubmitTaskResponseSchema,
 } from "../../../gen/mycel/v1/agent_service_pb.ts";
+import type { Dispatch } from "../../../gen/mycel/v1/task_log_pb.ts";
 import type { Task } from "../../../gen/mycel/v1/task_pb.ts";
 import type { Clock } from "../../../lib/core/clock.ts";
 import { MeshError } from "../../../lib/core/mesh-error.ts";
@@ -23,6 +24,7 @@ import {
   submissionDigest,
   type SubmissionLimits,
   taskFromSubmission,
+  taskIdFor,
 } from "../../../lib/wire/submission.ts";
 import { DISPATCH_TEMPLATE } from "../../../lib/wire/subjects.ts";
 import type { Violations } from "../../../lib/wire/validation.ts";
@@ -53,7 +55,15 @@ export interface SubmitterParts {
 /** A submission that was checked and is ready to be stored. */
 export interface Prepared {
   readonly task: Task;
+  readonly dispatch: Dispatch;
   readonly draft: DispatchDraft;
+}
+
+/** What became of a submission. */
+export interface Submitted {
+  readonly answer: SubmitTaskResponse;
+  /** What was stored; undefined if the task stood already. */
+  readonly stored: TaskRecord | undefined;
 }
 
 /** On whose behalf a task is submitted, and in which trace. */
@@ -85,6 +95,17 @@ export class Submitter {
     return this.traced(facts, async () => this.store(this.prepare(caller, request, redriveOf)));
   }
 
+  /** Accepts a task whose submission was checked and that has its id. Throws as `submit` does. */
+  async place(caller: Caller, request: SubmitTaskRequest): Promise<Submitted> {
+    const { taskId } = request;
+    return this.traced({ taskId }, async () => this.#storeHeld(this.prepare(caller, request)));
+  }
+
+  /** The id of the task that a checked submission is for: the same as `submit` would give it, or a new one each time. */
+  idFor({ tenant }: Caller, request: SubmitTaskRequest): string {
+    return taskIdFor(request, tenant, this.#parts.randomId);
+  }
+
   /** What is wrong with a submission. `prefix` stands before each field path. */
   check(request: SubmitTaskRequest, prefix = ""): Violations {
     return checkSubmission(request, this.#parts.limits, this.#parts.clock.now(), prefix);
@@ -96,21 +117,23 @@ export class Submitter {
     task.redriveOf = redriveOf;
     // A coordinator that does not trace itself must not break the trace of those who do.
     const { traceparent = "", tracestate = "" } = isTracing() ? carrierFromContext() : incoming;
+    const dispatch: Dispatch = {
+      $typeName: "mycel.v1.Dispatch",
+      task,
+      attempt: 1,
+      fence: 0n,
+      beginRequired: beginRequiredFor(policyOf(task), 1),
+      requestDigest: submissionDigest(request),
+    };
     const draft: DispatchDraft = {
       tenant,
       taskId: task.taskId,
       queue: task.startTime === undefined ? task.queue : DELAYED_QUEUE,
       priority: task.priority,
-      body: {
-        task,
-        attempt: 1,
-        fence: 0n,
-        beginRequired: beginRequiredFor(policyOf(task), 1),
-        requestDigest: submissionDigest(request),
-      },
+      body: encodeDispatch(dispatch),
       trace: { traceparent, tracestate },
     };
-    return { task, draft };
+    return { task, dispatch, draft };
   }
 
   /** Takes room in the log and in the queue of tasks, which is the same for all. Throws STORAGE_FULL and QUEUE_FULL. */
@@ -142,17 +165,21 @@ export class Submitter {
 
   /** Stores a prepared submission, or finds that it stands already; waits for a broker that does not answer. */
   async store(prepared: Prepared): Promise<SubmitTaskResponse> {
+    return (await this.#storeHeld(prepared)).answer;
+  }
+
+  async #storeHeld(prepared: Prepared): Promise<Submitted> {
     return await this.#hold.over(() => this.#store(prepared));
   }
 
-  async #store(prepared: Prepared): Promise<SubmitTaskResponse> {
+  async #store(prepared: Prepared): Promise<Submitted> {
     let room: Room;
     try {
       room = await this.admit([prepared]);
     } catch (error) {
       // What is full takes nothing new, but what was taken already is still known.
       const existing = isFull(error) ? await this.existing(prepared) : undefined;
-      if (existing !== undefined) return existing;
+      if (existing !== undefined) return { answer: existing, stored: undefined };
       throw error;
     }
     let stored = 0;
@@ -163,10 +190,11 @@ export class Submitter {
         if (outcome.kind === "stored") {
           // A delayed task takes room only when it comes into its queue.
           stored = prepared.draft.queue === DELAYED_QUEUE ? 0 : 1;
-          return accepted(prepared, outcome.sequence);
+          const record = recordOfDraft(prepared, outcome.sequence);
+          return { answer: answerTo(record), stored: record };
         }
         const existing = await this.existing(prepared);
-        if (existing !== undefined) return existing;
+        if (existing !== undefined) return { answer: existing, stored: undefined };
       }
     } finally {
       room.settle(stored);
@@ -176,13 +204,12 @@ export class Submitter {
   }
 
   /** The answer if the same submission stands already; undefined if none stands. Throws TASK_ALREADY_EXISTS for a different one. */
-  async existing({ draft }: Prepared): Promise<SubmitTaskResponse | undefined> {
+  async existing({ dispatch, draft }: Prepared): Promise<SubmitTaskResponse | undefined> {
     const record = await this.#parts.log.readCurrent(draft.tenant, draft.taskId);
     if (record === undefined) return undefined;
     // The repetition has armed its own deadlines in place of the task's: whoever repeats often enough would put them off for ever.
     if (!isTerminal(stateOf(viewOf(record)))) await this.#arm(record);
-    const same =
-      Buffer.compare(record.dispatch.message.requestDigest, draft.body.requestDigest ?? new Uint8Array()) === 0;
+    const same = Buffer.compare(record.dispatch.message.requestDigest, dispatch.requestDigest) === 0;
     if (!same) {
       throw new MeshError("TASK_ALREADY_EXISTS", `task ${draft.taskId} exists already with another content`, {
         resource: { type: "mycel.v1.Task", name: draft.taskId },
@@ -216,7 +243,7 @@ export class Submitter {
 }
 
 function sizeOf({ draft }: Prepared): number {
-  return encodeDispatch(draft.body).length + MESSAGE_OVERHEAD_BYTES;
+  return draft.body.length + MESSAGE_OVERHEAD_BYTES;
 }
 
 /** Whether a queue or the log had no room. */
@@ -226,23 +253,24 @@ export function isFull(error: unknown): boolean {
 
 /** The answer for a submission that was just stored. */
 export function accepted(prepared: Prepared, sequence: number): SubmitTaskResponse {
-  const status = statusOf(recordOfDraft(prepared, sequence), undefined);
-  return create(SubmitTaskResponseSchema, { taskId: prepared.task.taskId, status });
+  return answerTo(recordOfDraft(prepared, sequence));
 }
 
-function recordOfDraft({ task, draft }: Prepared, sequence: number): TaskRecord {
+function answerTo(record: TaskRecord): SubmitTaskResponse {
+  return {
+    $typeName: "mycel.v1.SubmitTaskResponse",
+    taskId: record.taskId,
+    status: statusOf(record, undefined),
+    existing: false,
+  };
+}
+
+function recordOfDraft({ dispatch, draft }: Prepared, sequence: number): TaskRecord {
   return {
     tenant: draft.tenant,
     taskId: draft.taskId,
     dispatch: {
-      message: {
-        $typeName: "mycel.v1.Dispatch",
-        task,
-        attempt: 1,
-        fence: 0n,
-        beginRequired: draft.body.beginRequired ?? false,
-        requestDigest: draft.body.requestDigest ?? new Uint8Array(),
-      },
+      message: dispatch,
       sequence,
       queue: draft.queue,
       priority: draft.priority,

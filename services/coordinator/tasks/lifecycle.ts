@@ -15,7 +15,7 @@ import type { Lanes } from "../../../lib/nats/lanes.ts";
 import type { OutputLog } from "../../../lib/nats/output-log.ts";
 import type { TaskLog, WriteOutcome } from "../../../lib/nats/task-log.ts";
 import type { Timers } from "../../../lib/nats/timers.ts";
-import { type TaskRecord, viewOf } from "../../../lib/wire/task-codec.ts";
+import { encodeDispatch, type TaskRecord, viewOf } from "../../../lib/wire/task-codec.ts";
 import { mayBePurged } from "./expiry.ts";
 
 /** What moving tasks needs. */
@@ -116,12 +116,12 @@ export class Lifecycle {
         taskId: record.taskId,
         queue: task.queue,
         priority: record.dispatch.priority,
-        body: {
+        body: encodeDispatch({
           ...record.dispatch.message,
           attempt,
           fence: BigInt(fence),
           beginRequired: beginRequiredFor(viewOf(record).policy, attempt),
-        },
+        }),
         trace: record.trace,
       },
       record.dispatch.sequence,

@@ -15,6 +15,7 @@ import { DirectReader } from "../../../lib/nats/direct-reader.ts";
 import { Timers } from "../../../lib/nats/timers.ts";
 import { ensureTopology } from "../../../lib/nats/topology.ts";
 import { TASKS_STREAM } from "../../../lib/wire/subjects.ts";
+import { encodeDispatch } from "../../../lib/wire/task-codec.ts";
 import { timestampFromMs } from "../../../lib/wire/time-codec.ts";
 import { openTaskIndex, type TaskIndex } from "../../../services/coordinator/index/task-index.ts";
 import { type MeshLog, openMeshLog, TaskWriter, TENANT } from "../../support/mesh-log.ts";
@@ -82,10 +83,10 @@ async function submitMany(log: MeshLog, from: number, count: number): Promise<vo
             taskId,
             queue: "echo",
             priority: 5,
-            body: {
+            body: encodeDispatch({
               task: { taskId, type: "echo", queue: "echo", createTime: timestampFromMs(Date.now()) },
               attempt: 1,
-            },
+            }),
             trace: { traceparent: "", tracestate: "" },
           },
           0,

@@ -6,13 +6,14 @@ import { TaskSchema } from "../../../gen/mycel/v1/task_pb.ts";
 import { WITHDRAWN_QUEUE } from "../../../lib/core/names.ts";
 import { type DispatchDraft, TaskLog } from "../../../lib/nats/task-log.ts";
 import type { StreamPublisher } from "../../../lib/nats/stream-publisher.ts";
+import { encodeDispatch } from "../../../lib/wire/task-codec.ts";
 import { timestampFromMs } from "../../../lib/wire/time-codec.ts";
 import { openMeshLog, TaskWriter, TENANT } from "../../support/mesh-log.ts";
 
 function submission(createMs: number): DispatchDraft {
   const taskId = "twice";
   const task = create(TaskSchema, { taskId, type: "echo", createTime: timestampFromMs(createMs) });
-  const body = { task, attempt: 1, fence: 0n };
+  const body = encodeDispatch({ task, attempt: 1, fence: 0n });
   return { tenant: TENANT, taskId, queue: "echo", priority: 5, body, trace: { traceparent: "", tracestate: "" } };
 }
 

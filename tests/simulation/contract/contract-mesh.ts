@@ -1,6 +1,7 @@
 // One face of two meshes: the product's log, lanes and timers on a real nats-server, and the same over the simulation's broker in memory.
 // What the contract's tests say of one, they say of both.
-import { create } from "@bufbuild/protobuf";
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import type { DispatchSchema } from "../../../gen/mycel/v1/task_log_pb.ts";
 import type { NatsConnection } from "@nats-io/nats-core";
 import type { JetStreamManager } from "@nats-io/jetstream";
 import { TaskSchema } from "../../../gen/mycel/v1/task_pb.ts";
@@ -20,7 +21,7 @@ import {
   TIMERS_FIRED,
   TIMERS_STREAM,
 } from "../../../lib/wire/subjects.ts";
-import type { EventContext } from "../../../lib/wire/task-codec.ts";
+import { encodeDispatch, type EventContext } from "../../../lib/wire/task-codec.ts";
 import { openMeshLog } from "../../support/mesh-log.ts";
 import { MemoryBroker } from "../broker/memory-broker.ts";
 import { type MemoryPorts, openMemoryPorts } from "../broker/memory-ports.ts";
@@ -222,20 +223,20 @@ export function aDispatch(
   taskId: string,
   change: Partial<DispatchDraft> = {},
   digest = "1",
-  body: Partial<DispatchDraft["body"]> = {},
+  body: Partial<MessageInitShape<typeof DispatchSchema>> = {},
 ): DispatchDraft {
   return {
     tenant: DEFAULT_TENANT,
     taskId,
     queue: "work",
     priority: 5,
-    body: {
+    body: encodeDispatch({
       task: create(TaskSchema, { taskId, type: "work" }),
       attempt: 1,
       fence: 0n,
       requestDigest: new TextEncoder().encode(digest),
       ...body,
-    },
+    }),
     trace: { traceparent: "", tracestate: "" },
     ...change,
   };
