@@ -63,24 +63,18 @@ export class LiveHub implements Disposable {
   }
 
   /**
-   * Watches a task. When it resolves, whatever is stored from then on reaches the watch. `onNews` is called when there is something
-   * to take; it must not throw. Throws MeshError BROKER_UNAVAILABLE.
+   * Watches a task. The broker takes what comes over one connection in its order: whatever comes of a message that is sent over this one
+   * from now on reaches the watch, and once the broker has answered such a message, whatever anybody stores. `onNews` is called when
+   * there is something to take; it must not throw. Throws MeshError BROKER_UNAVAILABLE when the connection is closed.
    */
-  async watch(tenant: string, taskId: string, onNews: () => void): Promise<LiveWatch> {
+  watch(tenant: string, taskId: string, onNews: () => void): LiveWatch {
     const filter = liveFilter(tenant, taskId);
     let topic = this.#topics.get(filter);
     if (topic === undefined) {
       topic = this.#open(filter);
       this.#topics.set(filter, topic);
     }
-    const watcher = topic.join(onNews);
-    try {
-      await topic.ready;
-      return watcher;
-    } catch (cause) {
-      watcher[Symbol.dispose]();
-      throw brokerUnavailable(cause);
-    }
+    return topic.join(onNews);
   }
 
   [Symbol.dispose](): void {
@@ -94,12 +88,15 @@ export class LiveHub implements Disposable {
       topic.close();
       this.#topics.delete(filter);
     });
-    const subscription = this.#connection.subscribe(filter, {
-      callback: (error, message) => {
-        if (error === null && isRepublished(message)) topic.push(message);
-      },
-    });
-    topic.start(subscription, this.#connection.flush());
+    try {
+      topic.subscription = this.#connection.subscribe(filter, {
+        callback: (error, message) => {
+          if (error === null && isRepublished(message)) topic.push(message);
+        },
+      });
+    } catch (cause) {
+      throw brokerUnavailable(cause);
+    }
     return topic;
   }
 }
@@ -121,25 +118,17 @@ class Topic {
   readonly #budget: { bytes: number };
   readonly #onEmpty: () => void;
   readonly #watchers = new Set<Watcher>();
-  #subscription: Subscription | undefined;
+  subscription: Subscription | undefined;
   #ring: LiveMessage[] = [];
   #bytes = 0;
   /** The number of the message that comes next. */
   #end = 0;
   /** How many readers have not taken everything. When all have, the ring is emptied. */
   #behind = 0;
-  ready: Promise<void> = Promise.resolve();
 
   constructor(budget: { bytes: number }, onEmpty: () => void) {
     this.#budget = budget;
     this.#onEmpty = onEmpty;
-  }
-
-  start(subscription: Subscription, ready: Promise<void>): void {
-    this.#subscription = subscription;
-    this.ready = ready;
-    // Whoever waits for it hears of it; nobody else needs to.
-    ready.catch(() => undefined);
   }
 
   join(onNews: () => void): LiveWatch {
@@ -172,7 +161,7 @@ class Topic {
 
   close(): void {
     this.#empty();
-    this.#subscription?.unsubscribe();
+    this.subscription?.unsubscribe();
   }
 
   #advance(): void {

@@ -175,7 +175,7 @@ async function open(config: CoordinatorConfig, logger: Logger, stack: AsyncDispo
       ...taskRpcs({ lifecycle, waitForStatus: streams.waitForStatus }),
       ...listRpcs({ index }),
       ...resultRpcs(streams),
-      ...runRpcs({ submitter, streamResults: streams.streamResults }),
+      ...runRpcs({ submitter, listenToNew: streams.listenToNew }),
     },
     blobService: blobRpcs({ blobs: new BlobStore({ connection, reader }) }),
     ready: () => readiness(connection, draining.signal),

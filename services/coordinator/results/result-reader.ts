@@ -32,6 +32,8 @@ export interface ResultReaderOptions {
   readonly clock: Clock;
   /** Where to begin: after this position. */
   readonly position: Position;
+  /** What the log says of a task that was stored since the source was opened: it need not be read, nor what came before. */
+  readonly stored?: TaskRecord | undefined;
   /** Which kinds to send; all if empty. */
   readonly kinds: ReadonlySet<ResultKind>;
   /** The longest silence, in milliseconds. */
@@ -80,17 +82,21 @@ export class ResultReader {
   /** The messages of one call. Ends after the terminal state. */
   async *read(): Messages {
     // Whoever comes back must not be shown less than it has.
-    const record = await this.#source.record(this.#state.position.event);
+    const record = this.#options.stored ?? (await this.#source.record(this.#state.position.event));
     if (record === undefined) throw taskNotFound(this.#source.taskId);
     yield this.#message({ case: "snapshot", value: taskOf(record, false) });
     this.#task = definitionOf(record);
+    // All that has become of it since comes live.
+    let caughtUp = this.#options.stored !== undefined;
     let resumed = false;
     while (!this.#state.ended) {
       try {
         if (!resumed) await this.#resume();
         resumed = true;
+        if (!caughtUp) yield* this.#catchUp();
         yield* this.#follow();
       } catch (error) {
+        caughtUp = false;
         this.#endure(error);
         if (this.#silenceMs() >= this.#options.keepAliveMs / 3) yield this.#keepAlive();
         await this.#waits.pause(this.#pauseMs);
@@ -126,9 +132,8 @@ export class ResultReader {
     } else if (first === undefined && (await this.#source.lastEvent()) >= position.event) throw lagging();
   }
 
-  /** Reads what the logs have, then what comes live, until the end. */
+  /** Reads what comes live, until the end. */
   async *#follow(): Messages {
-    yield* this.#catchUp();
     while (!this.#state.ended) {
       this.#waits.check();
       const live = this.#source.take();

@@ -62,16 +62,19 @@ export interface ResultLogs {
   readonly hub: LiveHub;
 }
 
-/** Opens a source. `onNews` is called when there is something to take. Throws MeshError BROKER_UNAVAILABLE. */
-export async function openResultSource(
+/**
+ * Opens a source. `onNews` is called when there is something to take: whatever becomes of the task that what is asked of the source
+ * afterwards does not show, and whatever becomes of one that is submitted over the same connection afterwards.
+ */
+export function openResultSource(
   logs: ResultLogs,
   tenant: string,
   taskId: string,
   onNews: () => void,
-): Promise<ResultSource & Disposable> {
+): ResultSource & Disposable {
   const { taskLog, eventReader, outputLog, hub } = logs;
   const task = { tenant, taskId };
-  const watch = await hub.watch(tenant, taskId, onNews);
+  const watch = hub.watch(tenant, taskId, onNews);
   return {
     ...task,
     record: (knownEvent) => taskLog.read(tenant, taskId, knownEvent),

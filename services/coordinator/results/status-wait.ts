@@ -52,7 +52,8 @@ export async function awaitStatus(parts: StatusWaitParts, question: StatusQuesti
   const { logs, waits, clock, notify } = parts;
   const { tenant, taskId, afterRevision, waitMs } = question;
   const endMs = clock.monotonicMs() + waitMs;
-  using watch = await logs.hub.watch(tenant, taskId, notify);
+  // The first look is what makes sure that it listens.
+  using watch = logs.hub.watch(tenant, taskId, notify);
   // The end is kept to the millisecond; a call has an end, so it may have a timer.
   using timer = new DisposableStack();
   timer.adopt(setTimeout(notify, waitMs), clearTimeout);

@@ -4,8 +4,9 @@ import type { ResultKind, StreamResultsResponse } from "../../../gen/mycel/v1/ag
 import type { TaskStatus } from "../../../gen/mycel/v1/task_pb.ts";
 import type { Clock } from "../../../lib/core/clock.ts";
 import { MeshError } from "../../../lib/core/mesh-error.ts";
-import { START } from "../../../lib/core/result-order.ts";
+import { type Position, START } from "../../../lib/core/result-order.ts";
 import { decodeCursor } from "../../../lib/wire/cursor.ts";
+import type { TaskRecord } from "../../../lib/wire/task-codec.ts";
 import { Violations } from "../../../lib/wire/validation.ts";
 import { KeepAliveWheel } from "./keep-alive-wheel.ts";
 import { ResultReader } from "./result-reader.ts";
@@ -31,6 +32,21 @@ export interface ResultsQuestion {
  */
 export type StreamResults = (question: ResultsQuestion) => AsyncIterable<StreamResultsResponse>;
 
+/** Which results to stream of a task that is about to be submitted. */
+export type NewTaskQuestion = Omit<ResultsQuestion, "cursor">;
+
+/** Listens to a task, from before it is submitted. Dispose it, whether its results are read or not. */
+export interface NewTaskResults extends Disposable {
+  /**
+   * Streams the results as {@link StreamResults} does, once. `stored` is what was stored of the task, which has no past that would have
+   * to be read then: all that becomes of it comes live. Undefined if the task stood already.
+   */
+  read(stored: TaskRecord | undefined): AsyncIterable<StreamResultsResponse>;
+}
+
+/** Begins to listen. Throws MeshError TOO_MANY_STREAMS, DRAINING, BROKER_UNAVAILABLE. */
+export type ListenToNew = (question: NewTaskQuestion) => NewTaskResults;
+
 /**
  * Returns the status of a task once its revision exceeds `afterRevision`, or without one, once it is terminal; at the latest after
  * `waitMs`. Throws MeshError TASK_NOT_FOUND, TOO_MANY_STREAMS, DRAINING, BROKER_UNAVAILABLE.
@@ -55,6 +71,7 @@ export interface ResultStreams extends Disposable {
   /** How many are open. */
   readonly openCount: number;
   readonly streamResults: StreamResults;
+  readonly listenToNew: ListenToNew;
   readonly waitForStatus: WaitForStatus;
 }
 
@@ -96,18 +113,30 @@ export function openResultStreams(options: ResultStreamsOptions): ResultStreams 
     sleepers.delete(sleeper);
   };
 
+  const listen = ({ tenant, taskId, kinds, signal }: NewTaskQuestion, position: Position): NewTaskResults => {
+    const waits = enter(signal);
+    try {
+      const source = openResultSource(options, tenant, taskId, () => waits.notify());
+      const reading = { source, waits, clock, position, kinds: new Set(kinds), keepAliveMs, patienceMs };
+      return {
+        read: (stored) => new ResultReader({ ...reading, stored }).read(),
+        [Symbol.dispose]: () => {
+          source[Symbol.dispose]();
+          leave(waits);
+        },
+      };
+    } catch (error) {
+      leave(waits);
+      throw error;
+    }
+  };
+
   async function* streamResults(question: ResultsQuestion): AsyncGenerator<StreamResultsResponse, void, void> {
     const { tenant, taskId, cursor } = question;
     const position = cursor === "" ? START : decodeCursor(tenant, taskId, cursor);
     if (position === undefined) throw badCursor();
-    const waits = enter(question.signal);
-    try {
-      using source = await openResultSource(options, tenant, taskId, () => waits.notify());
-      const kinds = new Set(question.kinds);
-      yield* new ResultReader({ source, waits, clock, position, kinds, keepAliveMs, patienceMs }).read();
-    } finally {
-      leave(waits);
-    }
+    using results = listen(question, position);
+    yield* results.read(undefined);
   }
 
   const waitForStatus: WaitForStatus = async (question) => {
@@ -124,6 +153,7 @@ export function openResultStreams(options: ResultStreamsOptions): ResultStreams 
       return sleepers.size;
     },
     streamResults,
+    listenToNew: (question) => listen(question, START),
     waitForStatus,
     [Symbol.dispose]() {
       drain.removeEventListener("abort", onDrain);

@@ -8,19 +8,19 @@ import {
   RunTaskResponseSchema,
 } from "../../../gen/mycel/v1/agent_service_pb.ts";
 import { Violations } from "../../../lib/wire/validation.ts";
-import type { StreamResults } from "../results/stream-results.ts";
+import type { ListenToNew } from "../results/stream-results.ts";
 import type { Submitter } from "../submission/submitter.ts";
 import { callerOf } from "./caller.ts";
 import { addKindViolations } from "./results.ts";
 
 /** What the RPC needs. */
 export interface RunRpcParts {
-  readonly submitter: Submitter;
-  readonly streamResults: StreamResults;
+  readonly submitter: Pick<Submitter, "check" | "idFor" | "place">;
+  readonly listenToNew: ListenToNew;
 }
 
 /** Implements RunTask. */
-export function runRpcs({ submitter, streamResults }: RunRpcParts): Pick<ServiceImpl<typeof AgentService>, "runTask"> {
+export function runRpcs({ submitter, listenToNew }: RunRpcParts): Pick<ServiceImpl<typeof AgentService>, "runTask"> {
   return {
     runTask: async function* runTask({ task, kinds }, context): AsyncGenerator<RunTaskResponse> {
       const v = new Violations();
@@ -30,16 +30,12 @@ export function runRpcs({ submitter, streamResults }: RunRpcParts): Pick<Service
       v.throwIfAny();
       if (task === undefined) return;
       const caller = callerOf(context);
-      const submitted = await submitter.submit(caller, task);
-      yield create(RunTaskResponseSchema, { kind: { case: "submitted", value: submitted } });
-      const { taskId } = submitted;
-      for await (const value of streamResults({
-        tenant: caller.tenant,
-        taskId,
-        cursor: "",
-        kinds,
-        signal: context.signal,
-      })) {
+      task.taskId = submitter.idFor(caller, task);
+      // Listened to before it is stored, a task has no past that would have to be read: that took four round trips to the broker.
+      using results = listenToNew({ tenant: caller.tenant, taskId: task.taskId, kinds, signal: context.signal });
+      const { answer, stored } = await submitter.place(caller, task);
+      yield create(RunTaskResponseSchema, { kind: { case: "submitted", value: answer } });
+      for await (const value of results.read(stored)) {
         yield create(RunTaskResponseSchema, { kind: { case: "result", value } });
       }
     },

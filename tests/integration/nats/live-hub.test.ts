@@ -7,8 +7,8 @@ test("every watch of a task has missed something when a stream has a new leader"
   await using log = await openMeshLog();
   using hub = new LiveHub(log.connection);
   const news: string[] = [];
-  using first = await hub.watch(TENANT, "t1", () => news.push("t1"));
-  using second = await hub.watch(TENANT, "t2", () => news.push("t2"));
+  using first = hub.watch(TENANT, "t1", () => news.push("t1"));
+  using second = hub.watch(TENANT, "t2", () => news.push("t2"));
 
   log.connection.publish("$JS.EVENT.ADVISORY.STREAM.LEADER_ELECTED.MYCEL_TASKS");
   await log.connection.flush();

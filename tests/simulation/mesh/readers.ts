@@ -150,7 +150,7 @@ export class SimulatedReaders {
       pause: () => Promise.reject(new Error("there is nothing to wait for")),
       check: () => undefined,
     };
-    using source = await openResultSource(logs, DEFAULT_TENANT, taskId, () => undefined);
+    using source = openResultSource(logs, DEFAULT_TENANT, taskId, () => undefined);
     const clock = { now: nowMs, monotonicMs: nowMs };
     const all: string[] = [];
     for await (const message of new ResultReader({ ...CLOCK_FREE, source, waits, clock, position: START }).read()) {
@@ -201,7 +201,7 @@ export class SimulatedReaders {
       check: () => undefined,
     };
     const logs = logsOf(stream.by.ports, hubOf(stream));
-    using source = await openResultSource(logs, DEFAULT_TENANT, reader.taskId, stream.notify);
+    using source = openResultSource(logs, DEFAULT_TENANT, reader.taskId, stream.notify);
     const clock = { now: nowMs, monotonicMs: nowMs };
     const position: Position | undefined =
       reader.cursor === "" ? START : decodeCursor(DEFAULT_TENANT, reader.taskId, reader.cursor);
@@ -269,12 +269,12 @@ function hubOf(stream: Stream): LiveHub {
     const message = stream.live.shift();
     return message === undefined ? { kind: "nothing" } : { kind: "message", message };
   };
-  const hub: Pick<LiveHub, "watch"> = { watch: async () => ({ take, [Symbol.dispose]: () => undefined }) };
+  const hub: Pick<LiveHub, "watch"> = { watch: () => ({ take, [Symbol.dispose]: () => undefined }) };
   return hub as LiveHub;
 }
 
 function silentHub(): LiveHub {
   const take = (): LiveTake => ({ kind: "nothing" });
-  const hub: Pick<LiveHub, "watch"> = { watch: async () => ({ take, [Symbol.dispose]: () => undefined }) };
+  const hub: Pick<LiveHub, "watch"> = { watch: () => ({ take, [Symbol.dispose]: () => undefined }) };
   return hub as LiveHub;
 }

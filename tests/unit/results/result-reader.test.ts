@@ -4,6 +4,7 @@ import { describe, expect, test } from "vitest";
 import { ResultKind, type StreamResultsResponse } from "../../../gen/mycel/v1/agent_service_pb.ts";
 import { type Position, START } from "../../../lib/core/result-order.ts";
 import { decodeCursor } from "../../../lib/wire/cursor.ts";
+import type { TaskRecord } from "../../../lib/wire/task-codec.ts";
 import { ResultReader } from "../../../services/coordinator/results/result-reader.ts";
 import { type Faults, History, type Random, randomHistory, randomOf, SimulatedTask } from "./simulated-task.ts";
 
@@ -15,9 +16,10 @@ async function read(
   task: SimulatedTask,
   position: Position,
   kinds: readonly ResultKind[] = [],
+  stored?: TaskRecord,
 ): Promise<StreamResultsResponse[]> {
   const found: StreamResultsResponse[] = [];
-  const options = { source: task, waits: task, clock, position, keepAliveMs: 15_000, patienceMs: 1_000 };
+  const options = { source: task, waits: task, clock, position, stored, keepAliveMs: 15_000, patienceMs: 1_000 };
   for await (const message of new ResultReader({ ...options, kinds: new Set(kinds) }).read()) found.push(message);
   return found;
 }
@@ -61,6 +63,22 @@ describe("a reader of results", () => {
         }
       }),
       { numRuns: 400 },
+    );
+  });
+
+  test("of a new task gets the same sequence without looking into its past", async () => {
+    await fc.assert(
+      fc.asyncProperty(seeds, async (seed) => {
+        const random: Random = randomOf(seed);
+        const history = randomHistory(random);
+        for (const faults of [FAITHFUL, WILD]) {
+          const task = new SimulatedTask(history, 0, random, faults);
+          const live = await read(task, START, [], await task.record());
+          expect(live[0]!.kind.case).toBe("snapshot");
+          expect(keysOf(history, live)).toEqual(history.canonical());
+        }
+      }),
+      { numRuns: 200 },
     );
   });
 
