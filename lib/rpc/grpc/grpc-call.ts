@@ -8,7 +8,8 @@ import { setTrailerStatus } from "@connectrpc/connect/protocol-grpc";
 import { explain } from "../interceptors/error-reasons.ts";
 import type { Arriving, Intake } from "../interceptors/intake.ts";
 import { spellMessage } from "../interceptors/status-message.ts";
-import { GrpcContext, GrpcRequest, outgoing } from "./grpc-request.ts";
+import { canPush, type MessageSender, type MessageSink, type PushedMessages } from "../pushed-messages.ts";
+import { GrpcContext, GrpcRequest, outgoing, OVER } from "./grpc-request.ts";
 import type { GrpcRoute } from "./grpc-route.ts";
 import { type Envelope, MessageReader } from "./message-reader.ts";
 
@@ -23,10 +24,19 @@ export interface GrpcCallOptions {
   /** How long it may take, in milliseconds; without a limit if undefined. */
   readonly timeoutMs: number | undefined;
   /** How large answers are compressed; null for not at all. */
-  readonly compression: { readonly name: string; compress(bytes: Uint8Array): Promise<Uint8Array> } | null;
+  readonly compression: AnswerCompression | null;
   readonly intake: Intake;
+  /** Where it stands while it is open. */
+  readonly open: Set<GrpcCall>;
   readonly readMaxBytes: number;
 }
+
+interface AnswerCompression {
+  readonly name: string;
+  compress(bytes: Uint8Array): Promise<Uint8Array>;
+}
+
+type Answered = Pick<StreamResponse, "header" | "trailer">;
 
 /** Smaller answers are not worth the time. As Connect has it. */
 const COMPRESS_FROM_BYTES = 1_024;
@@ -34,24 +44,38 @@ const HEAD_BYTES = 5;
 const OK: OutgoingHttpHeaders = { "grpc-status": "0" };
 const { NGHTTP2_NO_ERROR, NGHTTP2_INTERNAL_ERROR } = constants;
 
-/** A call from its headers to its end. */
-export class GrpcCall implements Arriving {
-  readonly #options: GrpcCallOptions;
+/** A call from its headers to its end. What it does not need while an answer is awaited, it does not hold. */
+export class GrpcCall implements Arriving, MessageSink<Message> {
+  readonly #route: GrpcRoute;
+  readonly #stream: ServerHttp2Stream;
+  readonly #compression: AnswerCompression | null;
+  readonly #intake: Intake;
+  readonly #open: Set<GrpcCall>;
   readonly #context: GrpcContext;
-  readonly #reader: MessageReader;
+  #reader: MessageReader | undefined;
   #deadline: NodeJS.Timeout | undefined;
   #sinceMs: number | undefined;
   #heldBytes = 0;
   #headersSent = false;
+  #finished = false;
+  /** What pushes the answer, and the headers around it. */
+  #sender: MessageSender | undefined;
+  #pushed: Answered | undefined;
   #trailers: OutgoingHttpHeaders = OK;
 
   constructor(options: GrpcCallOptions) {
-    const { route, headers, timeoutMs, readMaxBytes } = options;
+    const { route, stream, headers, timeoutMs, readMaxBytes } = options;
     const { method } = route;
-    this.#options = options;
+    this.#route = route;
+    this.#stream = stream;
+    this.#compression = options.compression;
+    this.#intake = options.intake;
+    this.#open = options.open;
     const deadlineMs = timeoutMs === undefined ? undefined : performance.now() + timeoutMs;
     this.#context = new GrpcContext(method, headers, deadlineMs);
     this.#reader = new MessageReader(readMaxBytes, method.methodKind === "unary" ? "unary" : "server-streaming");
+    if (timeoutMs === 0) this.cancel(timedOut());
+    else if (timeoutMs !== undefined) this.#deadline = setTimeout(() => this.cancel(timedOut()), timeoutMs);
   }
 
   /** Since when the message is awaited. */
@@ -61,22 +85,22 @@ export class GrpcCall implements Arriving {
 
   /** Takes the request in, and answers it. */
   start(): void {
-    const { stream, intake, timeoutMs } = this.#options;
-    if (timeoutMs === 0) this.end(timedOut());
-    else if (timeoutMs !== undefined) this.#deadline = setTimeout(() => this.end(timedOut()), timeoutMs);
+    const stream = this.#stream;
+    this.#open.add(this);
     this.#sinceMs = performance.now();
-    intake.enter(this);
+    this.#intake.enter(this);
     // A write that races with the peer's leaving fails, which whoever wrote need not know.
-    stream.on("error", () => undefined);
+    stream.on("error", ignore);
     stream.on("data", (piece: Uint8Array) => this.#take(piece));
-    stream.once("end", () => this.#arrived());
-    stream.once("wantTrailers", () => this.#sendTrailers());
-    stream.once("close", () => this.#closed());
+    stream.on("end", () => this.#arrived());
+    stream.on("wantTrailers", () => this.#sendTrailers());
+    stream.on("close", () => this.#closed());
   }
 
   /** Tells the implementation that its answer is not wanted any more; it decides how the call ends. */
-  end(reason: unknown): void {
+  cancel(reason: unknown): void {
     this.#context.end(reason);
+    this.#sender?.stop(reason);
   }
 
   /** The message did not arrive in time. */
@@ -84,80 +108,113 @@ export class GrpcCall implements Arriving {
     this.#refuse(error);
   }
 
+  /** Sends the next message of an answer that is pushed. */
+  async send(message: Message): Promise<void> {
+    if (this.#pushed === undefined) throw clientLeft();
+    try {
+      await this.#sendNext(this.#pushed, message);
+    } catch (error) {
+      this.fail(error);
+      throw error;
+    }
+  }
+
+  /** An answer that is pushed is complete. */
+  end(): void {
+    try {
+      if (this.#pushed !== undefined) this.#finish(this.#pushed);
+    } catch (error) {
+      this.fail(error);
+    }
+  }
+
+  /** Ends the call with an error. */
+  fail(error: unknown): void {
+    try {
+      this.#fail(error);
+    } catch {
+      this.#stream.close(NGHTTP2_INTERNAL_ERROR);
+    }
+  }
+
   #take(piece: Uint8Array): void {
     // What comes after a refusal is not looked at.
     if (this.#sinceMs === undefined) return;
     try {
-      this.#options.intake.hold(piece.length);
+      this.#intake.hold(piece.length);
       this.#heldBytes += piece.length;
-      this.#reader.add(piece);
+      this.#reader?.add(piece);
     } catch (error) {
       this.#refuse(error);
     }
   }
 
   #arrived(): void {
-    if (this.#sinceMs === undefined) return;
+    if (this.#sinceMs === undefined || this.#reader === undefined) return;
+    const reader = this.#reader;
     this.#leaveIntake();
-    this.#answer()
-      .catch((error: unknown) => this.#fail(error))
-      .catch(() => this.#options.stream.close(NGHTTP2_INTERNAL_ERROR));
+    this.#answer(reader).catch((error: unknown) => this.fail(error));
   }
 
   #refuse(error: unknown): void {
     this.#leaveIntake();
-    this.#fail(error);
+    this.fail(error);
   }
 
   #leaveIntake(): void {
     if (this.#sinceMs === undefined) return;
     this.#sinceMs = undefined;
-    const { intake } = this.#options;
-    intake.leave(this);
-    intake.hold(-this.#heldBytes);
+    this.#reader = undefined;
+    this.#intake.leave(this);
+    this.#intake.hold(-this.#heldBytes);
     this.#heldBytes = 0;
   }
 
   #closed(): void {
+    this.#open.delete(this);
     this.#leaveIntake();
-    this.#over(this.#options.stream.rstCode === NGHTTP2_NO_ERROR ? undefined : clientLeft());
+    this.#over(this.#stream.rstCode === NGHTTP2_NO_ERROR ? OVER : clientLeft());
   }
 
   /** Nothing is left to do for the implementation, though the client may take its time to read. */
-  #over(reason?: unknown): void {
+  #over(reason: unknown): void {
     clearTimeout(this.#deadline);
-    this.#context.end(reason);
+    this.cancel(reason);
   }
 
-  async #answer(): Promise<void> {
-    const { route, stream } = this.#options;
-    const message = route.parse(dataOf(this.#reader.end()));
+  async #answer(reader: MessageReader): Promise<void> {
+    const route = this.#route;
+    const message = route.parse(dataOf(reader.end()));
     const answer = await route.run(new GrpcRequest(this.#context, message));
-    if (answer.stream) await this.#sendAll(answer);
-    else {
+    if (!answer.stream) {
       const data = route.serialize(answer.message);
       const envelope = this.#isLarge(data) ? await this.#compressed(data) : enveloped(0, data);
-      if (isGone(stream)) return;
-      this.#sendHeaders(answer);
-      this.#finish(answer, envelope);
-    }
+      if (!isGone(this.#stream)) this.#finish(answer, envelope);
+    } else if (canPush(answer.message)) this.#push(answer, answer.message);
+    else await this.#sendAll(answer);
+  }
+
+  #push({ header, trailer }: Answered, messages: PushedMessages<Message>): void {
+    this.#context.forget();
+    this.#pushed = { header, trailer };
+    this.#sender = messages.pushTo(this);
+    const { ended } = this.#context;
+    if (ended !== undefined) this.#sender.stop(ended);
   }
 
   async #sendAll(answer: StreamResponse): Promise<void> {
     // A throw makes the implementation return.
     for await (const message of answer.message) await this.#sendNext(answer, message);
-    if (isGone(this.#options.stream)) return;
-    this.#sendHeaders(answer);
-    this.#finish(answer);
+    if (!isGone(this.#stream)) this.#finish(answer);
   }
 
-  async #sendNext(answer: StreamResponse, message: Message): Promise<void> {
-    const { route, stream } = this.#options;
+  async #sendNext(answer: Answered, message: Message): Promise<void> {
+    const stream = this.#stream;
     try {
       if (isGone(stream)) throw clientLeft();
       // The implementation may add headers until its first message is there.
       this.#sendHeaders(answer);
-      const data = route.serialize(message);
+      const data = this.#route.serialize(message);
       const envelope = this.#isLarge(data) ? await this.#compressed(data) : enveloped(0, data);
       if (!isGone(stream) && !stream.write(envelope)) await drained(stream);
       if (isGone(stream)) throw clientLeft();
@@ -169,33 +226,35 @@ export class GrpcCall implements Arriving {
   }
 
   #isLarge(data: Uint8Array): boolean {
-    return this.#options.compression !== null && data.length >= COMPRESS_FROM_BYTES;
+    return this.#compression !== null && data.length >= COMPRESS_FROM_BYTES;
   }
 
   async #compressed(data: Uint8Array): Promise<Uint8Array> {
-    const { compression } = this.#options;
+    const compression = this.#compression;
     return compression === null ? enveloped(0, data) : enveloped(compressedFlag, await compression.compress(data));
   }
 
-  #sendHeaders({ header }: { readonly header: Headers }): void {
+  #sendHeaders({ header }: Pick<Answered, "header">): void {
     if (this.#headersSent) return;
     this.#headersSent = true;
-    const { stream, compression } = this.#options;
     const headers: OutgoingHttpHeaders = { ":status": 200, "content-type": "application/grpc+proto" };
-    if (compression !== null) headers["grpc-encoding"] = compression.name;
-    stream.respond(Object.assign(headers, outgoing(header)), { waitForTrailers: true });
+    if (this.#compression !== null) headers["grpc-encoding"] = this.#compression.name;
+    this.#stream.respond(Object.assign(headers, outgoing(header)), { waitForTrailers: true });
   }
 
-  #finish({ trailer }: { readonly trailer: Headers }, last?: Uint8Array): void {
-    this.#over();
-    this.#trailers = { ...outgoing(trailer), ...OK };
-    this.#options.stream.end(last);
+  #finish(answer: Answered, last?: Uint8Array): void {
+    if (this.#finished || isGone(this.#stream)) return;
+    this.#sendHeaders(answer);
+    this.#finished = true;
+    this.#over(OVER);
+    this.#trailers = { ...outgoing(answer.trailer), ...OK };
+    this.#stream.end(last);
   }
 
   #fail(error: unknown): void {
-    const { stream } = this.#options;
     this.#over(error);
-    if (isGone(stream)) return;
+    if (this.#finished || isGone(this.#stream)) return;
+    this.#finished = true;
     const failure =
       error instanceof ConnectError
         ? error
@@ -207,17 +266,20 @@ export class GrpcCall implements Arriving {
       "grpc-message": spellMessage(failure.rawMessage),
     };
     this.#sendHeaders({ header: responseHeader });
-    stream.end();
+    this.#stream.end();
   }
 
   #sendTrailers(): void {
-    const { stream } = this.#options;
+    const stream = this.#stream;
     if (isGone(stream)) return;
     stream.sendTrailers(this.#trailers);
     // An answer that comes before the end of its request would leave the stream half open for as long as the client likes.
     if (!stream.readableEnded) setImmediate(() => stream.close());
   }
 }
+
+/** What there is nothing to do about. */
+function ignore(): void {}
 
 function timedOut(): ConnectError {
   return new ConnectError("the operation timed out", Code.DeadlineExceeded);

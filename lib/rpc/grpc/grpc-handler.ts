@@ -31,7 +31,7 @@ export function createGrpcHandler(options: GrpcHandlerOptions): DirectHandler {
   const accepted = [...options.acceptCompression];
   const open = new Set<GrpcCall>();
   shutdownSignal.addEventListener("abort", () => {
-    for (const call of open) call.end(shutdownSignal.reason);
+    for (const call of open) call.cancel(shutdownSignal.reason);
   });
   return (stream, headers) => {
     const route = routes.get(headers[":path"] ?? "");
@@ -49,11 +49,10 @@ export function createGrpcHandler(options: GrpcHandlerOptions): DirectHandler {
       timeoutMs,
       compression,
       intake,
+      open,
       readMaxBytes: options.readMaxBytes,
     });
-    open.add(call);
-    stream.once("close", () => open.delete(call));
-    if (shutdownSignal.aborted) call.end(shutdownSignal.reason);
+    if (shutdownSignal.aborted) call.cancel(shutdownSignal.reason);
     call.start();
     return true;
   };

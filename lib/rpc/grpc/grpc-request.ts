@@ -2,10 +2,11 @@
 import type { IncomingHttpHeaders, OutgoingHttpHeaders } from "node:http";
 import type { DescService, Message } from "@bufbuild/protobuf";
 import { Code, ConnectError, type ContextValues, createContextValues, type HandlerContext } from "@connectrpc/connect";
+import { CallHeaders } from "./call-headers.ts";
 import type { OneMessageMethod } from "./grpc-route.ts";
 
 /** What a finished call's signal gives as its reason: nothing went wrong. */
-const OVER = new ConnectError("the call is over", Code.Canceled);
+export const OVER: ConnectError = new ConnectError("the call is over", Code.Canceled);
 
 /** The context of one call. */
 export class GrpcContext implements HandlerContext {
@@ -13,11 +14,11 @@ export class GrpcContext implements HandlerContext {
   readonly service: DescService;
   readonly requestMethod = "POST";
   readonly protocolName = "grpc";
-  readonly #headers: IncomingHttpHeaders;
+  readonly responseHeader: Headers = new CallHeaders();
+  readonly responseTrailer: Headers = new CallHeaders();
   readonly #deadlineMs: number | undefined;
+  #headers: IncomingHttpHeaders;
   #requestHeader: Headers | undefined;
-  #responseHeader: Headers | undefined;
-  #responseTrailer: Headers | undefined;
   #values: ContextValues | undefined;
   #controller: AbortController | undefined;
   #ended: unknown;
@@ -45,18 +46,8 @@ export class GrpcContext implements HandlerContext {
   }
 
   get requestHeader(): Headers {
-    this.#requestHeader ??= headersOf(this.#headers);
+    this.#requestHeader ??= new CallHeaders(this.#headers);
     return this.#requestHeader;
-  }
-
-  get responseHeader(): Headers {
-    this.#responseHeader ??= new Headers();
-    return this.#responseHeader;
-  }
-
-  get responseTrailer(): Headers {
-    this.#responseTrailer ??= new Headers();
-    return this.#responseTrailer;
   }
 
   get values(): ContextValues {
@@ -68,8 +59,19 @@ export class GrpcContext implements HandlerContext {
     return this.#deadlineMs === undefined ? undefined : this.#deadlineMs - performance.now();
   }
 
-  /** Ends the call: its signal aborts, with this reason if it did not simply finish. */
-  end(reason: unknown = OVER): void {
+  /** Why the call ended; undefined while it goes on. */
+  get ended(): unknown {
+    return this.#ended;
+  }
+
+  /** Lets go of what the client sent, which a call that lasts need not hold: half a KiB. Its URL and its headers are gone then. */
+  forget(): void {
+    this.#headers = {};
+    this.#requestHeader = undefined;
+  }
+
+  /** Ends the call: its signal aborts with this reason. */
+  end(reason: unknown): void {
     if (this.#ended !== undefined) return;
     this.#ended = reason;
     this.#controller?.abort(reason);
@@ -123,19 +125,15 @@ export class GrpcRequest {
   }
 }
 
-async function* alone(message: Message): AsyncGenerator<Message> {
-  yield await Promise.resolve(message);
-}
-
-function headersOf(incoming: IncomingHttpHeaders): Headers {
-  const headers = new Headers();
-  for (const name of Object.keys(incoming)) {
-    if (name.startsWith(":")) continue;
-    const value = incoming[name];
-    if (typeof value === "string") headers.append(name, value);
-    else for (const one of value ?? []) headers.append(name, one);
-  }
-  return headers;
+/** An iterable with one message, which it lets go of when that is taken: whoever answers may do so for hours. */
+function alone(message: Message): AsyncIterable<Message> {
+  let left: Message | undefined = message;
+  const next = (): Promise<IteratorResult<Message>> => {
+    const taken = left;
+    left = undefined;
+    return Promise.resolve(taken === undefined ? { done: true, value: undefined } : { done: false, value: taken });
+  };
+  return { [Symbol.asyncIterator]: () => ({ next }) };
 }
 
 /** Of a connection rather than a call, as an error that is passed on may have them: Node throws for these. */
@@ -152,6 +150,7 @@ const OF_CONNECTIONS: ReadonlySet<string> = new Set([
 /** Headers as Node sends them. */
 export function outgoing(headers: Headers): OutgoingHttpHeaders {
   const sent: OutgoingHttpHeaders = {};
+  if (headers instanceof CallHeaders && headers.areNone) return sent;
   for (const [name, value] of headers) {
     // The one header that may come several times.
     if (name === "set-cookie") sent[name] = headers.getSetCookie();

@@ -5,6 +5,7 @@ import type { BinaryReadOptions, BinaryWriteOptions } from "@bufbuild/protobuf";
 import { Code, ConnectError, type HandlerContext, type Interceptor, type ServiceImpl } from "@connectrpc/connect";
 import type { StreamResponse, UnaryResponse } from "@connectrpc/connect";
 import { createMethodSerializationLookup } from "@connectrpc/connect/protocol";
+import { canPush, withMessages } from "../pushed-messages.ts";
 import { GrpcRequest } from "./grpc-request.ts";
 
 /** A service with what answers its calls. */
@@ -132,6 +133,7 @@ async function first(messages: AsyncIterable<Message>): Promise<Message> {
 }
 
 function eachNormal(method: OneMessageMethod, answers: AsyncIterable<unknown>): AsyncIterable<Message> {
+  if (canPush(answers)) return withMessages(answers, (answer) => normal(method, answer));
   return {
     [Symbol.asyncIterator]() {
       const iterator = answers[Symbol.asyncIterator]();

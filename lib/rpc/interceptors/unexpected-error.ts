@@ -3,6 +3,7 @@
 import { randomUUID } from "node:crypto";
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { Interceptor, StreamRequest, UnaryRequest } from "@connectrpc/connect";
+import { withError } from "../pushed-messages.ts";
 import { richError } from "../rich-error.ts";
 
 /** Which call an unexpected error happened in. */
@@ -43,22 +44,11 @@ export function unexpectedErrors(options: UnexpectedErrorOptions): Interceptor {
     const concealed = (error: unknown): ConnectError => conceal(error, request, options);
     try {
       const response = await next(request);
-      return response.stream ? { ...response, message: concealing(response.message, concealed) } : response;
+      return response.stream ? { ...response, message: withError(response.message, concealed) } : response;
     } catch (error) {
       throw concealed(error);
     }
   };
-}
-
-async function* concealing<T>(
-  messages: AsyncIterable<T>,
-  concealed: (error: unknown) => ConnectError,
-): AsyncIterable<T> {
-  try {
-    yield* messages;
-  } catch (error) {
-    throw concealed(error);
-  }
 }
 
 function conceal(

@@ -2,6 +2,7 @@
 
 import { Code, type ConnectError, type Interceptor } from "@connectrpc/connect";
 import { MeshError, type MeshErrorReason } from "../../../lib/core/mesh-error.ts";
+import { withError } from "../../../lib/rpc/pushed-messages.ts";
 import { richError, type RichErrorOptions } from "../../../lib/rpc/rich-error.ts";
 
 const CODES: Readonly<Record<MeshErrorReason, Code>> = {
@@ -63,17 +64,9 @@ export function meshErrors(onUnavailable: (error: MeshError) => void): Intercept
   return (next) => async (request) => {
     try {
       const response = await next(request);
-      return response.stream ? { ...response, message: translating(response.message, translated) } : response;
+      return response.stream ? { ...response, message: withError(response.message, translated) } : response;
     } catch (error) {
       throw translated(error);
     }
   };
-}
-
-async function* translating<T>(messages: AsyncIterable<T>, translated: (error: unknown) => unknown): AsyncIterable<T> {
-  try {
-    yield* messages;
-  } catch (error) {
-    throw translated(error);
-  }
 }
