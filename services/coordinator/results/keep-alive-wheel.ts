@@ -22,17 +22,19 @@ export class KeepAliveWheel implements Disposable {
     this.#stepMs = longestMs / STEPS;
   }
 
-  /** Wakes it once, at the latest after so many milliseconds. Returns how to take that back. */
-  add(wakeable: Wakeable, delayMs: number): () => void {
+  /** Wakes it once, at the latest after so many milliseconds. Returns its slot. */
+  add(wakeable: Wakeable, delayMs: number): number {
     const steps = Math.min(Math.max(Math.floor(delayMs / this.#stepMs), 1), STEPS);
-    const slot = this.#slots[(this.#at + steps) % this.#slots.length];
-    if (slot === undefined) return () => undefined;
-    slot.add(wakeable);
+    const slot = (this.#at + steps) % this.#slots.length;
+    this.#slots[slot]?.add(wakeable);
     this.#waiting += 1;
     this.#timer ??= setInterval(() => this.#step(), this.#stepMs).unref();
-    return () => {
-      if (slot.delete(wakeable)) this.#left(1);
-    };
+    return slot;
+  }
+
+  /** Does not wake it any more, if it is still to be woken. `slot` is the one that it got. */
+  remove(wakeable: Wakeable, slot: number): void {
+    if (this.#slots[slot]?.delete(wakeable) === true) this.#left(1);
   }
 
   [Symbol.dispose](): void {

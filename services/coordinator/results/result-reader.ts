@@ -23,7 +23,7 @@ import {
 import { encodeCursor } from "../../../lib/wire/cursor.ts";
 import { statusOf, type TaskRecord, taskOf } from "../../../lib/wire/task-codec.ts";
 import type { EventMessage, OutputMessage, ResultSource } from "./result-source.ts";
-import type { Waits } from "./sleeper.ts";
+import type { Waits, WakeReason } from "./sleeper.ts";
 
 /** How a reader reads. */
 export interface ResultReaderOptions {
@@ -58,7 +58,11 @@ type Messages = AsyncGenerator<StreamResultsResponse, void, void>;
 export class ResultReader {
   readonly #source: ResultSource;
   readonly #waits: Waits;
-  readonly #options: ResultReaderOptions;
+  readonly #clock: Clock;
+  readonly #kinds: ReadonlySet<ResultKind>;
+  readonly #keepAliveMs: number;
+  readonly #patienceMs: number;
+  #stored: TaskRecord | undefined;
   #state: OrderState;
   /** What the task is, for the status of its past. */
   #task: Omit<TaskRecord, "event"> | undefined;
@@ -67,50 +71,85 @@ export class ResultReader {
   /** Whether an output came before the event that begins its attempt. */
   #early = false;
   #recheck = true;
+  /** Whether the attempt that runs at the position is known. */
+  #resumed = false;
+  /** Whether what the logs have was read, so that the rest comes live. */
+  #caughtUp = false;
   #sentMs: number;
   #silentSinceMs: number | undefined;
   #pauseMs = SHORTEST_PAUSE_MS;
 
   constructor(options: ResultReaderOptions) {
-    this.#options = options;
     this.#source = options.source;
     this.#waits = options.waits;
+    this.#clock = options.clock;
+    this.#kinds = options.kinds;
+    this.#keepAliveMs = options.keepAliveMs;
+    this.#patienceMs = options.patienceMs;
+    this.#stored = options.stored;
     this.#state = resumeAt(options.position, undefined, false);
     this.#sentMs = options.clock.monotonicMs();
   }
 
+  /** Whether everything was read. */
+  get ended(): boolean {
+    return this.#state.ended;
+  }
+
+  /** How long to rest if there is no news, in milliseconds. */
+  get restMs(): number {
+    const leftMs = this.#keepAliveMs - this.#silenceMs();
+    return this.#recheck ? Math.min(RECHECK_MS, leftMs) : leftMs;
+  }
+
   /** The messages of one call. Ends after the terminal state. */
   async *read(): Messages {
-    // Whoever comes back must not be shown less than it has.
-    const record = this.#options.stored ?? (await this.#source.record(this.#state.position.event));
-    if (record === undefined) throw taskNotFound(this.#source.taskId);
-    yield this.#message({ case: "snapshot", value: taskOf(record, false) });
-    this.#task = definitionOf(record);
-    // All that has become of it since comes live.
-    let caughtUp = this.#options.stored !== undefined;
-    let resumed = false;
+    yield* this.readOn(undefined);
+    while (!this.#state.ended) yield* this.readOn(await this.#waits.sleep(this.restMs));
+  }
+
+  /** The messages that there are now: at first, or since a rest that ended for this reason. */
+  async *readOn(reason: WakeReason | undefined): Messages {
+    if (this.#task === undefined) yield* this.#begin();
+    let tick = reason === "tick";
     while (!this.#state.ended) {
       try {
-        if (!resumed) await this.#resume();
-        resumed = true;
-        if (!caughtUp) yield* this.#catchUp();
+        if (!this.#resumed) await this.#resume();
+        this.#resumed = true;
+        if (!this.#caughtUp) yield* this.#catchUp();
+        this.#caughtUp = true;
+        if (tick) yield* this.#lookAround();
         yield* this.#follow();
+        return;
       } catch (error) {
-        caughtUp = false;
+        this.#caughtUp = false;
+        tick = false;
         this.#endure(error);
-        if (this.#silenceMs() >= this.#options.keepAliveMs / 3) yield this.#keepAlive();
+        if (this.#silenceMs() >= this.#keepAliveMs / 3) yield this.#keepAlive();
         await this.#waits.pause(this.#pauseMs);
         this.#pauseMs = Math.min(this.#pauseMs * 2, LONGEST_PAUSE_MS);
       }
     }
   }
 
+  async *#begin(): Messages {
+    const stored = this.#stored;
+    this.#stored = undefined;
+    // Whoever comes back must not be shown less than it has.
+    const record = stored ?? (await this.#source.record(this.#state.position.event));
+    if (record === undefined) throw taskNotFound(this.#source.taskId);
+    yield this.#message({ case: "snapshot", value: taskOf(record, false) });
+    this.#task = definitionOf(record);
+    // All that has become of it since comes live.
+    this.#caughtUp = stored !== undefined;
+  }
+
   /** Goes on after an error while the broker may come back. */
   #endure(error: unknown): void {
     if (!(error instanceof MeshError) || error.reason !== "BROKER_UNAVAILABLE") throw error;
-    const now = this.#options.clock.monotonicMs();
+    const now = this.#clock.monotonicMs();
     this.#silentSinceMs ??= now;
-    if (now - this.#silentSinceMs >= this.#options.patienceMs) throw error;
+    if (now - this.#silentSinceMs >= this.#patienceMs) throw error;
   }
 
   #recovered(): void {
@@ -132,7 +171,7 @@ export class ResultReader {
     } else if (first === undefined && (await this.#source.lastEvent()) >= position.event) throw lagging();
   }
 
-  /** Reads what comes live, until the end. */
+  /** Reads what has come live. */
   async *#follow(): Messages {
     while (!this.#state.ended) {
       this.#waits.check();
@@ -140,17 +179,15 @@ export class ResultReader {
       if (live.kind === "event") yield* this.#onEvent(live);
       else if (live.kind === "output") yield* this.#onOutput(live);
       else if (live.kind === "missed") yield* this.#catchUp();
-      else yield* this.#wait();
       // A reader to whom nothing of what happens is sent still wants a sign of life.
-      if (this.#silenceMs() >= this.#options.keepAliveMs * 0.9) yield this.#keepAlive();
+      if (this.#silenceMs() >= this.#keepAliveMs * 0.9) yield this.#keepAlive();
+      if (live.kind === "nothing") return;
     }
   }
 
-  async *#wait(): Messages {
-    const leftMs = this.#options.keepAliveMs - this.#silenceMs();
-    const delayMs = this.#recheck ? Math.min(RECHECK_MS, leftMs) : leftMs;
-    if ((await this.#waits.sleep(delayMs)) === "news") return;
-    if (this.#silenceMs() >= this.#options.keepAliveMs * 0.8) yield this.#keepAlive();
+  /** After a rest without news. */
+  async *#lookAround(): Messages {
+    if (this.#silenceMs() >= this.#keepAliveMs * 0.8) yield this.#keepAlive();
     yield* this.#catchUp();
     this.#recheck = false;
   }
@@ -211,14 +248,14 @@ export class ResultReader {
       }
       surprised = false;
       for (const message of next) {
-        yield* this.#stored(message);
+        yield* this.#applyStored(message);
         if (this.#state.ended) return;
       }
     }
   }
 
   /** Delivers an event that follows in the log, after the outputs before it. */
-  async *#stored(message: EventMessage): Messages {
+  async *#applyStored(message: EventMessage): Messages {
     const { run } = this.#state;
     const verdict = applyEvent(this.#state, message.link);
     if (verdict.kind === "deliver") yield* this.#deliverEvent(message, verdict.state);
@@ -292,11 +329,11 @@ export class ResultReader {
   }
 
   #wants(kind: ResultKind): boolean {
-    return this.#options.kinds.size === 0 || this.#options.kinds.has(kind);
+    return this.#kinds.size === 0 || this.#kinds.has(kind);
   }
 
   #silenceMs(): number {
-    return this.#options.clock.monotonicMs() - this.#sentMs;
+    return this.#clock.monotonicMs() - this.#sentMs;
   }
 
   #keepAlive(): StreamResultsResponse {
@@ -304,7 +341,7 @@ export class ResultReader {
   }
 
   #message(kind: ResponseKind): StreamResultsResponse {
-    this.#sentMs = this.#options.clock.monotonicMs();
+    this.#sentMs = this.#clock.monotonicMs();
     const { tenant, taskId } = this.#source;
     const { position } = this.#state;
     const cursor = encodeCursor(tenant, taskId, position);

@@ -6,7 +6,7 @@ import { isUnreadable } from "../../../lib/core/mesh-error.ts";
 import type { ChainLink, OutputLink, Run } from "../../../lib/core/result-order.ts";
 import type { StoredMessage } from "../../../lib/nats/direct-reader.ts";
 import type { EventReader } from "../../../lib/nats/event-reader.ts";
-import type { LiveHub, LiveMessage } from "../../../lib/nats/live-hub.ts";
+import type { LiveHub, LiveMessage, LiveWatch } from "../../../lib/nats/live-hub.ts";
 import type { OutputLog } from "../../../lib/nats/output-log.ts";
 import type { TaskLog } from "../../../lib/nats/task-log.ts";
 import { decodeOutputBatch } from "../../../lib/wire/output-codec.ts";
@@ -72,26 +72,53 @@ export function openResultSource(
   taskId: string,
   onNews: () => void,
 ): ResultSource & Disposable {
-  const { taskLog, eventReader, outputLog, hub } = logs;
-  const task = { tenant, taskId };
-  const watch = hub.watch(tenant, taskId, onNews);
-  return {
-    ...task,
-    record: (knownEvent) => taskLog.read(tenant, taskId, knownEvent),
-    events: async (from) => (await eventReader.read(tenant, taskId, from)).map(eventMessage),
-    lastEvent: () => eventReader.last(tenant, taskId),
-    outputs: async (run, after) => {
-      const found = await outputLog.read(task, run.agentId, run.attempt, after);
-      // What the log gives in one go follows on what it was asked to follow on.
-      return found.map((stored) => outputMessage(stored, run, after));
-    },
-    holdsOutput: (run, sequence) => outputLog.holds(task, run.agentId, run.attempt, sequence),
-    take: () => {
-      const take = watch.take();
-      return take.kind === "message" ? liveResult(take.message) : take;
-    },
-    [Symbol.dispose]: () => watch[Symbol.dispose](),
-  };
+  return new TaskResults(logs, tenant, taskId, logs.hub.watch(tenant, taskId, onNews));
+}
+
+/** A class, not an object of functions: there are as many as there are readers, and these would be most of what an idle one holds. */
+class TaskResults implements ResultSource, Disposable {
+  readonly tenant: string;
+  readonly taskId: string;
+  readonly #logs: ResultLogs;
+  readonly #watch: LiveWatch;
+
+  constructor(logs: ResultLogs, tenant: string, taskId: string, watch: LiveWatch) {
+    this.#logs = logs;
+    this.tenant = tenant;
+    this.taskId = taskId;
+    this.#watch = watch;
+  }
+
+  record(knownEvent: number): Promise<TaskRecord | undefined> {
+    return this.#logs.taskLog.read(this.tenant, this.taskId, knownEvent);
+  }
+
+  async events(from: number): Promise<readonly EventMessage[]> {
+    return (await this.#logs.eventReader.read(this.tenant, this.taskId, from)).map(eventMessage);
+  }
+
+  lastEvent(): Promise<number> {
+    return this.#logs.eventReader.last(this.tenant, this.taskId);
+  }
+
+  async outputs(run: Run, after: number): Promise<readonly OutputMessage[]> {
+    const found = await this.#logs.outputLog.read(this, run.agentId, run.attempt, after);
+    // What the log gives in one go follows on what it was asked to follow on.
+    return found.map((stored) => outputMessage(stored, run, after));
+  }
+
+  holdsOutput(run: Run, sequence: number): Promise<boolean> {
+    return this.#logs.outputLog.holds(this, run.agentId, run.attempt, sequence);
+  }
+
+  take(): LiveResult {
+    const take = this.#watch.take();
+    return take.kind === "message" ? liveResult(take.message) : take;
+  }
+
+  [Symbol.dispose](): void {
+    this.#watch[Symbol.dispose]();
+  }
 }
 
 function liveResult({ stored, previous }: LiveMessage): LiveResult {

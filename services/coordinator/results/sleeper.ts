@@ -15,32 +15,61 @@ export interface Waits {
   check(): void;
 }
 
+/** Hears that its rest is over. */
+export interface Rester {
+  /** Called once for each rest. Must not throw. */
+  woken(reason: WakeReason): void;
+}
+
+/** What all sleepers of a process share. */
+export interface Dormitory {
+  readonly wheel: KeepAliveWheel;
+  /** Those who sleep here. */
+  readonly sleepers: Set<Sleeper>;
+  /** Throws when the process wants waits to end. */
+  check(): void;
+}
+
 /** Waits of one reader. News that comes while nobody waits ends the next wait at once. */
 export class Sleeper implements Waits, Wakeable, Disposable {
-  readonly #wheel: KeepAliveWheel;
-  readonly #signal: AbortSignal | undefined;
-  readonly #check: () => void;
+  readonly #dormitory: Dormitory;
   #news = false;
   #listening = true;
-  #resolve: ((reason: WakeReason) => void) | undefined;
-  readonly #onAbort = (): void => this.#end("news");
+  #rester: Rester | undefined;
+  /** Its place on the wheel. */
+  #slot: number | undefined;
+  #stopped: { readonly reason: unknown } | undefined;
+  readonly #unlink: (() => void) | undefined;
 
-  /** `signal` ends the waits of a caller who left; `check` throws when the process wants them to end. */
-  constructor(wheel: KeepAliveWheel, signal: AbortSignal | undefined, check: () => void) {
-    this.#wheel = wheel;
-    this.#signal = signal;
-    this.#check = check;
-    signal?.addEventListener("abort", this.#onAbort);
+  /** `signal` ends the waits of a caller who left. */
+  constructor(dormitory: Dormitory, signal?: AbortSignal) {
+    this.#dormitory = dormitory;
+    dormitory.sleepers.add(this);
+    if (signal === undefined) return;
+    const onAbort = (): void => this.stop(signal.reason);
+    if (signal.aborted) onAbort();
+    else signal.addEventListener("abort", onAbort);
+    this.#unlink = () => signal.removeEventListener("abort", onAbort);
+  }
+
+  /**
+   * Waits for news, at most so many milliseconds, and holds nothing meanwhile that an async function would. Whether the one who waited
+   * may go on is for {@link check} to say.
+   */
+  rest(delayMs: number, rester: Rester): void {
+    if (this.#news) {
+      this.#news = false;
+      rester.woken("news");
+      return;
+    }
+    this.#rester = rester;
+    this.#slot = this.#dormitory.wheel.add(this, delayMs);
   }
 
   async sleep(delayMs: number): Promise<WakeReason> {
     this.check();
-    if (this.#news) {
-      this.#news = false;
-      return "news";
-    }
-    const reason = await this.#wait(delayMs);
-    if (reason === "news") this.#news = false;
+    const reason = await new Promise<WakeReason>((woken) => this.rest(delayMs, { woken }));
+    this.check();
     return reason;
   }
 
@@ -48,7 +77,7 @@ export class Sleeper implements Waits, Wakeable, Disposable {
     this.check();
     this.#listening = false;
     const { promise, resolve } = Promise.withResolvers<WakeReason>();
-    this.#resolve = resolve;
+    this.#rester = { woken: resolve };
     // Only a reader in trouble pauses, so it may have a timer of its own.
     const timer = setTimeout(() => this.#end("tick"), delayMs);
     await promise;
@@ -58,14 +87,20 @@ export class Sleeper implements Waits, Wakeable, Disposable {
   }
 
   check(): void {
-    this.#signal?.throwIfAborted();
-    this.#check();
+    if (this.#stopped !== undefined) throw this.#stopped.reason;
+    this.#dormitory.check();
   }
 
   /** There is news. */
   notify(): void {
     this.#news = true;
     if (this.#listening) this.#end("news");
+  }
+
+  /** Ends the waits for good, for this reason. */
+  stop(reason: unknown): void {
+    this.#stopped ??= { reason };
+    this.interrupt();
   }
 
   /** Ends the wait so that the reader finds out why. */
@@ -78,22 +113,22 @@ export class Sleeper implements Waits, Wakeable, Disposable {
   }
 
   [Symbol.dispose](): void {
-    this.#signal?.removeEventListener("abort", this.#onAbort);
-  }
-
-  async #wait(delayMs: number): Promise<WakeReason> {
-    const { promise, resolve } = Promise.withResolvers<WakeReason>();
-    this.#resolve = resolve;
-    const cancel = this.#wheel.add(this, delayMs);
-    const reason = await promise;
-    cancel();
-    this.check();
-    return reason;
+    this.#unlink?.();
+    this.#leaveWheel();
+    this.#dormitory.sleepers.delete(this);
   }
 
   #end(reason: WakeReason): void {
-    const resolve = this.#resolve;
-    this.#resolve = undefined;
-    resolve?.(reason);
+    const rester = this.#rester;
+    if (rester === undefined) return;
+    this.#rester = undefined;
+    this.#leaveWheel();
+    if (reason === "news") this.#news = false;
+    rester.woken(reason);
+  }
+
+  #leaveWheel(): void {
+    if (this.#slot !== undefined) this.#dormitory.wheel.remove(this, this.#slot);
+    this.#slot = undefined;
   }
 }

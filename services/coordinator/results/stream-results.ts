@@ -5,13 +5,15 @@ import type { TaskStatus } from "../../../gen/mycel/v1/task_pb.ts";
 import type { Clock } from "../../../lib/core/clock.ts";
 import { MeshError } from "../../../lib/core/mesh-error.ts";
 import { type Position, START } from "../../../lib/core/result-order.ts";
+import type { PushedMessages } from "../../../lib/rpc/pushed-messages.ts";
 import { decodeCursor } from "../../../lib/wire/cursor.ts";
 import type { TaskRecord } from "../../../lib/wire/task-codec.ts";
 import { Violations } from "../../../lib/wire/validation.ts";
 import { KeepAliveWheel } from "./keep-alive-wheel.ts";
+import { type FeedParts, ResultFeed } from "./result-feed.ts";
 import { ResultReader } from "./result-reader.ts";
-import { openResultSource, type ResultLogs } from "./result-source.ts";
-import { Sleeper } from "./sleeper.ts";
+import { openResultSource, type ResultLogs, type ResultSource } from "./result-source.ts";
+import { type Dormitory, Sleeper } from "./sleeper.ts";
 import { awaitStatus, type StatusQuestion } from "./status-wait.ts";
 
 /** Which results to stream from where. */
@@ -22,7 +24,7 @@ export interface ResultsQuestion {
   readonly cursor: string;
   /** Which kinds to send; all if empty. */
   readonly kinds: readonly ResultKind[];
-  /** Ends the stream; it then throws the signal's reason. */
+  /** Ends the stream; it then throws the signal's reason. Not looked at where results are pushed. */
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -30,7 +32,7 @@ export interface ResultsQuestion {
  * Streams the results of a task: a snapshot, then everything in order, then the terminal state change. Throws MeshError
  * INVALID_REQUEST, TASK_NOT_FOUND, CURSOR_EXPIRED, TOO_MANY_STREAMS, DRAINING, BROKER_UNAVAILABLE.
  */
-export type StreamResults = (question: ResultsQuestion) => AsyncIterable<StreamResultsResponse>;
+export type StreamResults = (question: ResultsQuestion) => PushedMessages<StreamResultsResponse>;
 
 /** Which results to stream of a task that is about to be submitted. */
 export type NewTaskQuestion = Omit<ResultsQuestion, "cursor">;
@@ -75,6 +77,8 @@ export interface ResultStreams extends Disposable {
   readonly waitForStatus: WaitForStatus;
 }
 
+const ALL_KINDS: ReadonlySet<ResultKind> = new Set();
+
 const DEFAULT_KEEP_ALIVE_MS = 15_000;
 const DEFAULT_MAX_STREAMS = 20_000;
 const DEFAULT_PATIENCE_MS = 30_000;
@@ -89,77 +93,115 @@ export function openResultStreams(options: ResultStreamsOptions): ResultStreams 
   const maxStreams = checked("maxStreams", options.maxStreams ?? DEFAULT_MAX_STREAMS, 1, Number.MAX_SAFE_INTEGER);
   const patienceMs = checked("patienceMs", options.patienceMs ?? DEFAULT_PATIENCE_MS, 0, Number.MAX_SAFE_INTEGER);
   const { clock, drain } = options;
-  const wheel = new KeepAliveWheel(keepAliveMs);
-  const sleepers = new Set<Sleeper>();
+  const dormitory: Dormitory = {
+    wheel: new KeepAliveWheel(keepAliveMs),
+    sleepers: new Set(),
+    check: () => {
+      if (drain.aborted) throw draining();
+    },
+  };
   const onDrain = (): void => {
-    for (const sleeper of sleepers) sleeper.interrupt();
+    for (const sleeper of dormitory.sleepers) sleeper.interrupt();
   };
   drain.addEventListener("abort", onDrain);
 
-  const checkDrain = (): void => {
-    if (drain.aborted) throw draining();
-  };
-
   const enter = (signal: AbortSignal | undefined): Sleeper => {
-    checkDrain();
-    if (sleepers.size >= maxStreams) throw tooMany(maxStreams);
-    const sleeper = new Sleeper(wheel, signal, checkDrain);
-    sleepers.add(sleeper);
-    return sleeper;
+    dormitory.check();
+    if (dormitory.sleepers.size >= maxStreams) throw tooMany(maxStreams);
+    return new Sleeper(dormitory, signal);
   };
 
-  const leave = (sleeper: Sleeper): void => {
-    sleeper[Symbol.dispose]();
-    sleepers.delete(sleeper);
-  };
-
-  const listen = ({ tenant, taskId, kinds, signal }: NewTaskQuestion, position: Position): NewTaskResults => {
+  const listen = ({ tenant, taskId }: NewTaskQuestion, signal: AbortSignal | undefined): Listening => {
     const waits = enter(signal);
     try {
-      const source = openResultSource(options, tenant, taskId, () => waits.notify());
-      const reading = { source, waits, clock, position, kinds: new Set(kinds), keepAliveMs, patienceMs };
-      return {
-        read: (stored) => new ResultReader({ ...reading, stored }).read(),
-        [Symbol.dispose]: () => {
-          source[Symbol.dispose]();
-          leave(waits);
-        },
-      };
+      return new Listening(
+        waits,
+        openResultSource(options, tenant, taskId, () => waits.notify()),
+      );
     } catch (error) {
-      leave(waits);
+      waits[Symbol.dispose]();
       throw error;
     }
   };
 
-  async function* streamResults(question: ResultsQuestion): AsyncGenerator<StreamResultsResponse, void, void> {
-    const { tenant, taskId, cursor } = question;
-    const position = cursor === "" ? START : decodeCursor(tenant, taskId, cursor);
-    if (position === undefined) throw badCursor();
-    using results = listen(question, position);
-    yield* results.read(undefined);
+  const readerOf = (
+    { waits, source }: Listening,
+    kinds: readonly ResultKind[],
+    { position, stored }: { readonly position: Position; readonly stored?: TaskRecord | undefined },
+  ): ResultReader => {
+    const wanted = kinds.length === 0 ? ALL_KINDS : new Set(kinds);
+    return new ResultReader({ source, waits, clock, position, kinds: wanted, keepAliveMs, patienceMs, stored });
+  };
+
+  const open = (question: ResultsQuestion, signal: AbortSignal | undefined): FeedParts => {
+    const position = positionOf(question);
+    const listening = listen(question, signal);
+    return { listening, reader: readerOf(listening, question.kinds, { position }) };
+  };
+
+  async function* asked(question: ResultsQuestion): AsyncGenerator<StreamResultsResponse, void, void> {
+    const { listening, reader } = open(question, question.signal);
+    using _ = listening;
+    yield* reader.read();
   }
 
+  const streamResults: StreamResults = (question) => ({
+    [Symbol.asyncIterator]: () => asked(question),
+    pushTo: (sink) => {
+      const feed = new ResultFeed(sink);
+      // Whoever takes what is pushed ends it by itself.
+      feed.start(() => open(question, undefined));
+      return feed;
+    },
+  });
+
+  const listenToNew: ListenToNew = (question) => {
+    const listening = listen(question, question.signal);
+    return {
+      read: (stored) => readerOf(listening, question.kinds, { position: START, stored }).read(),
+      [Symbol.dispose]: () => listening[Symbol.dispose](),
+    };
+  };
+
   const waitForStatus: WaitForStatus = async (question) => {
-    const waits = enter(question.signal);
-    try {
-      return await awaitStatus({ logs: options, waits, clock, notify: () => waits.notify() }, question);
-    } finally {
-      leave(waits);
-    }
+    using waits = enter(question.signal);
+    return await awaitStatus({ logs: options, waits, clock, notify: () => waits.notify() }, question);
   };
 
   return {
     get openCount() {
-      return sleepers.size;
+      return dormitory.sleepers.size;
     },
     streamResults,
-    listenToNew: (question) => listen(question, START),
+    listenToNew,
     waitForStatus,
     [Symbol.dispose]() {
       drain.removeEventListener("abort", onDrain);
-      wheel[Symbol.dispose]();
+      dormitory.wheel[Symbol.dispose]();
     },
   };
+}
+
+/** Hears of one task, and waits for that. */
+class Listening implements Disposable {
+  readonly waits: Sleeper;
+  readonly source: ResultSource & Disposable;
+
+  constructor(waits: Sleeper, source: ResultSource & Disposable) {
+    this.waits = waits;
+    this.source = source;
+  }
+
+  [Symbol.dispose](): void {
+    this.source[Symbol.dispose]();
+    this.waits[Symbol.dispose]();
+  }
+}
+
+function positionOf({ tenant, taskId, cursor }: ResultsQuestion): Position {
+  const position = cursor === "" ? START : decodeCursor(tenant, taskId, cursor);
+  if (position === undefined) throw badCursor();
+  return position;
 }
 
 function checked(option: string, value: number, min: number, max: number): number {

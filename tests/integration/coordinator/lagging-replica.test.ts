@@ -33,7 +33,7 @@ async function ended(parts: Parts, taskId: string, waitMs: number): Promise<Task
   const clock = { now: () => Date.now(), monotonicMs: () => performance.now() };
   using hub = new LiveHub(connection);
   using wheel = new KeepAliveWheel(15_000);
-  using waits = new Sleeper(wheel, undefined, () => undefined);
+  using waits = new Sleeper({ wheel, sleepers: new Set(), check: () => undefined });
   const logs = { taskLog: parts.taskLog, hub };
   const notify = (): void => waits.notify();
   return (await awaitStatus({ logs, waits, clock, notify }, { tenant: TENANT, taskId, waitMs })).state;
