@@ -3,6 +3,7 @@
 // It asks by batched direct gets instead of keeping a consumer. The only state is the reader's own position, so there is nothing on the
 // server that a restart, an election or an idle hour could lose, and resuming is asking again. Measured at 70,000 messages a second in
 // batches of 1,000, which is more than an index takes; the price is a poll of the stream's leader every 200 ms while nothing happens.
+// What this process stored itself is not read back where it is known without a gap.
 
 import { jetstreamManager, type JetStreamManager } from "@nats-io/jetstream";
 import type { NatsConnection } from "@nats-io/nats-core";
@@ -10,12 +11,15 @@ import type { Clock } from "../core/clock.ts";
 import { TASKS_STREAM, TASKS_SUBJECTS } from "../wire/subjects.ts";
 import type { DirectReader, StoredMessage } from "./direct-reader.ts";
 import { pause } from "../time/pause.ts";
+import type { RecentWrites } from "./recent-writes.ts";
 import { readFromLeader } from "./stream-leader.ts";
 
 /** What a tail needs. */
 export interface LogTailOptions {
   readonly connection: NatsConnection;
   readonly reader: DirectReader;
+  /** What this process stores itself. */
+  readonly recent?: RecentWrites | undefined;
   readonly clock: Clock;
   /** The last sequence that the caller has; 0 to begin at the start. */
   readonly position: number;
@@ -51,6 +55,12 @@ export class LogReplacedError extends Error {
 /** Bounds what a batch may take of memory. A message is at most 1 MiB. */
 const MAX_BATCH_BYTES = 8 * 1024 * 1024;
 
+/**
+ * A run of known messages is worth a step from here on, and while some are known no more are read at once: what is missing among them is
+ * what others stored, or what is just being acknowledged.
+ */
+const SHORT_RUN = 100;
+
 /** How long to wait after an unanswered read, in milliseconds. */
 const TROUBLE_MS = 500;
 
@@ -68,6 +78,8 @@ export async function* tailLog(options: LogTailOptions): AsyncGenerator<LogBatch
   let { position, created } = options;
   let short = 0;
   let manager: JetStreamManager | undefined;
+  // Disposal forgets: a log that takes this one's place counts anew.
+  using _kept = options.recent?.keep();
   while (!signal.aborted) {
     try {
       const asOfMs = clock.now();
@@ -96,12 +108,18 @@ export async function* tailLog(options: LogTailOptions): AsyncGenerator<LogBatch
 
 /** What follows the position; undefined if the replica that answered does not have it yet. */
 async function nextStep(
-  { connection, reader, batchSize = 1_000 }: LogTailOptions,
+  { connection, reader, recent, batchSize = 1_000 }: LogTailOptions,
   position: number,
   lastSequence: number,
 ): Promise<Pick<LogBatch, "messages" | "position"> | undefined> {
+  const known = recent?.after(position, batchSize) ?? [];
+  const reached = position + known.length;
+  if (known.length >= SHORT_RUN || (known.length > 0 && reached >= lastSequence)) {
+    return { messages: known, position: reached };
+  }
   const from = { seq: position + 1, next_by_subj: TASKS_SUBJECTS };
-  const messages = await reader.read(TASKS_STREAM, { ...from, batch: batchSize, max_bytes: MAX_BATCH_BYTES });
+  const batch = recent?.isEmpty === false ? Math.min(SHORT_RUN, batchSize) : batchSize;
+  const messages = await reader.read(TASKS_STREAM, { ...from, batch, max_bytes: MAX_BATCH_BYTES });
   const last = messages.at(-1);
   if (last !== undefined) return { messages, position: last.sequence };
   // Either the rest was purged, or a replica that lags behind has answered. Only the leader's word may move the position over a gap.

@@ -42,6 +42,8 @@ export type PublishOutcome =
 export interface PublisherOptions {
   /** How long to wait for the broker's answer, in milliseconds. Default 5,000: longer than an election, shorter than patience. */
   readonly timeoutMs?: number;
+  /** Hears what was stored: messages that follow one another in their stream, and the sequence of the last. */
+  readonly onStored?: (messages: readonly StreamMessage[], last: number) => void;
 }
 
 const PUBLISH_TIMEOUT_MS = 5_000;
@@ -56,6 +58,7 @@ interface PubAck {
 }
 
 interface Pending {
+  readonly messages: readonly StreamMessage[];
   readonly resolve: (outcome: PublishOutcome) => void;
   readonly sinceMs: number;
 }
@@ -64,6 +67,7 @@ interface Pending {
 export class StreamPublisher {
   readonly #connection: NatsConnection;
   readonly #timeoutMs: number;
+  readonly #onStored: PublisherOptions["onStored"];
   readonly #inbox: string;
   /** What waits for an answer, oldest first. */
   readonly #pending = new Map<string, Pending>();
@@ -75,6 +79,7 @@ export class StreamPublisher {
   constructor(connection: NatsConnection, options: PublisherOptions = {}) {
     this.#connection = connection;
     this.#timeoutMs = options.timeoutMs ?? PUBLISH_TIMEOUT_MS;
+    this.#onStored = options.onStored;
     this.#inbox = `${createInbox()}.`;
     connection.subscribe(`${this.#inbox}*`, {
       callback: (error, reply) => {
@@ -92,7 +97,7 @@ export class StreamPublisher {
   /** Stores one message. Never throws for what the broker may answer. */
   async publish(message: StreamMessage): Promise<PublishOutcome> {
     await this.#endOfTurn();
-    return this.#request(message, headersOf(message));
+    return this.#request([message], message, headersOf(message));
   }
 
   /** Stores 1 to 1,000 messages of one stream, all or none. The sequence returned is the last one's; they are consecutive. */
@@ -114,15 +119,19 @@ export class StreamPublisher {
     header.add(BATCH_ID, id);
     header.add(BATCH_SEQUENCE, String(messages.length));
     header.add(BATCH_COMMIT, "1");
-    return this.#request(last, header);
+    return this.#request(messages, last, header);
   }
 
   /** What is sent while the connection is lost may be dropped by it, and runs into the timeout. */
-  #request(message: StreamMessage, header: PublishedHeaders): Promise<PublishOutcome> {
+  #request(
+    messages: readonly StreamMessage[],
+    message: StreamMessage,
+    header: PublishedHeaders,
+  ): Promise<PublishOutcome> {
     this.#next += 1;
     const token = this.#next.toString(36);
     return new Promise((resolve) => {
-      this.#pending.set(token, { resolve, sinceMs: performance.now() });
+      this.#pending.set(token, { messages, resolve, sinceMs: performance.now() });
       try {
         this.#connection.publish(message.subject, message.body, { headers: header, reply: this.#inbox + token });
         this.#timer ??= setTimeout(() => this.#expireOldest(), this.#timeoutMs);
@@ -138,7 +147,9 @@ export class StreamPublisher {
     const pending = this.#pending.get(token);
     if (pending === undefined) return;
     this.#pending.delete(token);
-    pending.resolve(outcomeOf(reply));
+    const outcome = outcomeOf(reply);
+    if (outcome.kind === "stored") this.#onStored?.(pending.messages, outcome.sequence);
+    pending.resolve(outcome);
   }
 
   #expireOldest(): void {

@@ -17,6 +17,7 @@ import { LiveHub } from "../../lib/nats/live-hub.ts";
 import { LogRoom } from "../../lib/nats/log-room.ts";
 import { OutputLog } from "../../lib/nats/output-log.ts";
 import { Registry } from "../../lib/nats/registry.ts";
+import { RecentWrites } from "../../lib/nats/recent-writes.ts";
 import { StreamPublisher } from "../../lib/nats/stream-publisher.ts";
 import { TaskLog } from "../../lib/nats/task-log.ts";
 import { Timers } from "../../lib/nats/timers.ts";
@@ -96,7 +97,8 @@ async function open(config: CoordinatorConfig, logger: Logger, stack: AsyncDispo
     }),
   );
 
-  const publisher = new StreamPublisher(connection);
+  const recent = new RecentWrites(() => clock.now());
+  const publisher = new StreamPublisher(connection, { onStored: (messages, last) => recent.stored(messages, last) });
   const reader = stack.use(new DirectReader(connection));
   const log = new TaskLog({ connection, manager, publisher, reader });
   const outputs = new OutputLog({ connection, publisher, reader });
@@ -155,6 +157,7 @@ async function open(config: CoordinatorConfig, logger: Logger, stack: AsyncDispo
     await openTaskIndex({
       connection,
       reader,
+      recent,
       log,
       timers,
       clock,

@@ -7,6 +7,7 @@ import type { Clock } from "../../../lib/core/clock.ts";
 import type { Logger } from "../../../lib/core/logger.ts";
 import type { DirectReader } from "../../../lib/nats/direct-reader.ts";
 import { type LogBatch, LogReplacedError, tailLog } from "../../../lib/nats/log-tail.ts";
+import type { RecentWrites } from "../../../lib/nats/recent-writes.ts";
 import { pause } from "../../../lib/time/pause.ts";
 import { openDatabase, recreateDatabase } from "./database.ts";
 import { TaskTable } from "./task-table.ts";
@@ -15,6 +16,8 @@ import { TaskTable } from "./task-table.ts";
 export interface IndexerOptions {
   readonly connection: NatsConnection;
   readonly reader: DirectReader;
+  /** What this coordinator stores itself. */
+  readonly recent?: RecentWrites | undefined;
   readonly clock: Clock;
   readonly logger: Logger;
   /** The folder of the index's file; in memory if empty. */
@@ -98,9 +101,9 @@ export class Indexer implements AsyncDisposable {
   }
 
   async #follow(signal: AbortSignal): Promise<void> {
-    const { connection, reader, clock, logger } = this.#options;
+    const { connection, reader, recent, clock, logger } = this.#options;
     const onTrouble = (err: unknown): void => logger.warn({ err }, "index can't read the log");
-    const tail = tailLog({ connection, reader, clock, ...this.#table.position(), signal, onTrouble });
+    const tail = tailLog({ connection, reader, recent, clock, ...this.#table.position(), signal, onTrouble });
     for await (const batch of tail) {
       await this.#apply(batch, signal);
       if (signal.aborted) return;

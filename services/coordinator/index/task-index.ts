@@ -21,6 +21,7 @@ import type { Logger } from "../../../lib/core/logger.ts";
 import { MeshError } from "../../../lib/core/mesh-error.ts";
 import type { DirectReader } from "../../../lib/nats/direct-reader.ts";
 import { answerIndexRequests, askIndex, type IndexVerb, indexUnavailable } from "../../../lib/nats/index-requests.ts";
+import type { RecentWrites } from "../../../lib/nats/recent-writes.ts";
 import { openRole, type Role } from "../../../lib/nats/role.ts";
 import type { TaskLog } from "../../../lib/nats/task-log.ts";
 import type { Timers } from "../../../lib/nats/timers.ts";
@@ -33,6 +34,8 @@ import { countTasks, listDeadLetters, listTasks } from "./task-queries.ts";
 export interface TaskIndexOptions {
   readonly connection: NatsConnection;
   readonly reader: DirectReader;
+  /** What this coordinator stores itself. */
+  readonly recent?: RecentWrites | undefined;
   readonly log: TaskLog;
   readonly timers: Pick<Timers, "set">;
   readonly clock: Clock;

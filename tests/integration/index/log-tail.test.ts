@@ -1,7 +1,10 @@
 import { expect, test } from "vitest";
-import { type LogBatch, LogReplacedError, tailLog } from "../../../lib/nats/log-tail.ts";
+import type { DirectReader, StoredMessage } from "../../../lib/nats/direct-reader.ts";
+import { type LogBatch, LogReplacedError, type LogTailOptions, tailLog } from "../../../lib/nats/log-tail.ts";
+import { RecentWrites } from "../../../lib/nats/recent-writes.ts";
+import { type StreamMessage, StreamPublisher } from "../../../lib/nats/stream-publisher.ts";
 import { ensureTopology } from "../../../lib/nats/topology.ts";
-import { TASKS_STREAM } from "../../../lib/wire/subjects.ts";
+import { TASKS_STREAM, TASKS_SUBJECTS } from "../../../lib/wire/subjects.ts";
 import { type MeshLog, openMeshLog, TaskWriter, TENANT } from "../../support/mesh-log.ts";
 import { systemClock } from "./system-clock.ts";
 
@@ -11,15 +14,18 @@ interface Tail extends Disposable {
   until(sequence: number): Promise<{ sequences: number[]; last: LogBatch }>;
 }
 
-function follow(log: MeshLog, from: { position: number; created: string } = { position: 0, created: "" }): Tail {
+function follow(
+  log: MeshLog,
+  from: Pick<LogTailOptions, "position" | "created"> & Partial<LogTailOptions> = { position: 0, created: "" },
+): Tail {
   const stopping = new AbortController();
   const batches = tailLog({
     connection: log.connection,
     reader: log.reader,
     clock: systemClock,
-    ...from,
     batchSize: 3,
     pollMs: 10,
+    ...from,
     signal: stopping.signal,
     onTrouble: () => undefined,
   });
@@ -94,4 +100,48 @@ test("a tail says so when the stream was created anew", async () => {
   await ensureTopology(log.connection, { replicas: 1, retentionMs: 600_000, maxBytes: -1, agentTtlMs: 5_000 });
   await submitted(log, "a", "b");
   await expect(tail.until(2)).rejects.toThrow(LogReplacedError);
+});
+
+test("a tail takes from this process what it stored itself, and reads the rest, as if it had read all", async () => {
+  await using log = await openMeshLog();
+  const recent = new RecentWrites(() => Date.now());
+  const own = new StreamPublisher(log.connection, { onStored: (messages, last) => recent.stored(messages, last) });
+  let read = 0;
+  const reader = Object.assign(Object.create(log.reader) as DirectReader, {
+    read: async (...query: Parameters<DirectReader["read"]>) => {
+      const found = await log.reader.read(...query);
+      read += found.length;
+      return found;
+    },
+  });
+  using tail = follow(log, { position: 0, created: "", reader, recent, batchSize: 1_000 });
+  await tail.until(0);
+  const event = (name: string): StreamMessage => ({
+    subject: `task.${TENANT}.${name}.e`,
+    body: Buffer.from(name),
+    expected: 0,
+    headers: { traceparent: `00-${"1".repeat(32)}-${"2".repeat(16)}-01`, tracestate: "" },
+  });
+  const publish = async (publisher: StreamPublisher, prefix: string, count: number): Promise<void> => {
+    await Promise.all(Array.from({ length: count }, (_, i) => publisher.publish(event(`${prefix}${i}`))));
+  };
+  await publish(own, "a", 300);
+  const both = Array.from({ length: 20 }, (_, i) => [publish(own, `b${i}-`, 1), publish(log.publisher, `c${i}-`, 1)]);
+  await Promise.all(both.flat());
+  await publish(own, "d", 300);
+
+  const messages: StoredMessage[] = [];
+  for await (const batch of tail.batches) {
+    messages.push(...batch.messages);
+    if (batch.position >= 640) break;
+  }
+  const standing = await log.reader.read(TASKS_STREAM, { seq: 1, next_by_subj: TASKS_SUBJECTS, batch: 1_000 });
+  // Whoever stored it knows when only about.
+  const told = (message: StoredMessage): unknown => ({
+    ...message,
+    storeMs: 0,
+    body: Buffer.from(message.body).toString(),
+  });
+  expect(messages.map(told)).toEqual(standing.map(told));
+  expect(read).toBeLessThanOrEqual(200);
 });

@@ -1,5 +1,5 @@
 import { headers, MsgHdrsImpl } from "@nats-io/nats-core";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { PublishedHeaders } from "../../../lib/nats/published-headers.ts";
 

@@ -1,0 +1,87 @@
+import * as fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { RecentWrites } from "../../../lib/nats/recent-writes.ts";
+import type { StreamMessage } from "../../../lib/nats/stream-publisher.ts";
+
+const message = (name: number, size = 1): StreamMessage => ({
+  subject: `task.default.t${name}.e`,
+  body: new Uint8Array(size),
+  expected: 0,
+});
+
+function keeping(): RecentWrites & Disposable {
+  const recent = new RecentWrites(() => 1_000);
+  const kept = recent.keep();
+  return Object.assign(recent, { [Symbol.dispose]: () => kept[Symbol.dispose]() });
+}
+
+const sequencesAfter = (recent: RecentWrites, position: number, most = 1_000): number[] =>
+  recent.after(position, most).map(({ sequence }) => sequence);
+
+describe("recent writes", () => {
+  test("are handed out as they stand in the log", () => {
+    using recent = keeping();
+    const headers = { traceparent: "00-a-b-01", tracestate: "" };
+    recent.stored([message(1), { ...message(2), expected: 7, headers }], 12);
+    const [first, second] = recent.after(10, 1_000);
+    expect(first).toMatchObject({ subject: "task.default.t1.e", sequence: 11, storeMs: 1_000, traceparent: "" });
+    expect(second).toMatchObject({ sequence: 12, expected: 7, traceparent: "00-a-b-01", tracestate: "" });
+  });
+
+  test("are told without a gap, whatever order they were acknowledged in", () => {
+    fc.assert(
+      fc.property(
+        fc.uniqueArray(fc.integer({ min: 1, max: 40 })),
+        fc.nat(40),
+        fc.integer({ min: 1, max: 40 }),
+        (sequences, position, most) => {
+          using recent = keeping();
+          for (const sequence of sequences) recent.stored([message(sequence)], sequence);
+          const expected: number[] = [];
+          while (sequences.includes(position + expected.length + 1) && expected.length < most) {
+            expected.push(position + expected.length + 1);
+          }
+          expect(sequencesAfter(recent, position, most)).toEqual(expected);
+          // The same again: what was handed out may have to be handed out once more.
+          expect(sequencesAfter(recent, position, most)).toEqual(expected);
+        },
+      ),
+    );
+  });
+
+  test("are forgotten once they were passed", () => {
+    using recent = keeping();
+    for (const sequence of [1, 2, 3]) recent.stored([message(sequence)], sequence);
+    expect(sequencesAfter(recent, 3)).toEqual([]);
+    expect(recent.isEmpty).toBe(true);
+  });
+
+  test("are not kept while nobody follows the log, nor for who follows another one", () => {
+    const recent = new RecentWrites(() => 0);
+    recent.stored([message(1)], 1);
+    const kept = recent.keep();
+    expect(sequencesAfter(recent, 0)).toEqual([]);
+    recent.stored([message(1)], 1);
+    kept[Symbol.dispose]();
+    recent.keep();
+    expect(sequencesAfter(recent, 0)).toEqual([]);
+  });
+
+  test("of other streams are left out", () => {
+    using recent = keeping();
+    recent.stored([{ subject: "out.default.t.agent.1", body: new Uint8Array() }], 1);
+    recent.stored([{ subject: "timer.set.default.t.dispatch", body: new Uint8Array() }], 2);
+    expect(recent.isEmpty).toBe(true);
+  });
+
+  test.each([
+    ["bytes", 8, 1024 * 1024],
+    ["messages", 20_001, 1],
+  ])("are all forgotten when they come to too many %s", (_, count, size) => {
+    using recent = keeping();
+    for (let sequence = 1; sequence <= count; sequence += 1) recent.stored([message(sequence, size)], sequence);
+    expect(recent.isEmpty).toBe(true);
+    recent.stored([message(count + 1)], count + 1);
+    expect(sequencesAfter(recent, count)).toEqual([count + 1]);
+  });
+});
