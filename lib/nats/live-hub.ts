@@ -41,25 +41,24 @@ const ALL_RINGS_BYTES = 67_108_864;
 export class LiveHub implements Disposable {
   readonly #connection: NatsConnection;
   readonly #interruptions: Disposable;
-  readonly #topics = new Map<string, Topic>();
-  readonly #budget = { bytes: 0 };
+  readonly #house: House = { topics: new Map(), bytes: 0 };
 
   constructor(connection: NatsConnection) {
     this.#connection = connection;
     // What a leader stored just before its end may never have been announced.
     this.#interruptions = onInterruption(connection, () => {
-      for (const topic of this.#topics.values()) topic.lose();
+      for (const topic of this.#house.topics.values()) topic.lose();
     });
   }
 
   /** How many subscriptions are open. */
   get topicCount(): number {
-    return this.#topics.size;
+    return this.#house.topics.size;
   }
 
   /** How many bytes of messages are held for readers that have not taken them. */
   get heldBytes(): number {
-    return this.#budget.bytes;
+    return this.#house.bytes;
   }
 
   /**
@@ -69,25 +68,22 @@ export class LiveHub implements Disposable {
    */
   watch(tenant: string, taskId: string, onNews: () => void): LiveWatch {
     const filter = liveFilter(tenant, taskId);
-    let topic = this.#topics.get(filter);
+    let topic = this.#house.topics.get(filter);
     if (topic === undefined) {
       topic = this.#open(filter);
-      this.#topics.set(filter, topic);
+      this.#house.topics.set(filter, topic);
     }
     return topic.join(onNews);
   }
 
   [Symbol.dispose](): void {
     this.#interruptions[Symbol.dispose]();
-    for (const topic of this.#topics.values()) topic.close();
-    this.#topics.clear();
+    for (const topic of this.#house.topics.values()) topic.close();
+    this.#house.topics.clear();
   }
 
   #open(filter: string): Topic {
-    const topic: Topic = new Topic(this.#budget, () => {
-      topic.close();
-      this.#topics.delete(filter);
-    });
+    const topic = new Topic(this.#house, filter);
     try {
       topic.subscription = this.#connection.subscribe(filter, {
         callback: (error, message) => {
@@ -107,49 +103,78 @@ function isRepublished({ headers }: Msg): boolean {
   return Number.isSafeInteger(sequence) && sequence > 0 && Number.isSafeInteger(previous) && previous >= 0;
 }
 
-interface Watcher {
+/** What all topics share. */
+interface House {
+  readonly topics: Map<string, Topic>;
+  /** How many bytes their rings hold. */
+  bytes: number;
+}
+
+/** One reader of a topic. Readers are a list of their own making: there are thousands of topics with one reader each. */
+class Watcher implements LiveWatch {
+  readonly topic: Topic;
+  readonly onNews: () => void;
   /** The number of the next message to take. */
   at: number;
-  readonly onNews: () => void;
+  before: Watcher | undefined;
+  after: Watcher | undefined;
+  gone = false;
+
+  constructor(topic: Topic, at: number, onNews: () => void) {
+    this.topic = topic;
+    this.at = at;
+    this.onNews = onNews;
+  }
+
+  take(): LiveTake {
+    return this.topic.take(this);
+  }
+
+  [Symbol.dispose](): void {
+    this.topic.leave(this);
+  }
 }
 
 /** The readers of one task. Messages are numbered as they arrive. */
 class Topic {
-  readonly #budget: { bytes: number };
-  readonly #onEmpty: () => void;
-  readonly #watchers = new Set<Watcher>();
+  readonly #house: House;
+  readonly #filter: string;
+  #first: Watcher | undefined;
+  #watchers = 0;
   subscription: Subscription | undefined;
-  #ring: LiveMessage[] = [];
+  /** The last messages, if any reader has not taken them. */
+  #ring: LiveMessage[] | undefined;
   #bytes = 0;
   /** The number of the message that comes next. */
   #end = 0;
-  /** How many readers have not taken everything. When all have, the ring is emptied. */
+  /** How many readers have not taken everything. When all have, the ring is let go. */
   #behind = 0;
 
-  constructor(budget: { bytes: number }, onEmpty: () => void) {
-    this.#budget = budget;
-    this.#onEmpty = onEmpty;
+  constructor(house: House, filter: string) {
+    this.#house = house;
+    this.#filter = filter;
   }
 
   join(onNews: () => void): LiveWatch {
-    const watcher: Watcher = { at: this.#end, onNews };
-    this.#watchers.add(watcher);
-    return {
-      take: () => this.#take(watcher),
-      [Symbol.dispose]: () => this.#leave(watcher),
-    };
+    const watcher = new Watcher(this, this.#end, onNews);
+    watcher.after = this.#first;
+    if (this.#first !== undefined) this.#first.before = watcher;
+    this.#first = watcher;
+    this.#watchers += 1;
+    return watcher;
   }
 
   push(message: Msg): void {
     const size = message.data.length;
-    const full = this.#ring.length >= RING_MESSAGES || this.#bytes + size > RING_BYTES;
-    if (full || this.#budget.bytes + size > ALL_RINGS_BYTES) this.#empty();
+    const full = (this.#ring?.length ?? 0) >= RING_MESSAGES || this.#bytes + size > RING_BYTES;
+    if (full || this.#house.bytes + size > ALL_RINGS_BYTES) this.#empty();
+    this.#ring ??= [];
     this.#ring.push({
       stored: storedMessage(message),
       previous: Number(message.headers?.get(LAST_SEQUENCE) ?? 0),
     });
     this.#bytes += size;
-    this.#budget.bytes += size;
+    this.#house.bytes += size;
     this.#advance();
   }
 
@@ -164,24 +189,34 @@ class Topic {
     this.subscription?.unsubscribe();
   }
 
-  #advance(): void {
-    this.#end += 1;
-    this.#behind = this.#watchers.size;
-    for (const { onNews } of this.#watchers) onNews();
-  }
-
-  #take(watcher: Watcher): LiveTake {
+  /** The next message for a reader. */
+  take(watcher: Watcher): LiveTake {
     if (watcher.at === this.#end) return { kind: "nothing" };
-    const message = this.#ring[watcher.at - (this.#end - this.#ring.length)];
+    const message = this.#ring?.[watcher.at - (this.#end - this.#ring.length)];
     watcher.at = message === undefined ? this.#end : watcher.at + 1;
     if (watcher.at === this.#end) this.#caughtUp();
     return message === undefined ? { kind: "missed" } : { kind: "message", message };
   }
 
-  #leave(watcher: Watcher): void {
-    if (!this.#watchers.delete(watcher)) return;
+  /** Lets a reader go. May be called again. */
+  leave(watcher: Watcher): void {
+    if (watcher.gone) return;
+    watcher.gone = true;
+    const { before, after } = watcher;
+    if (before === undefined) this.#first = after;
+    else before.after = after;
+    if (after !== undefined) after.before = before;
+    this.#watchers -= 1;
     if (watcher.at !== this.#end) this.#caughtUp();
-    if (this.#watchers.size === 0) this.#onEmpty();
+    if (this.#watchers > 0) return;
+    this.close();
+    this.#house.topics.delete(this.#filter);
+  }
+
+  #advance(): void {
+    this.#end += 1;
+    this.#behind = this.#watchers;
+    for (let watcher = this.#first; watcher !== undefined; watcher = watcher.after) watcher.onNews();
   }
 
   #caughtUp(): void {
@@ -190,8 +225,8 @@ class Topic {
   }
 
   #empty(): void {
-    this.#ring = [];
-    this.#budget.bytes -= this.#bytes;
+    this.#ring = undefined;
+    this.#house.bytes -= this.#bytes;
     this.#bytes = 0;
   }
 }

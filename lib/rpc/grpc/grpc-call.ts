@@ -9,8 +9,9 @@ import { explain } from "../interceptors/error-reasons.ts";
 import type { Arriving, Intake } from "../interceptors/intake.ts";
 import { spellMessage } from "../interceptors/status-message.ts";
 import { canPush, type MessageSender, type MessageSink, type PushedMessages } from "../pushed-messages.ts";
-import { GrpcContext, GrpcRequest, outgoing, OVER } from "./grpc-request.ts";
+import { GrpcContext, GrpcRequest, NO_HEADERS, outgoing, OVER } from "./grpc-request.ts";
 import type { GrpcRoute } from "./grpc-route.ts";
+import { httpDate } from "./http-date.ts";
 import { type Envelope, MessageReader } from "./message-reader.ts";
 
 /** A compression as Connect takes it. */
@@ -41,6 +42,7 @@ type Answered = Pick<StreamResponse, "header" | "trailer">;
 /** Smaller answers are not worth the time. As Connect has it. */
 const COMPRESS_FROM_BYTES = 1_024;
 const HEAD_BYTES = 5;
+const CONTENT_TYPE = "application/grpc+proto";
 const OK: OutgoingHttpHeaders = { "grpc-status": "0" };
 const { NGHTTP2_NO_ERROR, NGHTTP2_INTERNAL_ERROR } = constants;
 
@@ -237,9 +239,19 @@ export class GrpcCall implements Arriving, MessageSink<Message> {
   #sendHeaders({ header }: Pick<Answered, "header">): void {
     if (this.#headersSent) return;
     this.#headersSent = true;
-    const headers: OutgoingHttpHeaders = { ":status": 200, "content-type": "application/grpc+proto" };
-    if (this.#compression !== null) headers["grpc-encoding"] = this.#compression.name;
-    this.#stream.respond(Object.assign(headers, outgoing(header)), { waitForTrailers: true });
+    this.#stream.respond(this.#headersWith(header), { waitForTrailers: true });
+  }
+
+  #headersWith(header: Headers): OutgoingHttpHeaders | readonly string[] {
+    const encoding = this.#compression?.name;
+    const added = outgoing(header);
+    // A stream keeps what it is given: of a list 150 bytes, of an object 500. Only in an object, what is added replaces what is there.
+    if (added === NO_HEADERS) {
+      const list = [":status", "200", "content-type", CONTENT_TYPE, "date", httpDate()];
+      return encoding === undefined ? list : [...list, "grpc-encoding", encoding];
+    }
+    const own: OutgoingHttpHeaders = { ":status": 200, "content-type": CONTENT_TYPE };
+    return Object.assign(own, encoding === undefined ? {} : { "grpc-encoding": encoding }, added);
   }
 
   #finish(answer: Answered, last?: Uint8Array): void {
@@ -247,7 +259,8 @@ export class GrpcCall implements Arriving, MessageSink<Message> {
     this.#sendHeaders(answer);
     this.#finished = true;
     this.#over(OVER);
-    this.#trailers = { ...outgoing(answer.trailer), ...OK };
+    const added = outgoing(answer.trailer);
+    if (added !== NO_HEADERS) this.#trailers = { ...added, ...OK };
     this.#stream.end(last);
   }
 

@@ -8,12 +8,11 @@ import type { OneMessageMethod } from "./grpc-route.ts";
 /** What a finished call's signal gives as its reason: nothing went wrong. */
 export const OVER: ConnectError = new ConnectError("the call is over", Code.Canceled);
 
+const FORGOTTEN: IncomingHttpHeaders = {};
+
 /** The context of one call. */
 export class GrpcContext implements HandlerContext {
   readonly method: OneMessageMethod;
-  readonly service: DescService;
-  readonly requestMethod = "POST";
-  readonly protocolName = "grpc";
   readonly responseHeader: Headers = new CallHeaders();
   readonly responseTrailer: Headers = new CallHeaders();
   readonly #deadlineMs: number | undefined;
@@ -26,9 +25,20 @@ export class GrpcContext implements HandlerContext {
   /** `deadlineMs` is on the monotonic clock. */
   constructor(method: OneMessageMethod, headers: IncomingHttpHeaders, deadlineMs: number | undefined) {
     this.method = method;
-    this.service = method.parent;
     this.#headers = headers;
     this.#deadlineMs = deadlineMs;
+  }
+
+  get service(): DescService {
+    return this.method.parent;
+  }
+
+  get requestMethod(): string {
+    return "POST";
+  }
+
+  get protocolName(): string {
+    return "grpc";
   }
 
   get url(): string {
@@ -66,7 +76,7 @@ export class GrpcContext implements HandlerContext {
 
   /** Lets go of what the client sent, which a call that lasts need not hold: half a KiB. Its URL and its headers are gone then. */
   forget(): void {
-    this.#headers = {};
+    this.#headers = FORGOTTEN;
     this.#requestHeader = undefined;
   }
 
@@ -87,7 +97,7 @@ export class GrpcRequest {
   constructor(call: GrpcContext, message: Message) {
     this.call = call;
     this.stream = call.method.methodKind !== "unary";
-    this.message = this.stream ? alone(message) : message;
+    this.message = this.stream ? new Alone(message) : message;
   }
 
   /** What an interceptor passed on, which must be what it was given. */
@@ -125,15 +135,23 @@ export class GrpcRequest {
   }
 }
 
-/** An iterable with one message, which it lets go of when that is taken: whoever answers may do so for hours. */
-function alone(message: Message): AsyncIterable<Message> {
-  let left: Message | undefined = message;
-  const next = (): Promise<IteratorResult<Message>> => {
-    const taken = left;
-    left = undefined;
-    return Promise.resolve(taken === undefined ? { done: true, value: undefined } : { done: false, value: taken });
-  };
-  return { [Symbol.asyncIterator]: () => ({ next }) };
+/** One message as an iterable, which lets go of it when it is taken: the answers may take hours. */
+class Alone implements AsyncIterableIterator<Message> {
+  #message: Message | undefined;
+
+  constructor(message: Message) {
+    this.#message = message;
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  next(): Promise<IteratorResult<Message>> {
+    const value = this.#message;
+    this.#message = undefined;
+    return Promise.resolve(value === undefined ? { done: true, value } : { done: false, value });
+  }
 }
 
 /** Of a connection rather than a call, as an error that is passed on may have them: Node throws for these. */
@@ -147,10 +165,13 @@ const OF_CONNECTIONS: ReadonlySet<string> = new Set([
   "upgrade",
 ]);
 
+/** What {@link outgoing} makes of none. */
+export const NO_HEADERS: OutgoingHttpHeaders = {};
+
 /** Headers as Node sends them. */
 export function outgoing(headers: Headers): OutgoingHttpHeaders {
+  if (headers instanceof CallHeaders && headers.areNone) return NO_HEADERS;
   const sent: OutgoingHttpHeaders = {};
-  if (headers instanceof CallHeaders && headers.areNone) return sent;
   for (const [name, value] of headers) {
     // The one header that may come several times.
     if (name === "set-cookie") sent[name] = headers.getSetCookie();

@@ -106,6 +106,7 @@ function unary(method: OneMessageMethod, implementation: Implementation): AnyFn 
 }
 
 function streaming(method: OneMessageMethod, implementation: Implementation): AnyFn {
+  const made = (answer: unknown): Message => normal(method, answer);
   return async (request) => {
     const { call } = GrpcRequest.from(request);
     // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the request of a streaming method
@@ -113,7 +114,7 @@ function streaming(method: OneMessageMethod, implementation: Implementation): An
     // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- ServiceImpl says so of streaming methods
     const answers = implementation(message, call) as AsyncIterable<unknown>;
     // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- its method is a streaming one
-    return { ...answerOf(method, call), stream: true, message: eachNormal(method, answers) } as StreamResponse;
+    return { ...answerOf(method, call), stream: true, message: eachMade(answers, made) } as StreamResponse;
   };
 }
 
@@ -132,14 +133,17 @@ async function first(messages: AsyncIterable<Message>): Promise<Message> {
   throw new ConnectError("protocol error: missing input message for server-streaming method", Code.Unimplemented);
 }
 
-function eachNormal(method: OneMessageMethod, answers: AsyncIterable<unknown>): AsyncIterable<Message> {
-  if (canPush(answers)) return withMessages(answers, (answer) => normal(method, answer));
+function eachMade(answers: AsyncIterable<unknown>, made: (answer: unknown) => Message): AsyncIterable<Message> {
+  return canPush(answers) ? withMessages(answers, made) : eachAsked(answers, made);
+}
+
+function eachAsked(answers: AsyncIterable<unknown>, made: (answer: unknown) => Message): AsyncIterable<Message> {
   return {
     [Symbol.asyncIterator]() {
       const iterator = answers[Symbol.asyncIterator]();
       const step = async (taken: Promise<IteratorResult<unknown>>): Promise<IteratorResult<Message>> => {
         const { done, value } = await taken;
-        return done === true ? { done, value: undefined } : { done: false, value: normal(method, value) };
+        return done === true ? { done, value: undefined } : { done: false, value: made(value) };
       };
       return {
         next: () => step(iterator.next()),

@@ -8,6 +8,8 @@ import {
   StreamResultsResponseSchema,
 } from "../../../gen/mycel/v1/agent_service_pb.ts";
 import type { Output } from "../../../gen/mycel/v1/output_pb.ts";
+import { type Task, TaskSchema } from "../../../gen/mycel/v1/task_pb.ts";
+import { DispatchSchema } from "../../../gen/mycel/v1/task_log_pb.ts";
 import type { Clock } from "../../../lib/core/clock.ts";
 import { MeshError, taskNotFound } from "../../../lib/core/mesh-error.ts";
 import {
@@ -65,7 +67,7 @@ export class ResultReader {
   #stored: TaskRecord | undefined;
   #state: OrderState;
   /** What the task is, for the status of its past. */
-  #task: Omit<TaskRecord, "event"> | undefined;
+  #task: Definition | undefined;
   /** The last event that was heard of. */
   #heard = 0;
   /** Whether an output came before the event that begins its attempt. */
@@ -307,7 +309,7 @@ export class ResultReader {
     this.#state = state;
     this.#recovered();
     if (this.#task !== undefined && (link.terminal || this.#wants(ResultKind.STATE))) {
-      const status = statusOf(this.#task, { message: event, sequence: link.sequence });
+      const status = statusOf(recordOf(this.#source, this.#task), { message: event, sequence: link.sequence });
       const result = event.result === undefined ? {} : { result: event.result };
       yield this.#message({ case: "stateChange", value: { status, ...result } });
     }
@@ -367,11 +369,32 @@ function positionBefore(position: Position, { link }: EventMessage): Position {
   return { ordinal: position.ordinal, event: link.previous, output, item: 0, index: 0 };
 }
 
-/** What a task is, without what it carries; a reader may hold it for long. Its newest dispatch says nothing of its past. */
-function definitionOf(record: TaskRecord): Omit<TaskRecord, "event"> {
-  const { tenant, taskId, trace, dispatch } = record;
-  delete dispatch.message.task?.input;
-  return { tenant, taskId, trace, dispatch: { ...dispatch, sequence: 0, queue: "" } };
+/**
+ * What a task's status says beside what its events say, and nothing else: a reader may hold it for hours, and whatever was read with it
+ * holds all that came from the broker at once.
+ */
+interface Definition {
+  readonly createTime: Task["createTime"];
+  readonly resultTtl: Task["resultTtl"];
+  readonly maximumAttempts: number;
+  readonly trace: TaskRecord["trace"];
+}
+
+function definitionOf({ trace, dispatch }: TaskRecord): Definition {
+  const { createTime, resultTtl, retryPolicy } = dispatch.message.task ?? create(TaskSchema);
+  return { createTime, resultTtl, maximumAttempts: retryPolicy?.maximumAttempts ?? 0, trace };
+}
+
+/** A record that gives the status after an event. Its newest dispatch says nothing of a task's past. */
+function recordOf(
+  { tenant, taskId }: ResultSource,
+  { createTime, resultTtl, maximumAttempts, trace }: Definition,
+): Omit<TaskRecord, "event"> {
+  const task: MessageInitShape<typeof TaskSchema> = { retryPolicy: { maximumAttempts } };
+  if (createTime !== undefined) task.createTime = createTime;
+  if (resultTtl !== undefined) task.resultTtl = resultTtl;
+  const message = create(DispatchSchema, { task });
+  return { tenant, taskId, trace, dispatch: { message, sequence: 0, queue: "", priority: 0 } };
 }
 
 function kindOf(output: Output): ResultKind {
