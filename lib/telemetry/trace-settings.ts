@@ -25,6 +25,8 @@ type TraceTarget =
 export interface TraceSettings {
   readonly target: TraceTarget;
   readonly sampler: Sampler;
+  /** Whether the sampler records nothing below a span that is not sampled. */
+  readonly followsParents: boolean;
   readonly serviceName: string | undefined;
   readonly resourceAttributes: Readonly<Record<string, string>>;
   /** Batch span processor: values of OTEL_BSP_*, for the constructor. */
@@ -66,9 +68,11 @@ export function readTraceSettings(env: Environment): TraceSettings {
 
   const target = readTarget(read, complain, count, pairs);
   const maxQueueSize = count("OTEL_BSP_MAX_QUEUE_SIZE", 2048, 1);
+  const sampler = readSampler(read, complain);
   return {
     target,
-    sampler: readSampler(read, complain),
+    sampler,
+    followsParents: sampler instanceof ParentBasedSampler || sampler instanceof AlwaysOffSampler,
     serviceName: read("OTEL_SERVICE_NAME"),
     resourceAttributes: pairs("OTEL_RESOURCE_ATTRIBUTES"),
     batch: {

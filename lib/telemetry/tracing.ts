@@ -14,6 +14,7 @@ import {
   TracerProvider,
 } from "@opentelemetry/sdk-trace";
 import { ATTR_SERVICE_INSTANCE_ID, ATTR_SERVICE_NAME, ATTR_SERVICE_VERSION } from "@opentelemetry/semantic-conventions";
+import { declareParentBased } from "../wire/trace-context.ts";
 import { type Environment, type TraceSettings, readTraceSettings } from "./trace-settings.ts";
 
 // A collector that hangs must not hold up a shutdown for longer than an orchestrator's patience leaves room for.
@@ -69,6 +70,7 @@ export async function openTracing(options: TracingOptions): Promise<Tracing> {
     await provider.shutdown();
     throw new Error("tracing is already set up in this process");
   }
+  if (settings.followsParents) declareParentBased(provider);
   context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable());
   propagation.setGlobalPropagator(new W3CTraceContextPropagator());
 

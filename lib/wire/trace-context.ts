@@ -13,10 +13,12 @@ import {
   type TextMapGetter,
   type TextMapSetter,
   type Tracer,
+  type TracerProvider,
   context,
   propagation,
   trace,
 } from "@opentelemetry/api";
+import { UnsampledContext } from "./unsampled-context.ts";
 
 /** The W3C Trace Context fields as they stand in message headers and stored tasks. Empty when nothing is traced. */
 export interface TraceCarrier {
@@ -66,6 +68,9 @@ const EMPTY_CARRIER: TraceCarrier = Object.freeze({});
 // What the API itself hands out while no SDK is registered; a proxy without a delegate returns this one instance.
 const NOOP_PROVIDER = new ProxyTracerProvider().getDelegate();
 
+// Of the sampler of any other provider nothing is taken for granted.
+const parentBased = new WeakSet<TracerProvider>();
+
 type MutableCarrier = { -readonly [Field in keyof TraceCarrier]: TraceCarrier[Field] };
 
 const setter: TextMapSetter<MutableCarrier> = {
@@ -81,8 +86,25 @@ const getter: TextMapGetter<TraceCarrier> = {
 
 /** True when this process has a tracer provider. Costs a property read: guard the building of attributes with it. */
 export function isTracing(): boolean {
+  return registeredProvider() !== NOOP_PROVIDER;
+}
+
+function registeredProvider(): TracerProvider {
   const provider = trace.getTracerProvider();
-  return !(provider instanceof ProxyTracerProvider) || provider.getDelegate() !== NOOP_PROVIDER;
+  return provider instanceof ProxyTracerProvider ? provider.getDelegate() : provider;
+}
+
+/**
+ * Says of a provider that its sampler records nothing below a span that is not sampled, and looks at nothing but the id where a trace
+ * begins; and that its traces travel as W3C has it. Then what is not sampled costs next to nothing. For whoever sets tracing up.
+ */
+export function declareParentBased(provider: TracerProvider): void {
+  parentBased.add(provider);
+}
+
+/** Whether that is known of this process's provider. */
+export function isParentBased(): boolean {
+  return parentBased.has(registeredProvider());
 }
 
 /** The tracer of all Mycel spans; the API's no-op while tracing is off. Ask each time, do not keep it across set-up. */
@@ -93,6 +115,7 @@ export function mycelTracer(): Tracer {
 /** Returns what a message must carry so that its receiver continues the trace of `ctx` (default: the active context). */
 export function carrierFromContext(ctx: Context = context.active()): TraceCarrier {
   if (!isTracing()) return EMPTY_CARRIER;
+  if (ctx instanceof UnsampledContext) return ctx.carrier;
   const carrier: MutableCarrier = {};
   propagation.inject(ctx, carrier, setter);
   return carrier;
@@ -103,8 +126,11 @@ export function carrierFromContext(ctx: Context = context.active()): TraceCarrie
  * A missing or malformed carrier, or tracing being off, gives `base` unchanged.
  */
 export function contextFromCarrier(carrier: TraceCarrier, base: Context = ROOT_CONTEXT): Context {
-  if (carrier.traceparent === undefined || !isTracing()) return base;
-  return propagation.extract(base, carrier, getter);
+  const { traceparent, tracestate } = carrier;
+  if (traceparent === undefined || !isTracing()) return base;
+  const alone = base === ROOT_CONTEXT && tracestate === undefined && isParentBased();
+  const unsampled = alone ? UnsampledContext.from(traceparent) : undefined;
+  return unsampled ?? propagation.extract(base, carrier, getter);
 }
 
 /** Returns span links to the given carriers; those without a valid context are left out. */

@@ -1,12 +1,12 @@
 // Owns the spans of an attempt: `process` around the handler, and the one around its settling report. Nothing while tracing is off.
-import { type Context, type Span, trace } from "@opentelemetry/api";
+import { type Context, type Span, SpanKind } from "@opentelemetry/api";
 import type { Task } from "../../gen/mycel/v1/task_pb.ts";
+import { startHop } from "../../lib/wire/hop.ts";
 import { DISPATCH_TEMPLATE } from "../../lib/wire/subjects.ts";
 import {
   contextFromCarrier,
   isTracing,
   markSpanFailed,
-  mycelTracer,
   processSpan,
   type SettleName,
   settleSpan,
@@ -15,9 +15,9 @@ import type { Delivery } from "./delivery.ts";
 import type { ReportAnswer } from "./reporter.ts";
 import type { Settlement } from "./settlement.ts";
 
-/** A started process span and the context in which the handler runs. */
+/** The span of an attempt, undefined if nothing is recorded of it, and the context in which the handler runs in either case. */
 export interface ProcessSpan {
-  readonly span: Span;
+  readonly span: Span | undefined;
   readonly active: Context;
 }
 
@@ -38,19 +38,18 @@ export function startProcessSpan(
 ): ProcessSpan | undefined {
   if (!isTracing()) return undefined;
   const { carrier, consumer } = delivery;
-  const parent = contextFromCarrier(carrier);
-  const facts = {
-    template: DISPATCH_TEMPLATE,
-    consumer,
-    taskId: task.taskId,
-    queue: task.queue,
-    attempt,
-    agentId,
-    links: [carrier],
-  };
-  const shape = processSpan(facts);
-  const span = mycelTracer().startSpan(shape.name, shape.options, parent);
-  return { span, active: trace.setSpan(parent, span) };
+  const { span, inside } = startHop(contextFromCarrier(carrier), SpanKind.CONSUMER, () =>
+    processSpan({
+      template: DISPATCH_TEMPLATE,
+      consumer,
+      taskId: task.taskId,
+      queue: task.queue,
+      attempt,
+      agentId,
+      links: [carrier],
+    }),
+  );
+  return { span, active: inside };
 }
 
 /** A started settle span: the context that the report carries, and what ends the span with the answer. */
@@ -59,7 +58,7 @@ export interface SettleSpan {
   readonly end: (answer: ReportAnswer) => void;
 }
 
-/** Starts the span of a settling report; undefined while tracing is off. */
+/** Starts the span of a settling report; undefined if nothing is recorded of it. */
 export function startSettleSpan(
   kind: Settlement["kind"],
   delivery: Delivery,
@@ -67,13 +66,15 @@ export function startSettleSpan(
   parent: Context | undefined,
 ): SettleSpan | undefined {
   if (parent === undefined) return undefined;
-  const facts = { template: DISPATCH_TEMPLATE, consumer: delivery.consumer, taskId: task.taskId };
-  const shape = settleSpan(SETTLE_NAMES[kind], facts);
-  const span = mycelTracer().startSpan(shape.name, shape.options, parent);
+  const { span, inside } = startHop(parent, SpanKind.CLIENT, () => {
+    const facts = { template: DISPATCH_TEMPLATE, consumer: delivery.consumer, taskId: task.taskId };
+    return settleSpan(SETTLE_NAMES[kind], facts);
+  });
+  if (span === undefined) return undefined;
   const end = (answer: ReportAnswer): void => {
     if (answer.kind === "refused") markSpanFailed(span, answer.reason, answer.message);
     else if (answer.kind === "abandoned") markSpanFailed(span, "ABANDONED");
     span.end();
   };
-  return { active: trace.setSpan(parent, span), end };
+  return { active: inside, end };
 }

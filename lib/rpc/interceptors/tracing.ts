@@ -1,7 +1,8 @@
 // Owns the RPC hop of a trace: one interceptor for servers, one for clients. Must not decide sampling or export.
 // With tracing off each call passes straight through.
-import { type Context, type Span, context, trace } from "@opentelemetry/api";
+import { type Span, SpanKind, context } from "@opentelemetry/api";
 import { Code, ConnectError, type Interceptor, type StreamResponse, type UnaryResponse } from "@connectrpc/connect";
+import { type Hop, startHop } from "../../wire/hop.ts";
 import {
   type RpcSpanFacts,
   type RpcSystem,
@@ -9,12 +10,13 @@ import {
   contextFromCarrier,
   isTracing,
   markSpanFailed,
-  mycelTracer,
   rpcClientSpan,
   rpcServerSpan,
 } from "../../wire/trace-context.ts";
+import { type StreamWatch, watched, within } from "./traced-stream.ts";
 
-type Request = Parameters<ReturnType<Interceptor>>[0];
+type AnyFn = ReturnType<Interceptor>;
+type Request = Parameters<AnyFn>[0];
 type Response = UnaryResponse | StreamResponse;
 type Side = "client" | "server";
 
@@ -53,23 +55,22 @@ const SERVER_FAULTS: ReadonlySet<Code> = new Set([
  * response headers, also on errors, so that a caller without tracing can name the trace. Put it first in the list.
  */
 export function serverTracing(): Interceptor {
-  return (next) => async (request) => {
-    if (!isTracing()) return await next(request);
-    const parent = contextFromCarrier(carrierFromHeaders(request.header));
-    const shape = rpcServerSpan(factsOf(request));
-    const span = mycelTracer().startSpan(shape.name, shape.options, parent);
-    const inside = trace.setSpan(parent, span);
-    const echo = carrierFromContext(inside).traceparent;
-    try {
-      const response = await context.with(inside, () => next(request));
-      if (echo !== undefined) response.header.set("traceparent", echo);
-      return followed(response, inside, span, "server", request);
-    } catch (error) {
-      if (echo !== undefined && error instanceof ConnectError) error.metadata.set("traceparent", echo);
-      endFailed(span, error, "server");
-      throw error;
-    }
-  };
+  return (next) => (request) => (isTracing() ? serve(request, next) : next(request));
+}
+
+async function serve(request: Request, next: AnyFn): Promise<Response> {
+  const parent = contextFromCarrier(carrierFromHeaders(request.header));
+  const hop = startHop(parent, SpanKind.SERVER, () => rpcServerSpan(factsOf(request)));
+  const echo = carrierFromContext(hop.inside).traceparent;
+  try {
+    const response = await context.with(hop.inside, next, undefined, request);
+    if (echo !== undefined) response.header.set("traceparent", echo);
+    return followed(response, hop, "server", request);
+  } catch (error) {
+    if (echo !== undefined && error instanceof ConnectError) error.metadata.set("traceparent", echo);
+    if (hop.span !== undefined) endFailed(hop.span, error, "server");
+    throw error;
+  }
 }
 
 /**
@@ -78,81 +79,53 @@ export function serverTracing(): Interceptor {
  * every try is a span of its own.
  */
 export function clientTracing(): Interceptor {
-  return (next) => async (request) => {
-    if (!isTracing()) return await next(request);
-    const shape = rpcClientSpan(factsOf(request));
-    const span = mycelTracer().startSpan(shape.name, shape.options);
-    const inside = trace.setSpan(context.active(), span);
-    const carrier = carrierFromContext(inside);
-    if (carrier.traceparent !== undefined) request.header.set("traceparent", carrier.traceparent);
-    if (carrier.tracestate !== undefined) request.header.set("tracestate", carrier.tracestate);
-    try {
-      const response = await context.with(inside, () => next(request));
-      return followed(response, inside, span, "client", request);
-    } catch (error) {
-      endFailed(span, error, "client");
-      throw error;
-    }
-  };
+  return (next) => (request) => (isTracing() ? call(request, next) : next(request));
 }
 
-function followed(response: Response, inside: Context, span: Span, side: Side, request: Request): Response {
-  if (response.stream) return { ...response, message: followStream(response.message, inside, span, side, request) };
-  endOk(span, systemOf(request));
-  return response;
+async function call(request: Request, next: AnyFn): Promise<Response> {
+  const active = context.active();
+  const hop = startHop(active, SpanKind.CLIENT, () => rpcClientSpan(factsOf(request)));
+  const { traceparent, tracestate } = carrierFromContext(hop.inside);
+  if (traceparent !== undefined) request.header.set("traceparent", traceparent);
+  if (tracestate !== undefined) request.header.set("tracestate", tracestate);
+  // Nothing is recorded, and the call runs where it should already.
+  if (hop.inside === active) return await next(request);
+  try {
+    const response = await context.with(hop.inside, next, undefined, request);
+    return followed(response, hop, "client", request);
+  } catch (error) {
+    if (hop.span !== undefined) endFailed(hop.span, error, "client");
+    throw error;
+  }
 }
 
-// Written as an iterator object rather than a generator: each step of the handler must run inside the span's context,
-// and a reader that leaves early (return) must end the span although no last message ever comes. A call that is
-// aborted before it is read is ended by its signal.
-function followStream<Item>(
-  source: AsyncIterable<Item>,
-  inside: Context,
-  span: Span,
-  side: Side,
-  request: Request,
-): AsyncIterable<Item> {
+function followed(response: Response, { span, inside }: Hop, side: Side, request: Request): Response {
+  if (!response.stream) {
+    if (span !== undefined) endOk(span, systemOf(request));
+    return response;
+  }
+  const message = within(response.message, inside);
+  if (span === undefined) return { ...response, message };
   const { signal } = request;
-  let ended = false;
+  // A call that lasts forgets its headers.
+  const system = systemOf(request);
   let messages = 0;
   const finish = (end: () => void): void => {
-    if (ended) return;
-    ended = true;
     signal.removeEventListener("abort", onAbort);
+    if (!span.isRecording()) return;
     span.setAttribute("mycel.rpc.response.message_count", messages);
     end();
   };
-  const fail = (error: unknown): void => finish(() => endFailed(span, error, side));
-  const done = (): void => finish(() => endOk(span, systemOf(request)));
-  const onAbort = (): void => fail(signal.reason);
+  const watch: StreamWatch = {
+    message: () => (messages += 1),
+    done: () => finish(() => endOk(span, system)),
+    failed: (error) => finish(() => endFailed(span, error, side)),
+  };
+  // A call that is aborted before it is read is ended by its signal.
+  const onAbort = (): void => watch.failed(signal.reason);
   if (signal.aborted) onAbort();
   else signal.addEventListener("abort", onAbort, { once: true });
-
-  return {
-    [Symbol.asyncIterator](): AsyncIterator<Item> {
-      const items = context.with(inside, () => source[Symbol.asyncIterator]());
-      const step = async (advance: () => Promise<IteratorResult<Item>>): Promise<IteratorResult<Item>> => {
-        try {
-          const result = await context.with(inside, advance);
-          if (result.done === true) done();
-          else messages += 1;
-          return result;
-        } catch (error) {
-          fail(error);
-          throw error;
-        }
-      };
-      return {
-        next: () => step(() => items.next()),
-        return: (value) => step(async () => (await items.return?.(value)) ?? { done: true, value }),
-        throw: (error) =>
-          step(async () => {
-            if (items.throw === undefined) throw error;
-            return await items.throw(error);
-          }),
-      };
-    },
-  };
+  return { ...response, message: watched(message, watch) };
 }
 
 function endOk(span: Span, system: RpcSystem): void {

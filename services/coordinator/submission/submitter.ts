@@ -1,7 +1,7 @@
 // Accepts tasks: checked, admitted, and stored by one compare-and-set that also recognises repetitions.
 
 import { create } from "@bufbuild/protobuf";
-import { context, trace } from "@opentelemetry/api";
+import { context, SpanKind } from "@opentelemetry/api";
 import {
   type SubmitTaskRequest,
   type SubmitTaskResponse,
@@ -29,12 +29,13 @@ import {
 import { DISPATCH_TEMPLATE } from "../../../lib/wire/subjects.ts";
 import type { Violations } from "../../../lib/wire/validation.ts";
 import { encodeDispatch, policyOf, statusOf, type TaskRecord, viewOf } from "../../../lib/wire/task-codec.ts";
+import { startHop } from "../../../lib/wire/hop.ts";
 import {
   carrierFromContext,
   isTracing,
   markSpanFailed,
-  mycelTracer,
   publishSpan,
+  type SpanShape,
   type TraceCarrier,
 } from "../../../lib/wire/trace-context.ts";
 import { OutageHold } from "./outage-hold.ts";
@@ -229,10 +230,12 @@ export class Submitter {
     store: () => Promise<T>,
   ): Promise<T> {
     if (!isTracing()) return store();
-    const shape = publishSpan({ template: DISPATCH_TEMPLATE, ...facts });
-    const span = mycelTracer().startSpan(shape.name, shape.options);
+    const active = context.active();
+    const shape = (): SpanShape => publishSpan({ template: DISPATCH_TEMPLATE, ...facts });
+    const { span, inside } = startHop(active, SpanKind.PRODUCER, shape);
+    if (span === undefined) return inside === active ? store() : context.with(inside, store);
     try {
-      return await context.with(trace.setSpan(context.active(), span), store);
+      return await context.with(inside, store);
     } catch (error) {
       markSpanFailed(span, error instanceof MeshError ? error.reason : "INTERNAL");
       throw error;

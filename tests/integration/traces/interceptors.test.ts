@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { createServer } from "node:http2";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { trace } from "@opentelemetry/api";
+import { context, trace } from "@opentelemetry/api";
 import { Code, ConnectError, type ServiceImpl, createClient } from "@connectrpc/connect";
 import { connectNodeAdapter, createConnectTransport, createGrpcTransport } from "@connectrpc/connect-node";
 import { expect, test } from "vitest";
@@ -16,13 +16,19 @@ import { openTracing } from "../../../lib/telemetry/tracing.ts";
 type Protocol = "connect" | "grpc";
 const PROTOCOLS = ["connect", "grpc"] as const;
 
-async function setup(protocol: Protocol, implementation: Partial<ServiceImpl<typeof AgentService>>, traced = true) {
+async function setup(
+  protocol: Protocol,
+  implementation: Partial<ServiceImpl<typeof AgentService>>,
+  traced = true,
+  sampler = "parentbased_always_on",
+) {
   const cleanup = new AsyncDisposableStack();
   const dir = await mkdtemp(join(tmpdir(), "mycel-rpc-"));
   cleanup.defer(async () => await rm(dir, { recursive: true }));
   const store = cleanup.use(await openTraceStore({ dir }));
   // Only flush() sends, so that each look at the store sees everything up to it.
-  const env = traced ? { OTEL_EXPORTER_OTLP_ENDPOINT: store.address, OTEL_BSP_SCHEDULE_DELAY: "600000" } : {};
+  const target = { OTEL_EXPORTER_OTLP_ENDPOINT: store.address, OTEL_BSP_SCHEDULE_DELAY: "600000" };
+  const env = traced ? { ...target, OTEL_TRACES_SAMPLER: sampler } : {};
   const tracing = cleanup.use(await openTracing({ serviceName: "test", env }));
 
   const headers: (string | undefined)[] = [];
@@ -212,6 +218,61 @@ test("a bidirectional stream is one trace", async () => {
   expect(count).toBe(3);
   const { client, server } = pairOf(await bench.spans(traceIdOf(bench.headers[0])));
   expect(server.parentId).toBe(client.spanId);
+});
+
+test.for(PROTOCOLS)(
+  "a trace that is not sampled goes from client to server over %s, into each step of the handler and back, unrecorded",
+  async (protocol) => {
+    const seen: (string | undefined)[] = [];
+    const look = (): void => {
+      const active = trace.getActiveSpan()?.spanContext();
+      seen.push(active === undefined ? undefined : `00-${active.traceId}-${active.spanId}-0${active.traceFlags}`);
+    };
+    await using bench = await setup(
+      protocol,
+      {
+        getTask: async () => {
+          await Promise.resolve();
+          look();
+          return {};
+        },
+        cancelTask: () => {
+          look();
+          throw new ConnectError("nothing here", Code.NotFound);
+        },
+        async *streamResults() {
+          look();
+          yield {};
+          look();
+          yield {};
+        },
+      },
+      true,
+      "parentbased_always_off",
+    );
+    const echoed: (string | null | undefined)[] = [];
+    const onHeader = (header: Headers): void => void echoed.push(header.get("traceparent"));
+    await bench.client.getTask({}, { onHeader });
+    for await (const _ of bench.client.streamResults({}, { onHeader }));
+    await bench.client.cancelTask({}).catch((error: unknown) => {
+      echoed.push(ConnectError.from(error).metadata.get("traceparent"));
+    });
+    const [get, stream, cancel] = bench.headers;
+    expect(new Set(bench.headers).size).toBe(3);
+    for (const header of bench.headers) expect(header).toMatch(/^00-[0-9a-f]{32}-[0-9a-f]{16}-00$/);
+    expect(seen).toEqual([get, stream, stream, cancel]);
+    expect(echoed).toEqual([get, stream, cancel]);
+    for (const header of bench.headers) expect(await bench.spans(header!.split("-")[1]!)).toEqual([]);
+  },
+);
+
+test("a call within a trace that is not sampled goes on with it", async () => {
+  await using bench = await setup("grpc", { getTask: () => ({}) });
+  const spanContext = { traceId: "0af7651916cd43dd8448eb211c80319c", spanId: "b7ad6b7169203331", traceFlags: 0 };
+  const active = trace.setSpanContext(context.active(), spanContext);
+  await context.with(active, () => bench.client.getTask({}));
+  expect(bench.headers).toEqual(["00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"]);
+  expect(await bench.spans(spanContext.traceId)).toEqual([]);
 });
 
 test("with tracing off no header is sent or echoed, and calls work", async () => {
