@@ -224,21 +224,30 @@ export interface DeliverySubject {
   readonly storedMs: number;
 }
 
+// It comes from an agent, and the coordinator publishes to it: nothing may stand in it that could mean another subject.
+const TOKEN = "[^.\\s*>]+";
+const COUNT = "([1-9][0-9]{0,15})";
+const FACTS = `(${TOKEN})\\.(${TOKEN})\\.${COUNT}\\.${COUNT}\\.(0|[1-9][0-9]{0,15})\\.(${TOKEN})\\.${TOKEN}`;
+// One match reads it whole, as agents and coordinators do once for each task: taking it apart at the dots takes twice as long.
+const SHORT_DELIVERY = new RegExp(`^\\$JS\\.ACK\\.${FACTS}$`);
+const LONG_DELIVERY = new RegExp(`^\\$JS\\.ACK\\.${TOKEN}\\.${TOKEN}\\.${FACTS}(?:\\.${TOKEN})*$`);
+
 /** Reads the reply subject of a delivery, in its short and its long form (ADR-15); undefined if it is none. */
 export function parseDeliverySubject(subject: string): DeliverySubject | undefined {
-  // It comes from an agent, and the coordinator publishes to it: nothing may stand in it that could mean another subject.
-  if (/[\s*>]/.test(subject)) return undefined;
-  const tokens = subject.split(".");
-  if (tokens[0] !== "$JS" || tokens[1] !== "ACK" || tokens.includes("")) return undefined;
-  const at = tokens.length === 9 ? 2 : tokens.length >= 11 ? 4 : 0;
-  const [stream, consumer] = tokens.slice(at, at + 2);
-  const [deliveries, sequence, consumerSequence] = tokens.slice(at + 2, at + 5).map(numberOf);
+  const match = SHORT_DELIVERY.exec(subject) ?? LONG_DELIVERY.exec(subject);
+  if (match === null) return undefined;
+  const [, stream, consumer, deliveries, sequence, consumerSequence, storedNanos] = match;
   // Nanoseconds are beyond what a number holds exactly; milliseconds are not.
-  const storedMs = Number(tokens[at + 5]) / 1_000_000;
-  if (at === 0 || stream === undefined || consumer === undefined) return undefined;
-  if (deliveries === undefined || deliveries < 1 || sequence === undefined || sequence < 1) return undefined;
-  if (consumerSequence === undefined || !(storedMs >= 0)) return undefined;
-  return { stream, consumer, deliveries, sequence, consumerSequence, storedMs };
+  const storedMs = Number(storedNanos) / 1_000_000;
+  if (stream === undefined || consumer === undefined || !(storedMs >= 0)) return undefined;
+  return {
+    stream,
+    consumer,
+    deliveries: Number(deliveries),
+    sequence: Number(sequence),
+    consumerSequence: Number(consumerSequence),
+    storedMs,
+  };
 }
 
 /** Reads the subject of a timer that has fired; undefined if it is none. */

@@ -15,7 +15,7 @@ import { Lease } from "./lease.ts";
 import type { Watched } from "./lease-keeper.ts";
 import { fail, type Outcome, outcomeOfError, outcomeOfTimeout } from "./outcome.ts";
 import type { ReportAnswer } from "./reporter.ts";
-import { encodeReport, type ReportKind } from "./report-codec.ts";
+import { type ReportKind, reportOf } from "./report-codec.ts";
 import { type Ending, ENDINGS, type Settlement, settlementOf } from "./settlement.ts";
 
 type Phase = "held" | "asking" | "running" | "settling" | "over";
@@ -90,12 +90,12 @@ export class Attempt implements Watched, DeskOwner, HostedAttempt {
 
   /** Gives the delivery back, started or not. */
   handBack(): void {
-    if (this.#phase === "held") void this.#settle({ kind: "hand_back", started: false });
+    if (this.#phase === "held") this.#settle({ kind: "hand_back", started: false });
     else if (this.#phase === "asking" || this.#phase === "running") {
       const wasRunning = this.#phase === "running";
       this.#abort(new AgentError("DRAINING", "the agent shuts down"));
       // While asking, the answer decides whether there is something to hand back.
-      if (wasRunning) void this.#settle({ kind: "hand_back", started: true });
+      if (wasRunning) this.#settle({ kind: "hand_back", started: true });
     }
   }
 
@@ -160,7 +160,7 @@ export class Attempt implements Watched, DeskOwner, HostedAttempt {
   /** Tells the mesh that the attempt runs, once; resolves with whether the lease still holds. */
   beginLazily(): Promise<boolean> {
     this.#lazyMs = NEVER;
-    this.#begun ??= this.#report({ kind: "begin", redelivery: false }, this.#startTimeMs).then((answer) => {
+    this.#begun ??= this.#reportBegin(false, this.#startTimeMs).then((answer) => {
       if (answer.kind === "accepted") {
         this.#fence = answer.fence;
         return true;
@@ -176,7 +176,7 @@ export class Attempt implements Watched, DeskOwner, HostedAttempt {
     this.#phase = "asking";
     if (redelivery) this.#signalled = new Map();
     this.#plan();
-    const answer = await this.#report({ kind: "begin", redelivery }, undefined);
+    const answer = await this.#reportBegin(redelivery, undefined);
     // The answer may have waited in a socket while the process stood still.
     if (this.#phase === "asking" && this.#lease.lapsed(this.#host.clock.monotonicMs()))
       this.#loseLease("the lease ended before the start");
@@ -204,7 +204,7 @@ export class Attempt implements Watched, DeskOwner, HostedAttempt {
       return;
     }
     this.#freeSlot();
-    void this.#settle({ kind: "hand_back", started: true });
+    this.#settle({ kind: "hand_back", started: true });
   }
 
   #run(): void {
@@ -216,7 +216,6 @@ export class Attempt implements Watched, DeskOwner, HostedAttempt {
     this.#heartbeatMs = msFromDuration(this.#task.timeouts?.heartbeat) ?? 0;
     this.heartbeat();
     if (this.#begun === undefined) this.#lazyMs = nowMs + settings.lazyRunningMs;
-    this.#plan(nowMs);
     const traced = startProcessSpan(this.#delivery, this.#task, this.attempt, this.#host.agentId);
     this.#span = traced?.span;
     this.#parent = traced?.active;
@@ -227,8 +226,10 @@ export class Attempt implements Watched, DeskOwner, HostedAttempt {
     }
     const call = (): Outcome | Promise<Outcome> => callHandler(capability, this.#task, this.#desk, this.#host.blobs);
     const outcome = traced === undefined ? call() : context.with(traced.active, call);
-    if (outcome instanceof Promise) void outcome.then((ended) => this.#returned(ended));
-    else this.#returned(outcome);
+    if (outcome instanceof Promise) {
+      this.#plan(nowMs);
+      void outcome.then((ended) => this.#returned(ended));
+    } else this.#returned(outcome);
   }
 
   #checkLimits(nowMs: number): void {
@@ -243,7 +244,7 @@ export class Attempt implements Watched, DeskOwner, HostedAttempt {
 
   #timeOut(reason: AgentError): void {
     this.#abort(reason);
-    void this.#settle(settlementOf(outcomeOfTimeout(reason.code, reason.message)));
+    this.#settle(settlementOf(outcomeOfTimeout(reason.code, reason.message)));
   }
 
   /** The handler returned or threw. */
@@ -263,41 +264,51 @@ export class Attempt implements Watched, DeskOwner, HostedAttempt {
     }
     if (kind.kind === "complete" && kind.result !== undefined && kind.result.length > MAX_INLINE_PAYLOAD_BYTES) {
       void this.#settleLarge(outcome.kind === "complete" ? outcome.value : undefined);
-    } else void this.#settle(kind);
+    } else this.#settle(kind);
   }
 
   async #settleLarge(value: unknown): Promise<void> {
     // Still running, as far as limits and signals go: the upload belongs to the attempt.
+    this.#plan();
     let kind: Settlement;
     try {
       kind = { kind: "complete", result: await this.#desk.upload(value) };
     } catch (error) {
       kind = settlementOf(outcomeOfError(error));
     }
-    if (this.#phase === "running") void this.#settle(kind);
+    if (this.#phase === "running") this.#settle(kind);
   }
 
-  async #settle(kind: Settlement): Promise<void> {
+  #settle(kind: Settlement): void {
     this.#phase = "settling";
     this.#lazyMs = this.#closeMs = this.#silenceMs = NEVER;
     this.#span?.end();
+    if (this.#begun === undefined && this.#desk.outputs === undefined) this.#reportEnd(kind);
+    else void this.#settleInOrder(kind);
+  }
+
+  async #settleInOrder(kind: Settlement): Promise<void> {
     const { outputs } = this.#desk;
-    if (outputs !== undefined || this.#begun !== undefined) {
-      if (this.#begun !== undefined && !(await this.#begun)) return;
-      // What was streamed before a time-out still counts; a hand-back starts the attempt anew.
-      if (outputs !== undefined && !(await outputs.finish())) {
-        this.#loseLease("the outputs could not be stored while the lease was held");
-        return;
-      }
+    if (this.#begun !== undefined && !(await this.#begun)) return;
+    // What was streamed before a time-out still counts; a hand-back starts the attempt anew.
+    if (outputs !== undefined && !(await outputs.finish())) {
+      this.#loseLease("the outputs could not be stored while the lease was held");
+      return;
     }
+    this.#reportEnd(kind);
+  }
+
+  #reportEnd(kind: Settlement): void {
     const traced = startSettleSpan(kind.kind, this.#delivery, this.#task, this.#parent);
-    const answer = await this.#report(kind, this.#startTimeMs === 0 ? undefined : this.#startTimeMs, traced?.active);
-    traced?.end(answer);
-    if (answer.kind === "accepted") this.#end(ENDINGS[kind.kind]);
-    else if (answer.kind === "refused" && answer.reason !== "LEASE_LOST" && kind.kind === "complete") {
-      // The mesh will not take this result; without an answer the task would be run again for the same result.
-      void this.#settle(settlementOf(fail(`the result was refused: ${answer.message}`, { reason: answer.reason })));
-    } else this.#endUnanswered(answer);
+    const startMs = this.#startTimeMs === 0 ? undefined : this.#startTimeMs;
+    this.#report(kind, startMs, traced?.active ?? this.#parent, (answer) => {
+      traced?.end(answer);
+      if (answer.kind === "accepted") this.#end(ENDINGS[kind.kind]);
+      else if (answer.kind === "refused" && answer.reason !== "LEASE_LOST" && kind.kind === "complete") {
+        // The mesh will not take this result; without an answer the task would be run again for the same result.
+        this.#settle(settlementOf(fail(`the result was refused: ${answer.message}`, { reason: answer.reason })));
+      } else this.#endUnanswered(answer);
+    });
   }
 
   #endUnanswered(answer: Exclude<ReportAnswer, { kind: "accepted" }>): void {
@@ -359,11 +370,16 @@ export class Attempt implements Watched, DeskOwner, HostedAttempt {
     this.#freeSlot();
   }
 
+  #reportBegin(redelivery: boolean, startMs: number | undefined): Promise<ReportAnswer> {
+    return new Promise((resolve) => this.#report({ kind: "begin", redelivery }, startMs, this.#parent, resolve));
+  }
+
   #report(
     kind: ReportKind,
     startMs: number | undefined,
-    parent: Context | undefined = this.#parent,
-  ): Promise<ReportAnswer> {
+    parent: Context | undefined,
+    onAnswer: (answer: ReportAnswer) => void,
+  ): void {
     const facts = {
       taskId: this.taskId,
       attempt: this.attempt,
@@ -373,7 +389,7 @@ export class Attempt implements Watched, DeskOwner, HostedAttempt {
       outputSequence: kind.kind === "begin" ? 0 : (this.#desk.outputs?.lastSequence ?? 0),
     };
     const carrier = parent === undefined ? undefined : carrierFromContext(parent);
-    return this.#host.reporter.send(encodeReport(facts, kind), carrier);
+    this.#host.reporter.send(reportOf(facts, kind), onAnswer, carrier);
   }
 
   #startToCloseMs(): number {

@@ -87,10 +87,10 @@ export function outcomeOfValue(value: unknown): Outcome {
 /** The outcome of a handler that threw. */
 export function outcomeOfError(error: unknown): Outcome {
   const terminal = error instanceof TerminalError;
-  const message = error instanceof Error ? error.message || error.name : `the handler threw ${describe(error)}`;
+  const message = error instanceof Error ? textOf(error.message || error.name) : `the handler threw ${textOf(error)}`;
   const stack = error instanceof Error ? stackOf(error) : "";
   const reason = terminal ? error.reason : "HANDLER_ERROR";
-  const details = terminal ? (error.details ?? stack) : stack;
+  const details = terminal ? textOf(error.details ?? stack) : stack;
   return {
     [OUTCOME]: true,
     kind: "fail",
@@ -112,8 +112,9 @@ function isOutcome(value: unknown): value is Outcome {
 }
 
 function agentFailure(message: string, options: FailureOptions, reason: string, retryable: boolean): FailureFacts {
-  const details = options.details ?? "";
-  return { message, reason: checkedReason(options.reason ?? reason), retryable, source: "agent", details };
+  const details = textOf(options.details ?? "");
+  const checked = checkedReason(options.reason ?? reason);
+  return { message: textOf(message), reason: checked, retryable, source: "agent", details };
 }
 
 function checkedReason(reason: string): string {
@@ -124,8 +125,8 @@ function checkedReason(reason: string): string {
   );
 }
 
-// Users' objects may have getters that throw; describing a failure must not fail.
-function describe(value: unknown): string {
+// Users may put anything where a text belongs, and their objects may have getters that throw; describing a failure must not fail.
+function textOf(value: unknown): string {
   try {
     return typeof value === "string" ? value : (JSON.stringify(value) ?? String(value));
   } catch {

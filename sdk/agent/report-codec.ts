@@ -1,5 +1,5 @@
-// Owns the bytes of a Report. Written by hand so that a result is encoded once and a report is sent again as it is; a test holds it
-// against the generated schema.
+// Owns the bytes of reports. Written by hand so that a result is encoded once, and many reports go straight into one request; a test holds
+// it against the generated schema.
 import { create, toBinary } from "@bufbuild/protobuf";
 import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
 import { FailSchema, RetryAfterSchema, SnoozeSchema } from "../../gen/mycel/v1/agent_protocol_pb.ts";
@@ -34,57 +34,78 @@ export interface ReportFacts {
 
 const KIND_FIELD = { begin: 7, complete: 8, fail: 9, retry_after: 10, snooze: 11, hand_back: 12 };
 
-/** Encodes one report. */
-export function encodeReport(facts: ReportFacts, kind: ReportKind): Uint8Array {
-  const writer = new BinaryWriter();
-  writer.tag(1, WireType.LengthDelimited).string(facts.taskId);
-  if (facts.attempt !== 0) writer.tag(2, WireType.Varint).int32(facts.attempt);
-  if (facts.fence !== 0n) writer.tag(3, WireType.Varint).uint64(facts.fence);
-  writer.tag(4, WireType.LengthDelimited).string(facts.delivery);
-  if (facts.startMs !== undefined) {
-    const seconds = Math.floor(facts.startMs / 1000);
-    writer.tag(5, WireType.LengthDelimited).fork();
-    writer.tag(1, WireType.Varint).int64(seconds);
-    writer.tag(2, WireType.Varint).int32(Math.trunc(facts.startMs - seconds * 1000) * 1_000_000);
+/** A report, ready to be written. */
+export interface Report extends ReportFacts {
+  readonly kind: ReportKind;
+  /** The message of its kind, where that is more than a flag or a result. */
+  readonly content: Uint8Array | undefined;
+}
+
+// The fields of a report that have no text, with all tags and lengths, take less.
+const MAX_FIXED_BYTES = 96;
+
+/** Makes a report. */
+export function reportOf(facts: ReportFacts, kind: ReportKind): Report {
+  const { taskId, attempt, fence, delivery, startMs, outputSequence } = facts;
+  return { taskId, attempt, fence, delivery, startMs, outputSequence, kind, content: contentOf(kind, attempt) };
+}
+
+/** How many bytes a report adds to a request, at most. */
+export function weightOf({ taskId, delivery, kind, content }: Report): number {
+  const result = kind.kind === "complete" ? (kind.result?.length ?? 0) : 0;
+  return MAX_FIXED_BYTES + taskId.length + delivery.length + (content?.length ?? result);
+}
+
+/** Encodes a ReportRequest. `writer` may have been used before: what it has grown to is used again. */
+export function encodeReports(reports: readonly Report[], writer: BinaryWriter = new BinaryWriter()): Uint8Array {
+  for (const report of reports) {
+    writer.tag(1, WireType.LengthDelimited).fork();
+    writeReport(writer, report);
     writer.join();
   }
-  if (facts.outputSequence !== 0) writer.tag(6, WireType.Varint).uint64(facts.outputSequence);
+  return writer.finish();
+}
+
+function writeReport(writer: BinaryWriter, report: Report): void {
+  writer.tag(1, WireType.LengthDelimited).string(report.taskId);
+  if (report.attempt !== 0) writer.tag(2, WireType.Varint).int32(report.attempt);
+  if (report.fence !== 0n) writer.tag(3, WireType.Varint).uint64(report.fence);
+  writer.tag(4, WireType.LengthDelimited).string(report.delivery);
+  if (report.startMs !== undefined) {
+    const seconds = Math.floor(report.startMs / 1000);
+    writer.tag(5, WireType.LengthDelimited).fork();
+    writer.tag(1, WireType.Varint).int64(seconds);
+    writer.tag(2, WireType.Varint).int32(Math.trunc(report.startMs - seconds * 1000) * 1_000_000);
+    writer.join();
+  }
+  if (report.outputSequence !== 0) writer.tag(6, WireType.Varint).uint64(report.outputSequence);
+  const { kind, content } = report;
   writer.tag(KIND_FIELD[kind.kind], WireType.LengthDelimited);
-  writeKind(writer, facts.attempt, kind);
-  return writer.finish();
+  if (content !== undefined) writer.bytes(content);
+  else if (kind.kind === "begin") writeFlag(writer, kind.redelivery);
+  else if (kind.kind === "hand_back") writeFlag(writer, kind.started);
+  else {
+    writer.fork();
+    if (kind.kind === "complete" && kind.result !== undefined)
+      writer.tag(1, WireType.LengthDelimited).bytes(kind.result);
+    writer.join();
+  }
 }
 
-/** Puts encoded reports into one ReportRequest. */
-export function joinReports(reports: readonly Uint8Array[]): Uint8Array {
-  const writer = new BinaryWriter();
-  for (const report of reports) writer.tag(1, WireType.LengthDelimited).bytes(report);
-  return writer.finish();
-}
-
-function writeKind(writer: BinaryWriter, attempt: number, kind: ReportKind): void {
+function contentOf(kind: ReportKind, attempt: number): Uint8Array | undefined {
   switch (kind.kind) {
-    case "begin":
-      writeFlag(writer, kind.redelivery);
-      return;
-    case "hand_back":
-      writeFlag(writer, kind.started);
-      return;
-    case "complete":
-      writer.fork();
-      if (kind.result !== undefined) writer.tag(1, WireType.LengthDelimited).bytes(kind.result);
-      writer.join();
-      return;
     case "fail":
-      writer.bytes(toBinary(FailSchema, create(FailSchema, { failure: failureToWire(kind.failure, attempt) })));
-      return;
+      return toBinary(FailSchema, create(FailSchema, { failure: failureToWire(kind.failure, attempt) }));
     case "retry_after": {
       const fields = { delay: durationFromMs(kind.delayMs), failure: failureToWire(kind.failure, attempt) };
-      writer.bytes(toBinary(RetryAfterSchema, create(RetryAfterSchema, fields)));
-      return;
+      return toBinary(RetryAfterSchema, create(RetryAfterSchema, fields));
     }
     case "snooze":
-      writer.bytes(toBinary(SnoozeSchema, create(SnoozeSchema, { delay: durationFromMs(kind.delayMs) })));
-      return;
+      return toBinary(SnoozeSchema, create(SnoozeSchema, { delay: durationFromMs(kind.delayMs) }));
+    case "begin":
+    case "complete":
+    case "hand_back":
+      return undefined;
   }
 }
 

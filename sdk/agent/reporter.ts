@@ -1,6 +1,7 @@
 // Owns the way of reports to the coordinators: many in one request, a few requests at once, each report repeated until it is answered.
 // It knows what a report weighs, not what it says.
 import { fromBinary } from "@bufbuild/protobuf";
+import { BinaryWriter } from "@bufbuild/protobuf/wire";
 import { type ReportResult, ReportResponseSchema } from "../../gen/mycel/v1/agent_protocol_pb.ts";
 import { MAX_REPORTS } from "../../lib/core/limits.ts";
 import type { Clock } from "../../lib/core/clock.ts";
@@ -8,7 +9,7 @@ import type { Logger } from "../../lib/core/logger.ts";
 import { msFromDuration } from "../../lib/wire/time-codec.ts";
 import type { TraceCarrier } from "../../lib/wire/trace-context.ts";
 import type { Link } from "./link.ts";
-import { joinReports } from "./report-codec.ts";
+import { encodeReports, type Report, weightOf } from "./report-codec.ts";
 
 /** What became of a report. */
 export type ReportAnswer =
@@ -32,10 +33,10 @@ export interface ReporterOptions {
 }
 
 interface Pending {
-  readonly bytes: Uint8Array;
+  readonly report: Report;
   readonly carrier: TraceCarrier | undefined;
   readonly sinceMs: number;
-  readonly resolve: (answer: ReportAnswer) => void;
+  readonly onAnswer: (answer: ReportAnswer) => void;
   failures: number;
 }
 
@@ -48,6 +49,7 @@ const ABANDONED: ReportAnswer = { kind: "abandoned" };
 /** Sends reports. */
 export class Reporter {
   readonly #options: ReporterOptions;
+  readonly #writer = new BinaryWriter();
   #queue: Pending[] = [];
   readonly #waiting = new Map<NodeJS.Timeout, Pending[]>();
   #inFlight = 0;
@@ -58,13 +60,14 @@ export class Reporter {
     this.#options = options;
   }
 
-  /** Sends an encoded report and resolves with its answer. Never rejects. */
-  send(bytes: Uint8Array, carrier?: TraceCarrier): Promise<ReportAnswer> {
-    if (this.#closed) return Promise.resolve(ABANDONED);
-    return new Promise((resolve) => {
-      this.#queue.push({ bytes, carrier, sinceMs: this.#options.clock.monotonicMs(), resolve, failures: 0 });
-      this.#schedule();
-    });
+  /** Sends a report. Its answer comes once, whatever happens; a callback, as promises would cost more than all else here. */
+  send(report: Report, onAnswer: (answer: ReportAnswer) => void, carrier?: TraceCarrier): void {
+    if (this.#closed) {
+      onAnswer(ABANDONED);
+      return;
+    }
+    this.#queue.push({ report, carrier, sinceMs: this.#options.clock.monotonicMs(), onAnswer, failures: 0 });
+    this.#schedule();
   }
 
   /** The connection is back: sends what waits. */
@@ -85,7 +88,7 @@ export class Reporter {
       this.#queue.push(...batch);
     }
     this.#waiting.clear();
-    for (const pending of this.#queue.splice(0)) pending.resolve(ABANDONED);
+    for (const pending of this.#queue.splice(0)) tell(pending, ABANDONED);
   }
 
   // After the I/O of this turn: what ends together travels together, and nothing waits for a clock.
@@ -113,7 +116,7 @@ export class Reporter {
     let bytes = 0;
     let count = 0;
     for (const pending of this.#queue) {
-      bytes += pending.bytes.length + 4;
+      bytes += weightOf(pending.report);
       if (count > 0 && (count === MAX_REPORTS || bytes > MAX_BYTES)) break;
       count += 1;
     }
@@ -124,7 +127,8 @@ export class Reporter {
     const { link, subject, requestTimeoutMs } = this.#options;
     try {
       const only = batch.length === 1 ? batch[0]?.carrier : undefined;
-      const body = joinReports(batch.map((pending) => pending.bytes));
+      const reports = batch.map(({ report }) => report);
+      const body = encodeReports(reports, this.#writer);
       const headers = only?.traceparent === undefined ? undefined : { ...only };
       const options =
         headers === undefined ? { timeoutMs: requestTimeoutMs } : { timeoutMs: requestTimeoutMs, headers };
@@ -144,13 +148,13 @@ export class Reporter {
       const outcome = results[at]?.outcome;
       switch (outcome?.case) {
         case "accepted":
-          pending.resolve({ kind: "accepted", fence: outcome.value.fence, attempt: outcome.value.attempt });
+          tell(pending, { kind: "accepted", fence: outcome.value.fence, attempt: outcome.value.attempt });
           break;
         case "dropped":
-          pending.resolve({ kind: "dropped", reason: outcome.value.reason });
+          tell(pending, { kind: "dropped", reason: outcome.value.reason });
           break;
         case "refused":
-          pending.resolve({ kind: "refused", reason: outcome.value.reason, message: outcome.value.message });
+          tell(pending, { kind: "refused", reason: outcome.value.reason, message: outcome.value.message });
           break;
         case "unavailable":
           this.#retry([pending], msFromDuration(outcome.value.retryDelay) ?? 0);
@@ -166,7 +170,7 @@ export class Reporter {
     const nowMs = this.#options.clock.monotonicMs();
     const alive = batch.filter((pending) => {
       const tooOld = this.#closed || nowMs - pending.sinceMs > this.#options.giveUpMs;
-      if (tooOld) pending.resolve(ABANDONED);
+      if (tooOld) tell(pending, ABANDONED);
       return !tooOld;
     });
     if (alive.length === 0) return;
@@ -181,11 +185,20 @@ export class Reporter {
       this.#waiting.delete(timer);
       const nowMs = this.#options.clock.monotonicMs();
       for (const pending of batch) {
-        if (nowMs - pending.sinceMs > this.#options.giveUpMs) pending.resolve(ABANDONED);
+        if (nowMs - pending.sinceMs > this.#options.giveUpMs) tell(pending, ABANDONED);
         else this.#queue.push(pending);
       }
       this.#schedule();
     }, delayMs);
     this.#waiting.set(timer, batch);
+  }
+}
+
+// Whoever is told may fail, for instance in a logger of the user's: the others must be told all the same.
+function tell(pending: Pending, answer: ReportAnswer): void {
+  try {
+    pending.onAnswer(answer);
+  } catch (error) {
+    void Promise.reject(error);
   }
 }

@@ -17,7 +17,7 @@ import type { Link, PullStatus } from "./link.ts";
 import type { ResolvedOptions } from "./options.ts";
 import { Puller } from "./puller.ts";
 import { RecentDeliveries } from "./recent-deliveries.ts";
-import { encodeReport } from "./report-codec.ts";
+import { reportOf } from "./report-codec.ts";
 import { Reporter } from "./reporter.ts";
 import type { Session } from "./session.ts";
 import type { Ending } from "./settlement.ts";
@@ -163,7 +163,7 @@ export class Workshop {
   onDelivery(msg: Msg): void {
     const nowMs = this.#options.clock.monotonicMs();
     const facts = parseDeliverySubject(msg.reply ?? "");
-    if (facts === undefined || msg.reply === undefined || !this.#recent.isNew(msg.reply)) return;
+    if (facts === undefined || msg.reply === undefined || !this.#recent.isNew(facts, msg.reply)) return;
     try {
       const delivery = readDelivery(facts, msg, nowMs, this.#keeper.stalled(nowMs));
       const { task } = delivery.dispatch;
@@ -191,8 +191,8 @@ export class Workshop {
     const subject = parseTaskSubject(msg.subject);
     if (subject === undefined || msg.reply === undefined) return;
     const facts = { taskId: subject.taskId, delivery: msg.reply, attempt: 0, fence: 0n, outputSequence: 0 };
-    const report = encodeReport({ ...facts, startMs: undefined }, { kind: "begin", redelivery: true });
-    void this.#reporter.send(report);
+    const report = reportOf({ ...facts, startMs: undefined }, { kind: "begin", redelivery: true });
+    this.#reporter.send(report, () => undefined);
   }
 
   /** Takes in what the broker says about a pull. */
