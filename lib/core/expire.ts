@@ -61,7 +61,7 @@ export function decideDispatch(view: TaskView, nowMs: number): TimerDecision {
 }
 
 /** When the mesh itself ends an attempt that started at the given time. */
-export function attemptLimitMs(view: TaskView, attemptStartMs: number): number {
+export function attemptLimitMs(view: Pick<TaskView, "timeouts">, attemptStartMs: number): number {
   return attemptStartMs + view.timeouts.startToCloseMs + START_TO_CLOSE_GRACE_MS;
 }
 

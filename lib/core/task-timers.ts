@@ -17,8 +17,11 @@ export interface TaskTimer {
 /** How late a timer may be before it counts as lost, in milliseconds. Far more than a broker that is busy takes to fire one. */
 export const TIMER_GRACE_MS = 10_000;
 
+/** What tells which timers a task needs. */
+type TimedView = Omit<TaskView, "policy">;
+
 /** The timers that must stand for a task in its state; none once it has ended. */
-export function timersOf(view: TaskView): readonly TaskTimer[] {
+export function timersOf(view: TimedView): readonly TaskTimer[] {
   const state = stateOf(view);
   if (isTerminal(state)) return [];
   const { last, startMs, createMs } = view;
@@ -32,12 +35,12 @@ export function timersOf(view: TaskView): readonly TaskTimer[] {
 }
 
 /** When the first of a task's timers is due; undefined if it needs none. */
-export function nextDueMs(view: TaskView): number | undefined {
+export function nextDueMs(view: TimedView): number | undefined {
   const times = timersOf(view).map(({ atMs }) => atMs);
   return times.length === 0 ? undefined : Math.min(...times);
 }
 
 /** The timers of a task that should have fired long ago. */
-export function lostTimers(view: TaskView, nowMs: number): readonly TaskTimer[] {
+export function lostTimers(view: TimedView, nowMs: number): readonly TaskTimer[] {
   return timersOf(view).filter(({ atMs }) => atMs <= nowMs - TIMER_GRACE_MS);
 }

@@ -116,7 +116,7 @@ export function deadlinesOf(view: Pick<TaskView, "createMs" | "startMs" | "timeo
 }
 
 /** The deadlines that a task can still miss. An attempt that ever ran has met `schedule_to_start`. */
-export function openDeadlines(view: TaskView): readonly Deadline[] {
+export function openDeadlines(view: Pick<TaskView, "createMs" | "startMs" | "timeouts" | "last">): readonly Deadline[] {
   const started = (view.last?.attempt ?? 0) > 0;
   return deadlinesOf(view).filter(({ kind }) => !(kind === "schedule_to_start" && started));
 }

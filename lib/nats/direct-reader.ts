@@ -11,6 +11,7 @@ import {
   TRACESTATE,
 } from "../wire/headers.ts";
 import { readUnavailable } from "./broker-errors.ts";
+import { headerField, headerText, statusCode } from "./header-text.ts";
 import { onInterruption } from "./interruptions.ts";
 
 /** A message as it stands in a stream. */
@@ -39,6 +40,14 @@ export type DirectQuery =
 
 /** How long to wait between the answers to one request. */
 const READ_TIMEOUT_MS = 5_000;
+
+const subjectIn = headerField(SUBJECT);
+const sequenceIn = headerField(SEQUENCE);
+const lastSequenceIn = headerField(LAST_SEQUENCE);
+const storeTimeIn = headerField(TIME_STAMP);
+const traceparentIn = headerField(TRACEPARENT);
+const tracestateIn = headerField(TRACESTATE);
+const expectedIn = headerField(EXPECTED_LAST_SUBJECT_SEQUENCE);
 
 interface Pending {
   readonly stream: string;
@@ -123,7 +132,8 @@ export class DirectReader implements Disposable {
     const token = message.subject.slice(this.#prefix.length + 1);
     const pending = this.#pending.get(token);
     if (pending === undefined) return;
-    const code = message.headers?.code ?? 0;
+    const header = headerText(message);
+    const code = statusCode(header);
     if (code === 204 || code === 404) return this.#finish(pending);
     if (code !== 0) {
       this.#fail(pending, readUnavailable(`a read was answered ${code} ${message.headers?.description ?? ""}`));
@@ -131,11 +141,11 @@ export class DirectReader implements Disposable {
     }
     // Each of many answers names the one before it: what a reconnect swallowed must not look like a gap in the stream.
     const previous = pending.found.at(-1)?.sequence ?? 0;
-    if (pending.many && Number(message.headers?.get(LAST_SEQUENCE) ?? 0) !== previous) {
+    if (pending.many && Number(lastSequenceIn(header)) !== previous) {
       this.#fail(pending, readUnavailable("a part of the answer to a read got lost"));
       return;
     }
-    pending.found.push(storedMessage(message));
+    pending.found.push(messageWith(header, message));
     if (pending.many) pending.timer.refresh();
     else this.#finish(pending);
   }
@@ -155,15 +165,18 @@ export class DirectReader implements Disposable {
 
 /** Reads a message that the broker sent as an answer to a direct get, or republished. */
 export function storedMessage(message: Msg): StoredMessage {
-  const header = message.headers;
-  const expected = header?.get(EXPECTED_LAST_SUBJECT_SEQUENCE) ?? "";
+  return messageWith(headerText(message), message);
+}
+
+function messageWith(header: string, message: Msg): StoredMessage {
+  const expected = expectedIn(header);
   return {
-    subject: header?.get(SUBJECT) || message.subject,
-    sequence: Number(header?.get(SEQUENCE) ?? 0),
-    storeMs: Date.parse(header?.get(TIME_STAMP) ?? ""),
+    subject: subjectIn(header) || message.subject,
+    sequence: Number(sequenceIn(header)),
+    storeMs: Date.parse(storeTimeIn(header)),
     body: message.data,
-    traceparent: header?.get(TRACEPARENT) ?? "",
-    tracestate: header?.get(TRACESTATE) ?? "",
+    traceparent: traceparentIn(header),
+    tracestate: tracestateIn(header),
     expected: expected === "" ? undefined : Number(expected),
   };
 }

@@ -1,35 +1,20 @@
 // What a message of the log makes of a task's row. Pure: the same messages give the same row, in whatever order and however often they
 // come, because only what is newer than what the row was made of counts.
 
-import { create } from "@bufbuild/protobuf";
-import { DispatchSchema, TaskEventSchema } from "../../../gen/mycel/v1/task_log_pb.ts";
-import { TaskSchema } from "../../../gen/mycel/v1/task_pb.ts";
 import { DEFAULT_RESULT_TTL_MS } from "../../../lib/core/limits.ts";
 import { WITHDRAWN_QUEUE } from "../../../lib/core/names.ts";
-import { type LastEvent, stateOf } from "../../../lib/core/task.ts";
+import { type LastDispatch, type LastEvent, stateOf } from "../../../lib/core/task.ts";
 import { nextDueMs } from "../../../lib/core/task-timers.ts";
-import { isDeadLetter, isTerminal, type TaskState } from "../../../lib/core/task-state.ts";
+import { isDeadLetter, isTerminal } from "../../../lib/core/task-state.ts";
 import type { StoredMessage } from "../../../lib/nats/direct-reader.ts";
 import { stateFromWire, stateToWire } from "../../../lib/wire/state-codec.ts";
 import type { TaskSubject } from "../../../lib/wire/subjects.ts";
-import { decodeDispatch, decodeEvent, type TaskRecord, viewOf } from "../../../lib/wire/task-codec.ts";
-import { msFromDuration, msFromTimestamp } from "../../../lib/wire/time-codec.ts";
-import { withoutField } from "./without-field.ts";
+import { type DispatchFacts, type EventFacts, readDispatch, readEvent } from "./stored-facts.ts";
 
-const INPUT: readonly number[] = [DispatchSchema.field.task.number, TaskSchema.field.input.number];
-const RESULT: readonly number[] = [TaskEventSchema.field.result.number];
-
-/** A task as the index keeps it. */
-export interface TaskRow {
-  readonly tenant: string;
-  readonly taskId: string;
-  readonly type: string;
-  readonly queue: string;
-  readonly priority: number;
+/** What of a row follows from its newest dispatch and its last event together. */
+interface Standing {
   /** The contract's number; 0 while no dispatch is known. */
   readonly state: number;
-  readonly agentId: string;
-  readonly createMs: number;
   readonly endMs: number | null;
   readonly expireMs: number | null;
   /** Since when an open task's log ages; null once it has ended. */
@@ -37,6 +22,27 @@ export interface TaskRow {
   /** When the first timer of an open task is due, or its timers are to be looked after again; null if it needs none. */
   readonly dueMs: number | null;
   readonly dead: number;
+}
+
+/** What of a row an event changes. */
+export interface EventColumns extends Standing {
+  readonly agentId: string;
+  readonly eventSequence: number;
+  /** The contract's number of the last event's state; 0 for no event. */
+  readonly eventState: number;
+  readonly eventMs: number;
+  /** The last event without the result. */
+  readonly event: Uint8Array | null;
+}
+
+/** A task as the index keeps it. */
+export interface TaskRow extends EventColumns {
+  readonly tenant: string;
+  readonly taskId: string;
+  readonly type: string;
+  readonly queue: string;
+  readonly priority: number;
+  readonly createMs: number;
   /** The queue in the newest dispatch's subject, which may be a system queue. */
   readonly lane: string;
   readonly startMs: number | null;
@@ -44,16 +50,27 @@ export interface TaskRow {
   readonly dispatchSequence: number;
   /** Events before this belong to an earlier task of the same id. */
   readonly floorSequence: number;
-  readonly eventSequence: number;
-  /** The contract's number of the last event's state; 0 for no event. */
-  readonly eventState: number;
-  readonly eventMs: number;
   readonly traceparent: string;
   /** The newest dispatch without the task's input. */
   readonly dispatch: Uint8Array | null;
-  /** The last event without the result. */
-  readonly event: Uint8Array | null;
 }
+
+/** What of a row must be known to apply an event to it. */
+export type KnownRow = Pick<
+  TaskRow,
+  | "tenant"
+  | "taskId"
+  | "type"
+  | "queue"
+  | "state"
+  | "createMs"
+  | "lane"
+  | "startMs"
+  | "resultTtlMs"
+  | "dispatchSequence"
+  | "floorSequence"
+  | "eventSequence"
+>;
 
 /** What a dispatch tells beside the row. */
 export interface Definition {
@@ -69,9 +86,7 @@ export interface Projected {
 
 /** The definition in a row; undefined while no dispatch is known. */
 export function definitionOf(row: TaskRow): Definition | undefined {
-  if (row.dispatch === null) return undefined;
-  const task = decodeDispatch(row.dispatch).task ?? create(TaskSchema);
-  return { labels: task.labels, redriveOf: task.redriveOf };
+  return row.dispatch === null ? undefined : readDispatch(row.dispatch);
 }
 
 /** The row of a task of which nothing is known. */
@@ -106,23 +121,61 @@ export function emptyRow(tenant: string, taskId: string): TaskRow {
 
 /** The row after a message; undefined if the message says nothing new. Throws if the message can't be read. */
 export function project(row: TaskRow, subject: TaskSubject, message: StoredMessage): Projected | undefined {
-  return subject.kind === "event" ? afterEvent(row, message) : afterDispatch(row, subject, message);
+  if (subject.kind === "dispatch") return afterDispatch(row, subject, message);
+  const facts = newsIn(row, message);
+  if (facts === undefined) return undefined;
+  return { row: { ...row, ...afterEvent(row, message, facts, () => row.dispatch) }, definition: undefined };
 }
 
-function afterEvent(row: TaskRow, message: StoredMessage): Projected | undefined {
-  if (message.sequence <= row.eventSequence || message.sequence < row.floorSequence) return undefined;
-  const body = withoutField(message.body, RESULT);
-  const event = decodeEvent(body);
+/** What of a row must be known to apply an event to it. */
+export function knownOf(row: TaskRow): KnownRow {
+  const { tenant, taskId, type, queue, state, createMs, lane, startMs, resultTtlMs } = row;
+  const { dispatchSequence, floorSequence, eventSequence } = row;
   return {
-    row: derived({
-      ...row,
-      eventSequence: message.sequence,
-      eventState: event.state,
-      eventMs: msFromTimestamp(event.eventTime) ?? message.storeMs,
-      agentId: event.agentId,
-      event: body,
-    }),
-    definition: undefined,
+    tenant,
+    taskId,
+    type,
+    queue,
+    state,
+    createMs,
+    lane,
+    startMs,
+    resultTtlMs,
+    dispatchSequence,
+    floorSequence,
+    eventSequence,
+  };
+}
+
+/** What an event tells of a row; undefined if it is nothing new. Throws if it can't be read. */
+export function newsIn(row: KnownRow, { sequence, body }: StoredMessage): EventFacts | undefined {
+  return sequence <= row.eventSequence || sequence < row.floorSequence ? undefined : readEvent(body);
+}
+
+/** What news make of a row. Asks for the row's dispatch only if the task has not ended. */
+export function afterEvent(
+  row: KnownRow,
+  { sequence, storeMs }: StoredMessage,
+  facts: EventFacts,
+  dispatchOf: () => Uint8Array | null,
+): EventColumns {
+  const last = { sequence, state: facts.state, ms: facts.eventMs ?? storeMs };
+  const { state, endMs, expireMs, openMs, dueMs, dead } = standingOf(row, last, () => {
+    const dispatch = dispatchOf();
+    return dispatch === null ? undefined : [readDispatch(dispatch), facts];
+  });
+  return {
+    state,
+    agentId: facts.agentId,
+    endMs,
+    expireMs,
+    openMs,
+    dueMs,
+    dead,
+    eventSequence: sequence,
+    eventState: facts.state,
+    eventMs: last.ms,
+    event: facts.kept,
   };
 }
 
@@ -132,26 +185,32 @@ function afterDispatch(
   message: StoredMessage,
 ): Projected | undefined {
   if (message.sequence <= row.dispatchSequence) return undefined;
-  const body = withoutField(message.body, INPUT);
-  const task = decodeDispatch(body).task ?? create(TaskSchema);
-  const createMs = msFromTimestamp(task.createTime) ?? message.storeMs;
+  const facts = readDispatch(message.body);
+  const createMs = facts.createMs ?? message.storeMs;
   const known = row.dispatchSequence > 0 && row.createMs === createMs;
+  const before = row.dispatchSequence > 0 && !known ? anew(row, subject.queue, message.sequence) : row;
+  const next: TaskRow = {
+    ...before,
+    type: facts.type,
+    queue: facts.queue,
+    priority: subject.priority,
+    createMs,
+    lane: subject.queue,
+    startMs: facts.startMs ?? null,
+    // The table holds whole numbers only.
+    resultTtlMs: Math.ceil(facts.resultTtlMs ?? DEFAULT_RESULT_TTL_MS),
+    dispatchSequence: message.sequence,
+    traceparent: message.traceparent,
+    dispatch: facts.kept,
+  };
+  const last = { sequence: next.eventSequence, state: next.eventState, ms: next.eventMs };
+  const event = (): EventFacts | undefined => (next.event === null ? undefined : readEvent(next.event));
   return {
-    row: derived({
-      ...(row.dispatchSequence > 0 && !known ? anew(row, subject.queue, message.sequence) : row),
-      type: task.type,
-      queue: task.queue,
-      priority: subject.priority,
-      createMs,
-      lane: subject.queue,
-      startMs: msFromTimestamp(task.startTime) ?? null,
-      // The table holds whole numbers only.
-      resultTtlMs: Math.ceil(msFromDuration(task.resultTtl) ?? DEFAULT_RESULT_TTL_MS),
-      dispatchSequence: message.sequence,
-      traceparent: message.traceparent,
-      dispatch: body,
-    }),
-    definition: known ? undefined : { labels: task.labels, redriveOf: task.redriveOf },
+    row: Object.assign(
+      next,
+      standingOf(next, last, () => [facts, event()]),
+    ),
+    definition: known ? undefined : facts,
   };
 }
 
@@ -165,59 +224,59 @@ function anew(row: TaskRow, lane: string, sequence: number): TaskRow {
   return { ...fresh, floorSequence: sequence, eventSequence, eventState, eventMs, agentId, event };
 }
 
-/** Fills in what follows from the newest dispatch and the last event, by the same rule as everywhere. */
-function derived(row: TaskRow): TaskRow {
-  const state = stateIn(row);
+/** A last event, as far as columns tell of it. */
+interface Last {
+  /** 0 for no event. */
+  readonly sequence: number;
+  readonly state: number;
+  readonly ms: number;
+}
+
+/** A dispatch and a last event in full. */
+type Told = readonly [dispatch: DispatchFacts, event: EventFacts | undefined];
+
+/** What follows from the newest dispatch and the last event, by the same rule as everywhere. Only an open task's timers need more than columns. */
+function standingOf(row: KnownRow, last: Last, tellMore: () => Told | undefined): Standing {
+  const state = stateOf({ dispatch: dispatchIn(row), last: eventIn(row, last) });
   const ended = isTerminal(state);
-  const endMs = ended ? row.eventMs : null;
+  const endMs = ended ? last.ms : null;
   const known = row.dispatchSequence > 0;
-  const openMs = known
-    ? state === "scheduled"
-      ? row.createMs
-      : Math.max(row.createMs, row.startMs ?? 0)
-    : row.eventMs;
+  const openMs = known ? (state === "scheduled" ? row.createMs : Math.max(row.createMs, row.startMs ?? 0)) : last.ms;
   return {
-    ...row,
-    dueMs: known && !ended ? dueMsIn(row) : null,
     state: known ? stateToWire(state) : 0,
     endMs,
     expireMs: endMs === null ? null : Math.trunc(endMs + row.resultTtlMs),
     openMs: ended ? null : openMs,
+    dueMs: known && !ended ? dueMsIn(row, last, tellMore()) : null,
     dead: known && isDeadLetter(state) ? 1 : 0,
   };
 }
 
-function dueMsIn({ tenant, taskId, dispatch, event, ...row }: TaskRow): number | null {
-  if (dispatch === null) return null;
-  const { dispatchSequence, lane, priority, eventSequence } = row;
-  const record: TaskRecord = {
-    tenant,
-    taskId,
-    dispatch: { message: decodeDispatch(dispatch), sequence: dispatchSequence, queue: lane, priority },
-    event: event === null ? undefined : { message: decodeEvent(event), sequence: eventSequence },
-    trace: { traceparent: "", tracestate: "" },
-  };
-  const dueMs = nextDueMs(viewOf(record));
+function dueMsIn(row: KnownRow, last: Last, told: Told | undefined): number | null {
+  if (told === undefined) return null;
+  const [{ createMs = 0, startMs, timeouts }, event] = told;
+  const view = { createMs, startMs, timeouts, dispatch: dispatchIn(row), last: eventIn(row, last, event) };
+  const dueMs = nextDueMs(view);
   return dueMs === undefined ? null : Math.ceil(dueMs);
 }
 
-function stateIn(row: TaskRow): TaskState {
-  const last: LastEvent | undefined =
-    row.eventSequence === 0
-      ? undefined
-      : {
-          sequence: row.eventSequence,
-          // As in viewOf: a state that this version doesn't know.
-          state: stateFromWire(row.eventState) ?? "failed",
-          attempt: 0,
-          nextAttempt: 0,
-          agentId: row.agentId,
-          attemptStartMs: undefined,
-          nextAttemptMs: undefined,
-          operationId: "",
-          dispatchSequence: row.dispatchSequence,
-          deliveries: 0,
-        };
-  const dispatch = { sequence: row.dispatchSequence, queue: row.lane, attempt: 0, fence: 0, beginRequired: false };
-  return stateOf({ dispatch, last });
+function dispatchIn(row: KnownRow): LastDispatch {
+  return { sequence: row.dispatchSequence, queue: row.lane, attempt: 0, fence: 0, beginRequired: false };
+}
+
+function eventIn(row: KnownRow, last: Last, told?: EventFacts): LastEvent | undefined {
+  if (last.sequence === 0) return undefined;
+  return {
+    sequence: last.sequence,
+    // As in viewOf: a state that this version doesn't know.
+    state: stateFromWire(last.state) ?? "failed",
+    attempt: told?.attempt ?? 0,
+    nextAttempt: 0,
+    agentId: told?.agentId ?? "",
+    attemptStartMs: told?.attemptStartMs,
+    nextAttemptMs: told?.nextAttemptMs,
+    operationId: "",
+    dispatchSequence: row.dispatchSequence,
+    deliveries: 0,
+  };
 }

@@ -23,7 +23,7 @@ import { deadLetterRange, type FilterRange, taskRanges } from "./filter-sql.ts";
 import { checkCountTasks, checkListDeadLetters, checkListTasks, type PageQuery } from "./list-query.ts";
 import { encodePageToken, type PagePlace } from "./page-token.ts";
 import type { TaskRow } from "./projection.ts";
-import { rowOf, SELECT_ROW } from "./task-table.ts";
+import { rowOf, SELECT_ROW } from "./task-columns.ts";
 
 /** How large a page may get, in bytes: it must pass through NATS, whose messages end at 1 MiB. */
 const MAX_PAGE_BYTES = 700 * 1024;

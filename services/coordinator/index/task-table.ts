@@ -1,9 +1,35 @@
 // The rows of the index: applying batches of the log in one transaction each, and taking rows out again.
 
-import type { DatabaseSync, SQLInputValue, SQLOutputValue, StatementSync } from "node:sqlite";
+import type { DatabaseSync, StatementSync } from "node:sqlite";
+import type { StoredMessage } from "../../../lib/nats/direct-reader.ts";
 import type { LogBatch } from "../../../lib/nats/log-tail.ts";
-import { parseTaskSubject } from "../../../lib/wire/subjects.ts";
-import { type Definition, definitionOf, emptyRow, project, type TaskRow } from "./projection.ts";
+import { parseTaskSubject, type TaskSubject } from "../../../lib/wire/subjects.ts";
+import {
+  afterEvent,
+  type Definition,
+  definitionOf,
+  emptyRow,
+  type EventColumns,
+  type KnownRow,
+  knownOf,
+  newsIn,
+  project,
+  type TaskRow,
+} from "./projection.ts";
+import { RecentRows, type StandingRow } from "./recent-rows.ts";
+import type { EventFacts } from "./stored-facts.ts";
+import { ADD_COUNT, StateCounts } from "./state-counts.ts";
+import {
+  eventValuesOf,
+  INSERT_ROW,
+  knownRowOf,
+  rowOf,
+  SELECT_KNOWN,
+  SELECT_ROW,
+  UPDATE_EVENT,
+  UPSERT_ROW,
+  valuesOf,
+} from "./task-columns.ts";
 
 /** Where in which log the index stands. */
 export interface LogPosition {
@@ -23,124 +49,30 @@ export interface DueRow extends TaskName {
   readonly row: number;
 }
 
-/** How a column is called, and how its value is read. */
-type Column<T> = readonly [name: string, read: (value: SQLOutputValue | undefined) => T];
-
-const text = (name: string): Column<string> => [name, (value) => (typeof value === "string" ? value : "")];
-const number = (name: string): Column<number> => [name, (value) => (typeof value === "number" ? value : 0)];
-const time = (name: string): Column<number | null> => [name, (value) => (typeof value === "number" ? value : null)];
-const bytes = (name: string): Column<Uint8Array | null> => [
-  name,
-  (value) => (value instanceof Uint8Array ? value : null),
-];
-
-const COLUMNS: { readonly [K in keyof TaskRow]: Column<TaskRow[K]> } = {
-  tenant: text("tenant"),
-  taskId: text("task_id"),
-  type: text("type"),
-  queue: text("queue"),
-  priority: number("priority"),
-  state: number("state"),
-  agentId: text("agent_id"),
-  createMs: number("create_ms"),
-  endMs: time("end_ms"),
-  expireMs: time("expire_ms"),
-  openMs: time("open_ms"),
-  dueMs: time("due_ms"),
-  dead: number("dead"),
-  lane: text("lane"),
-  startMs: time("start_ms"),
-  resultTtlMs: number("result_ttl_ms"),
-  dispatchSequence: number("dispatch_sequence"),
-  floorSequence: number("floor_sequence"),
-  eventSequence: number("event_sequence"),
-  eventState: number("event_state"),
-  eventMs: number("event_ms"),
-  traceparent: text("traceparent"),
-  dispatch: bytes("dispatch"),
-  event: bytes("event"),
-};
-
-const NAMES: readonly string[] = Object.values(COLUMNS).map(([name]) => name);
-
-/** The columns of a row, for `rowOf`. */
-export const SELECT_ROW: string = NAMES.map((name) => `t.${name}`).join(", ");
-
-const UPSERT = `INSERT INTO tasks (${NAMES.join(", ")}) VALUES (${NAMES.map(() => "?").join(", ")})
-  ON CONFLICT (tenant, task_id) DO UPDATE SET ${NAMES.slice(2)
-    .map((name) => `${name} = excluded.${name}`)
-    .join(", ")}`;
-
-/** Reads a row that was selected by SELECT_ROW. */
-export function rowOf(values: Readonly<Record<string, SQLOutputValue>>): TaskRow {
-  const read = <K extends keyof TaskRow>(key: K): TaskRow[K] => COLUMNS[key][1](values[COLUMNS[key][0]]);
-  return {
-    tenant: read("tenant"),
-    taskId: read("taskId"),
-    type: read("type"),
-    queue: read("queue"),
-    priority: read("priority"),
-    state: read("state"),
-    agentId: read("agentId"),
-    createMs: read("createMs"),
-    endMs: read("endMs"),
-    expireMs: read("expireMs"),
-    openMs: read("openMs"),
-    dueMs: read("dueMs"),
-    dead: read("dead"),
-    lane: read("lane"),
-    startMs: read("startMs"),
-    resultTtlMs: read("resultTtlMs"),
-    dispatchSequence: read("dispatchSequence"),
-    floorSequence: read("floorSequence"),
-    eventSequence: read("eventSequence"),
-    eventState: read("eventState"),
-    eventMs: read("eventMs"),
-    traceparent: read("traceparent"),
-    dispatch: read("dispatch"),
-    event: read("event"),
-  };
+/** What a batch says of one task, in order. */
+interface Story {
+  readonly key: string;
+  readonly name: TaskName;
+  readonly parts: { readonly subject: TaskSubject; readonly message: StoredMessage }[];
 }
 
-function valuesOf(row: TaskRow): SQLInputValue[] {
-  return [
-    row.tenant,
-    row.taskId,
-    row.type,
-    row.queue,
-    row.priority,
-    row.state,
-    row.agentId,
-    row.createMs,
-    row.endMs,
-    row.expireMs,
-    row.openMs,
-    row.dueMs,
-    row.dead,
-    row.lane,
-    row.startMs,
-    row.resultTtlMs,
-    row.dispatchSequence,
-    row.floorSequence,
-    row.eventSequence,
-    row.eventState,
-    row.eventMs,
-    row.traceparent,
-    row.dispatch,
-    row.event,
-  ];
-}
-
-interface Touched {
-  readonly before: TaskRow | undefined;
-  row: TaskRow;
-  definition: Definition | undefined;
+/** What became of a story. */
+interface Outcome {
+  /** The row; undefined if nothing was said. */
+  readonly row: TaskRow | undefined;
+  readonly definition: Definition | undefined;
+  readonly unreadable: number;
 }
 
 /** The rows of the index. */
 export class TaskTable {
   readonly #database: DatabaseSync;
+  readonly #recent = new RecentRows();
   readonly #get: StatementSync;
+  readonly #getKnown: StatementSync;
+  readonly #getDispatch: StatementSync;
+  readonly #insert: StatementSync;
+  readonly #update: StatementSync;
   readonly #put: StatementSync;
   readonly #remove: StatementSync;
   readonly #dropLabels: StatementSync;
@@ -155,7 +87,11 @@ export class TaskTable {
   constructor(database: DatabaseSync) {
     this.#database = database;
     this.#get = database.prepare(`SELECT ${SELECT_ROW} FROM tasks t WHERE t.tenant = ? AND t.task_id = ?`);
-    this.#put = database.prepare(UPSERT);
+    this.#getKnown = database.prepare(`SELECT row, ${SELECT_KNOWN} FROM tasks WHERE tenant = ? AND task_id = ?`);
+    this.#getDispatch = database.prepare("SELECT dispatch FROM tasks WHERE row = ?");
+    this.#insert = database.prepare(INSERT_ROW);
+    this.#update = database.prepare(UPDATE_EVENT);
+    this.#put = database.prepare(UPSERT_ROW);
     this.#remove = database.prepare("DELETE FROM tasks WHERE tenant = ? AND task_id = ?");
     this.#dropLabels = database.prepare(
       "DELETE FROM labels WHERE tenant = ? AND key = ? AND value = ? AND create_ms = ? AND task_id = ?",
@@ -165,10 +101,7 @@ export class TaskTable {
     this.#dropRedrive = database.prepare(
       "DELETE FROM redrives WHERE tenant = ? AND task_id = ? AND create_ms = ? AND redriven_by = ?",
     );
-    this.#count = database.prepare(
-      `INSERT INTO counts VALUES (?, ?, ?, ?, ?)
-       ON CONFLICT (tenant, type, queue, state) DO UPDATE SET tasks = tasks + excluded.tasks`,
-    );
+    this.#count = database.prepare(ADD_COUNT);
     this.#move = database.prepare("UPDATE log_position SET created = ?, position = ?");
     this.#postpone = database.prepare("UPDATE tasks SET due_ms = ? WHERE row = ? AND due_ms = ?");
     this.#position = database.prepare("SELECT created, position FROM log_position");
@@ -188,7 +121,7 @@ export class TaskTable {
 
   /** Applies a batch and moves the position, both or neither. Returns how many messages could not be read. */
   apply(batch: Pick<LogBatch, "messages" | "position" | "created">): number {
-    const touched = new Map<string, Touched>();
+    const stories = new Map<string, Story>();
     let unreadable = 0;
     for (const message of batch.messages) {
       const subject = parseTaskSubject(message.subject);
@@ -196,23 +129,15 @@ export class TaskTable {
         unreadable += 1;
         continue;
       }
-      const entry = this.#touch(touched, subject);
-      try {
-        const projected = project(entry.row, subject, message);
-        if (projected === undefined) continue;
-        entry.row = projected.row;
-        entry.definition = projected.definition ?? entry.definition;
-      } catch {
-        // Written by a newer version or not by the mesh at all: one bad message must not stop the index.
-        unreadable += 1;
-      }
+      const key = keyOf(subject);
+      const story = stories.get(key);
+      if (story === undefined) stories.set(key, { key, name: subject, parts: [{ subject, message }] });
+      else story.parts.push({ subject, message });
     }
     this.#transaction(() => {
-      const counts = new Map<string, CountChange>();
-      for (const entry of touched.values()) {
-        if (entry.row !== entry.before) this.#write(entry, counts);
-      }
-      this.#writeCounts(counts);
+      const counts = new StateCounts();
+      for (const story of stories.values()) unreadable += this.#tell(story, counts);
+      counts.write(this.#count);
       this.#move.run(batch.created, batch.position);
     });
     return unreadable;
@@ -221,15 +146,16 @@ export class TaskTable {
   /** Takes out rows of tasks that the log no longer has. */
   remove(names: readonly TaskName[]): void {
     this.#transaction(() => {
-      const counts = new Map<string, CountChange>();
+      const counts = new StateCounts();
       for (const name of names) {
+        this.#recent.delete(keyOf(name));
         const row = this.get(name);
         if (row === undefined) continue;
-        count(counts, row, -1);
+        counts.add(row, -1);
         this.#undefine(row);
         this.#remove.run(name.tenant, name.taskId);
       }
-      this.#writeCounts(counts);
+      counts.write(this.#count);
     });
   }
 
@@ -240,27 +166,89 @@ export class TaskTable {
     });
   }
 
-  #touch(touched: Map<string, Touched>, name: TaskName): Touched {
-    const key = `${name.tenant}.${name.taskId}`;
-    let entry = touched.get(key);
-    if (entry === undefined) {
-      const before = this.get(name);
-      entry = { before, row: before ?? emptyRow(name.tenant, name.taskId), definition: undefined };
-      touched.set(key, entry);
+  /** Brings the row of a task up to date. Nearly all stories are those of a task that is new, or of one that goes on. */
+  #tell(story: Story, counts: StateCounts): number {
+    const recent = this.#recent.get(story.key);
+    const events = story.parts.every(({ subject }) => subject.kind === "event");
+    if (events) {
+      const standing = recent ?? this.#find(story.name);
+      if (standing !== undefined) return this.#goOn(story, standing, counts);
     }
-    return entry;
+    if (recent === undefined) {
+      const told = outcomeOf(emptyRow(story.name.tenant, story.name.taskId), story);
+      if (told.row === undefined) return told.unreadable;
+      const { changes, lastInsertRowid } = this.#insert.run(...valuesOf(told.row));
+      if (changes === 1) {
+        counts.add(told.row, 1);
+        if (told.definition !== undefined) this.#define(told.row, told.definition);
+        this.#remember(story.key, Number(lastInsertRowid), told.row);
+        return told.unreadable;
+      }
+    }
+    return this.#rewrite(story, counts);
   }
 
-  #write({ before, row, definition }: Touched, counts: Map<string, CountChange>): void {
-    this.#put.run(...valuesOf(row));
-    if (before !== undefined) count(counts, before, -1);
-    count(counts, row, 1);
-    if (definition === undefined) return;
+  /** Applies events only: writes what they change, and reads no more of the row than that takes. */
+  #goOn({ key, parts }: Story, { number, known }: StandingRow, counts: StateCounts): number {
+    let row: KnownRow = known;
+    let columns: EventColumns | undefined;
+    let unreadable = 0;
+    for (const { message } of parts) {
+      let facts: EventFacts | undefined;
+      try {
+        facts = newsIn(row, message);
+      } catch {
+        unreadable += 1;
+      }
+      if (facts === undefined) continue;
+      columns = afterEvent(row, message, facts, () => this.#dispatchOf(number));
+      row = { ...row, state: columns.state, eventSequence: columns.eventSequence };
+    }
+    if (columns === undefined) return unreadable;
+    this.#update.run(...eventValuesOf(columns), number);
+    counts.add(known, -1);
+    counts.add(row, 1);
+    if (columns.endMs === null) this.#recent.set(key, { number, known: row });
+    else this.#recent.delete(key);
+    return unreadable;
+  }
+
+  /** Applies whatever it may be to the whole row. */
+  #rewrite(story: Story, counts: StateCounts): number {
+    this.#recent.delete(story.key);
+    const before = this.get(story.name);
+    const told = outcomeOf(before ?? emptyRow(story.name.tenant, story.name.taskId), story);
+    if (told.row === undefined) return told.unreadable;
+    this.#put.run(...valuesOf(told.row));
+    if (before !== undefined) counts.add(before, -1);
+    counts.add(told.row, 1);
+    if (told.definition === undefined) return told.unreadable;
     if (before !== undefined) this.#undefine(before);
-    for (const [key, value] of Object.entries(definition.labels)) {
+    this.#define(told.row, told.definition);
+    return told.unreadable;
+  }
+
+  #remember(key: string, number: number, row: TaskRow): void {
+    // An ended task is hardly heard of again.
+    if (row.endMs !== null) return;
+    this.#recent.set(key, { number, known: knownOf(row) });
+  }
+
+  #find(name: TaskName): StandingRow | undefined {
+    const values = this.#getKnown.get(name.tenant, name.taskId);
+    return values === undefined ? undefined : { number: Number(values["row"]), known: knownRowOf(name, values) };
+  }
+
+  #dispatchOf(number: number): Uint8Array | null {
+    const dispatch = this.#getDispatch.get(number)?.["dispatch"];
+    return dispatch instanceof Uint8Array ? dispatch : null;
+  }
+
+  #define(row: TaskRow, { labels, redriveOf }: Definition): void {
+    for (const [key, value] of Object.entries(labels)) {
       this.#addLabel.run(row.tenant, key, value, row.createMs, row.taskId);
     }
-    if (definition.redriveOf !== "") this.#addRedrive.run(row.tenant, definition.redriveOf, row.createMs, row.taskId);
+    if (redriveOf !== "") this.#addRedrive.run(row.tenant, redriveOf, row.createMs, row.taskId);
   }
 
   /** Takes out what the definition of a row has put into other tables. */
@@ -273,33 +261,39 @@ export class TaskTable {
     if (definition.redriveOf !== "") this.#dropRedrive.run(row.tenant, definition.redriveOf, row.createMs, row.taskId);
   }
 
-  #writeCounts(counts: ReadonlyMap<string, CountChange>): void {
-    for (const { row, by } of counts.values()) {
-      if (by !== 0) this.#count.run(row.tenant, row.type, row.queue, row.state, by);
-    }
-  }
-
   #transaction(work: () => void): void {
     this.#database.exec("BEGIN IMMEDIATE");
     try {
       work();
       this.#database.exec("COMMIT");
     } catch (error) {
+      // What it remembers may be what was just undone.
+      this.#recent.clear();
       this.#database.exec("ROLLBACK");
       throw error;
     }
   }
 }
 
-interface CountChange {
-  readonly row: TaskRow;
-  by: number;
+/** What the parts of a story make of a row. */
+function outcomeOf(before: TaskRow, { parts }: Story): Outcome {
+  let row = before;
+  let definition: Definition | undefined;
+  let unreadable = 0;
+  for (const { subject, message } of parts) {
+    try {
+      const projected = project(row, subject, message);
+      if (projected === undefined) continue;
+      row = projected.row;
+      definition = projected.definition ?? definition;
+    } catch {
+      // Written by a newer version or not by the mesh at all: one bad message must not stop the index.
+      unreadable += 1;
+    }
+  }
+  return { row: row === before ? undefined : row, definition, unreadable };
 }
 
-function count(counts: Map<string, CountChange>, row: TaskRow, by: number): void {
-  if (row.state === 0) return;
-  const key = `${row.tenant}.${row.type}.${row.queue}.${row.state}`;
-  const change = counts.get(key);
-  if (change === undefined) counts.set(key, { row, by });
-  else change.by += by;
+function keyOf({ tenant, taskId }: TaskName): string {
+  return `${tenant}.${taskId}`;
 }

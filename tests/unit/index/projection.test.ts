@@ -3,6 +3,7 @@ import { describe, expect, test } from "vitest";
 import { TaskState } from "../../../gen/mycel/v1/task_pb.ts";
 import type { StoredMessage } from "../../../lib/nats/direct-reader.ts";
 import { timestampFromMs } from "../../../lib/wire/time-codec.ts";
+import { TaskTable } from "../../../services/coordinator/index/task-table.ts";
 import { dispatched, happened } from "../../support/index-log.ts";
 import { openMemoryIndex } from "./open-index.ts";
 
@@ -95,6 +96,12 @@ describe("what the log says of a task", () => {
     expect(index.ids()).toEqual(["t"]);
     expect(index.table.position().position).toBe(3);
   });
+
+  test("what can't be read of a task that nobody knows leaves no row", () => {
+    using index = openMemoryIndex();
+    expect(index.apply({ ...happened(1, "torn", "failed"), body: new Uint8Array([255, 255, 255]) })).toBe(1);
+    expect(index.contents()).toEqual([[], [], [], []]);
+  });
 });
 
 describe("a log of many tasks", () => {
@@ -130,6 +137,35 @@ describe("a log of many tasks", () => {
       ),
       { seed: 20_261_121, numRuns: 150 },
     );
+  });
+
+  test("applied by one holder of the index after the other gives the same rows", () => {
+    fc.assert(
+      fc.property(logs, fc.integer({ min: 1, max: 7 }), (log, slice) => {
+        using straight = openMemoryIndex();
+        straight.apply(...log);
+        using handed = openMemoryIndex();
+        for (let at = 0; at < log.length; at += slice) {
+          const messages = log.slice(at, at + slice);
+          new TaskTable(handed.database).apply({ messages, position: at + 1, created: "once" });
+        }
+        expect(handed.contents()).toEqual(straight.contents());
+      }),
+      { seed: 20_261_124, numRuns: 150 },
+    );
+  });
+
+  test("a batch that could not be written is as if it had never come", () => {
+    using index = openMemoryIndex();
+    index.apply(dispatched(1, "t"));
+    index.database.exec(
+      "CREATE TRIGGER full BEFORE UPDATE ON log_position BEGIN SELECT RAISE(ABORT, 'disk full'); END",
+    );
+    expect(() => index.apply(happened(2, "t", "working"), dispatched(3, "u"))).toThrow("disk full");
+    index.database.exec("DROP TRIGGER full");
+    expect(index.counts()).toEqual({ [TaskState.SUBMITTED]: 1 });
+    index.apply(happened(2, "t", "working"), dispatched(3, "u"), happened(4, "u", "completed"));
+    expect(index.counts()).toEqual({ [TaskState.WORKING]: 1, [TaskState.COMPLETED]: 1 });
   });
 
   test("of which any part comes again, doubled and late, gives the same rows", () => {
