@@ -1,6 +1,7 @@
 // Owns what a delivered work item says: the dispatch inside, and the facts that JetStream puts into its reply subject.
 import type { Msg } from "@nats-io/transport-node";
 import type { Dispatch } from "../../gen/mycel/v1/task_log_pb.ts";
+import { headerField, headerText } from "../../lib/nats/header-text.ts";
 import type { DeliverySubject } from "../../lib/wire/subjects.ts";
 import { TRACEPARENT, TRACESTATE } from "../../lib/wire/headers.ts";
 import { decodeDispatch } from "../../lib/wire/task-codec.ts";
@@ -21,6 +22,9 @@ export interface Delivery extends DeliverySubject {
 
 const NO_CARRIER: TraceCarrier = Object.freeze({});
 
+const traceparentIn = headerField(TRACEPARENT);
+const tracestateIn = headerField(TRACESTATE);
+
 /** Decodes a delivered message. Throws if the body is no Dispatch. */
 export function readDelivery(facts: DeliverySubject, msg: Msg, receivedMs: number, suspect: boolean): Delivery {
   const dispatch = decodeDispatch(msg.data);
@@ -37,11 +41,12 @@ export function beginBefore(delivery: Delivery, freshFromMs: number): "no" | "fi
   return delivery.dispatch.beginRequired ? "first" : "no";
 }
 
-// Decoding headers costs more than all else here, so it is left out while nobody traces.
+// Not even these two are looked for while nobody traces.
 function carrierOf(msg: Msg): TraceCarrier {
-  if (!isTracing() || msg.headers === undefined) return NO_CARRIER;
-  const traceparent = msg.headers.get(TRACEPARENT);
-  const tracestate = msg.headers.get(TRACESTATE);
+  if (!isTracing()) return NO_CARRIER;
+  const headers = headerText(msg);
+  const traceparent = traceparentIn(headers);
   if (traceparent === "") return NO_CARRIER;
+  const tracestate = tracestateIn(headers);
   return tracestate === "" ? { traceparent } : { traceparent, tracestate };
 }
