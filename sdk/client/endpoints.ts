@@ -1,11 +1,16 @@
 // Owns the connections: one HTTP/2 session and one transport for each server, and which of them is in use.
 // Decides nothing about retries.
 import { Code, ConnectError, type Interceptor, type Transport } from "@connectrpc/connect";
-import { createConnectTransport, createGrpcTransport, createGrpcWebTransport } from "@connectrpc/connect-node";
+import {
+  createConnectTransport,
+  createGrpcTransport as createConnectGrpcTransport,
+  createGrpcWebTransport,
+} from "@connectrpc/connect-node";
 import { pause } from "../../lib/time/pause.ts";
 import { ClientSession, letGo } from "../../lib/rpc/client-session.ts";
 import { clientTracing } from "../../lib/rpc/interceptors/tracing.ts";
 import type { ResolvedOptions } from "./client-options.ts";
+import { createGrpcTransport } from "./grpc/grpc-transport.ts";
 
 /** One server. */
 export interface Endpoint {
@@ -109,14 +114,23 @@ function createEndpoint(url: string, options: ResolvedOptions): Endpoint & { clo
 }
 
 function createTransport(baseUrl: string, sessionManager: ClientSession, options: ResolvedOptions): Transport {
-  const interceptors = [withHeaders(options.headers), ...options.interceptors, clientTracing(), letGo];
+  const made = [...options.interceptors, clientTracing()];
+  const interceptors = [withHeaders(options.headers), ...made, letGo];
   switch (options.transport) {
     case "connect":
       return createConnectTransport({ baseUrl, sessionManager, interceptors, httpVersion: "2" });
     case "grpc-web":
       return createGrpcWebTransport({ baseUrl, sessionManager, interceptors, httpVersion: "2" });
-    default:
-      return createGrpcTransport({ baseUrl, sessionManager, interceptors });
+    default: {
+      const clientStreams = createConnectGrpcTransport({ baseUrl, sessionManager, interceptors });
+      return createGrpcTransport({
+        baseUrl,
+        session: sessionManager,
+        headers: options.headers,
+        interceptors: made,
+        clientStreams,
+      });
+    }
   }
 }
 
