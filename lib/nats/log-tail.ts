@@ -8,7 +8,7 @@
 import { jetstreamManager, type JetStreamManager } from "@nats-io/jetstream";
 import type { NatsConnection } from "@nats-io/nats-core";
 import type { Clock } from "../core/clock.ts";
-import { TASKS_STREAM, TASKS_SUBJECTS } from "../wire/subjects.ts";
+import { TASKS_STREAM } from "../wire/subjects.ts";
 import type { DirectReader, StoredMessage } from "./direct-reader.ts";
 import { pause } from "../time/pause.ts";
 import type { RecentWrites } from "./recent-writes.ts";
@@ -55,11 +55,17 @@ export class LogReplacedError extends Error {
 /** Bounds what a batch may take of memory. A message is at most 1 MiB. */
 const MAX_BATCH_BYTES = 8 * 1024 * 1024;
 
-/**
- * A run of known messages is worth a step from here on, and while some are known no more are read at once: what is missing among them is
- * what others stored, or what is just being acknowledged.
- */
+/** A run of known messages is worth a step from here on. */
 const SHORT_RUN = 100;
+
+/** How long to wait for what is just being acknowledged, in milliseconds, before it is taken for what others stored. */
+const ACKNOWLEDGED_MS = 20;
+
+/**
+ * For any other filter, though it matched as much, nats-server counts with every request how many of the stream's subjects it matches: a
+ * third of its time while an index followed 100,000 tasks.
+ */
+const EVERYTHING = ">";
 
 /** How long to wait after an unanswered read, in milliseconds. */
 const TROUBLE_MS = 500;
@@ -108,18 +114,19 @@ export async function* tailLog(options: LogTailOptions): AsyncGenerator<LogBatch
 
 /** What follows the position; undefined if the replica that answered does not have it yet. */
 async function nextStep(
-  { connection, reader, recent, batchSize = 1_000 }: LogTailOptions,
+  { connection, reader, recent, signal, batchSize = 1_000 }: LogTailOptions,
   position: number,
   lastSequence: number,
 ): Promise<Pick<LogBatch, "messages" | "position"> | undefined> {
-  const known = recent?.after(position, batchSize) ?? [];
-  const reached = position + known.length;
-  if (known.length >= SHORT_RUN || (known.length > 0 && reached >= lastSequence)) {
-    return { messages: known, position: reached };
+  for (let waited = false; recent?.isEmpty === false; waited = true) {
+    const known = recent.after(position, batchSize);
+    const reached = position + known.length;
+    if (known.length >= SHORT_RUN || reached >= lastSequence) return { messages: known, position: reached };
+    if (waited) break;
+    await pause(ACKNOWLEDGED_MS, signal);
   }
-  const from = { seq: position + 1, next_by_subj: TASKS_SUBJECTS };
-  const batch = recent?.isEmpty === false ? Math.min(SHORT_RUN, batchSize) : batchSize;
-  const messages = await reader.read(TASKS_STREAM, { ...from, batch, max_bytes: MAX_BATCH_BYTES });
+  const from = { seq: position + 1, next_by_subj: EVERYTHING };
+  const messages = await reader.read(TASKS_STREAM, { ...from, batch: batchSize, max_bytes: MAX_BATCH_BYTES });
   const last = messages.at(-1);
   if (last !== undefined) return { messages, position: last.sequence };
   // Either the rest was purged, or a replica that lags behind has answered. Only the leader's word may move the position over a gap.

@@ -9,10 +9,8 @@ import { TASKS_SUBJECTS } from "../wire/subjects.ts";
 import type { StoredMessage } from "./direct-reader.ts";
 import type { StreamMessage } from "./stream-publisher.ts";
 
-/** How much is kept, in bytes of bodies; beyond it all is forgotten, because an index that is that far behind reads in large batches. */
-const MAX_BYTES = 8 * 1024 * 1024;
-/** How many messages are kept. */
-const MAX_MESSAGES = 20_000;
+/** How much is kept, in bytes. What comes while an index is that far behind is left to be read from the log. */
+const MAX_BYTES = 32 * 1024 * 1024;
 /** What a message takes beside its body, about. */
 const OVERHEAD_BYTES = 256;
 
@@ -45,17 +43,16 @@ export class RecentWrites {
     };
   }
 
-  /** Whether anything is known at all. */
+  /** Whether nothing is known at all. */
   get isEmpty(): boolean {
     return this.#messages.size === 0;
   }
 
   /** Takes note of messages that were stored one after the other, the last one under a sequence. */
   stored(messages: readonly StreamMessage[], last: number): void {
-    if (this.#readers === 0) return;
+    if (this.#readers === 0 || this.#bytes > MAX_BYTES) return;
     const first = last - messages.length + 1;
     for (const [i, message] of messages.entries()) this.#add(message, first + i);
-    if (this.#bytes > MAX_BYTES || this.#messages.size > MAX_MESSAGES) this.#forget();
   }
 
   /** What is known to follow a sequence without a gap, at most so many messages. What stands up to the sequence is forgotten. */

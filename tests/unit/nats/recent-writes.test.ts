@@ -74,14 +74,13 @@ describe("recent writes", () => {
     expect(recent.isEmpty).toBe(true);
   });
 
-  test.each([
-    ["bytes", 8, 1024 * 1024],
-    ["messages", 20_001, 1],
-  ])("are all forgotten when they come to too many %s", (_, count, size) => {
+  test("are not kept beyond 32 MiB, until there is room again", () => {
     using recent = keeping();
-    for (let sequence = 1; sequence <= count; sequence += 1) recent.stored([message(sequence, size)], sequence);
-    expect(recent.isEmpty).toBe(true);
-    recent.stored([message(count + 1)], count + 1);
-    expect(sequencesAfter(recent, count)).toEqual([count + 1]);
+    const size = 1024 * 1024;
+    for (let sequence = 1; sequence <= 40; sequence += 1) recent.stored([message(sequence, size)], sequence);
+    expect(sequencesAfter(recent, 0)).toHaveLength(32);
+    expect(sequencesAfter(recent, 40)).toEqual([]);
+    recent.stored([message(41)], 41);
+    expect(sequencesAfter(recent, 40)).toEqual([41]);
   });
 });
