@@ -3,8 +3,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { create, toBinary } from "@bufbuild/protobuf";
 import { timestampMs, ValueSchema } from "@bufbuild/protobuf/wkt";
-import { type Client, createClient } from "@connectrpc/connect";
-import { createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-node";
+import { type Client, createClient as createRpcClient } from "@connectrpc/connect";
+import { createGrpcTransport as createConnectTransport } from "@connectrpc/connect-node";
 import { jetstreamManager } from "@nats-io/jetstream";
 import { Health, HealthCheckRequestSchema } from "../../../gen/health/v1/health_pb.ts";
 import {
@@ -18,7 +18,10 @@ import {
 import { type Payload, PayloadSchema } from "../../../gen/mycel/v1/payload_pb.ts";
 import { TaskState } from "../../../gen/mycel/v1/task_pb.ts";
 import { type NatsConnection, openNats } from "../../../lib/nats/connection.ts";
+import { ClientSession } from "../../../lib/rpc/client-session.ts";
 import { TASKS_STREAM } from "../../../lib/wire/subjects.ts";
+import { createGrpcTransport } from "../../../sdk/client/grpc/grpc-transport.ts";
+import { createClient as createMycelClient } from "../../../sdk/client/index.ts";
 import { BenchError } from "../../support/bench-error.ts";
 import {
   type Contender,
@@ -92,13 +95,12 @@ export async function openMesh(options: MeshOptions): Promise<Mesh> {
     }),
   );
   const connection = stack.adopt(await openNats({ servers: nats.url, name: "bench" }), (opened) => opened.close());
-  const sessionManager = stack.adopt(new Http2SessionManager(url), (opened) => opened.abort());
-  const transport = createGrpcTransport({ baseUrl: url, sessionManager });
+  const client = stack.use(createMycelClient({ url }));
   const natsVersion = connection.info?.version ?? "unknown";
   const mesh = new MeshContender({
     connection,
-    tasks: createClient(AgentService, transport),
-    health: createClient(Health, transport),
+    tasks: client.rpc,
+    health: stack.use(openHealthClient(url)),
   });
   const sizes = await measureSizes(connection, AGENT_ID, "sizes-0", (bytes) => mesh.runOne("sizes-0", bytes));
   const failed = Promise.race([coordinator.failed, agent.failed]);
@@ -193,6 +195,14 @@ class MeshContender {
     }
     throw new BenchError(`the index has not seen all tasks after ${SETTLE_WITHIN_MS / 1_000} s`);
   }
+}
+
+/** Calls the health check in the way in which the client of the mesh makes its calls. */
+function openHealthClient(url: string): Client<typeof Health> & Disposable {
+  const session = new ClientSession(url);
+  const clientStreams = createConnectTransport({ baseUrl: url, sessionManager: session });
+  const transport = createGrpcTransport({ baseUrl: url, session, headers: {}, interceptors: [], clientStreams });
+  return Object.assign(createRpcClient(Health, transport), { [Symbol.dispose]: () => session.abort() });
 }
 
 function unaryCallsOf(url: string): UnaryCalls {
