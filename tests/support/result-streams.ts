@@ -8,6 +8,7 @@ import {
   type ResultStreamsOptions,
 } from "../../services/coordinator/results/stream-results.ts";
 import { type MeshLog, TENANT } from "./mesh-log.ts";
+import { TakenMessages } from "./taken-messages.ts";
 
 /** The streams of one coordinator of a test. */
 export interface TestStreams extends Disposable {
@@ -20,8 +21,12 @@ export interface TestStreams extends Disposable {
   readAll(taskId: string, cursor?: string): Promise<StreamResultsResponse[]>;
 }
 
-/** Opens the streams of a coordinator of its own. */
-export function openTestStreams(log: MeshLog, options: Partial<ResultStreamsOptions> = {}): TestStreams {
+/** Opens the streams of a coordinator of its own, which are asked for their messages or push them. */
+export function openTestStreams(
+  log: MeshLog,
+  options: Partial<ResultStreamsOptions> = {},
+  how: "asked" | "pushed" = "asked",
+): TestStreams {
   const hub = new LiveHub(log.connection);
   const drain = new AbortController();
   const streams = openResultStreams({
@@ -33,8 +38,14 @@ export function openTestStreams(log: MeshLog, options: Partial<ResultStreamsOpti
     drain: drain.signal,
     ...options,
   });
-  const open = (taskId: string, cursor = "", kinds: readonly ResultKind[] = []): AsyncIterable<StreamResultsResponse> =>
-    streams.streamResults({ tenant: TENANT, taskId, cursor, kinds });
+  const open = (
+    taskId: string,
+    cursor = "",
+    kinds: readonly ResultKind[] = [],
+  ): AsyncIterable<StreamResultsResponse> => {
+    const messages = streams.streamResults({ tenant: TENANT, taskId, cursor, kinds });
+    return how === "asked" ? messages : new TakenMessages(messages);
+  };
   return {
     hub,
     streams,

@@ -112,7 +112,7 @@ export class GrpcCall implements Arriving, MessageSink<Message> {
 
   /** Sends the next message of an answer that is pushed. */
   async send(message: Message): Promise<void> {
-    if (this.#pushed === undefined) throw clientLeft();
+    if (this.#pushed === undefined || this.#finished) throw clientLeft();
     try {
       await this.#sendNext(this.#pushed, message);
     } catch (error) {

@@ -5,6 +5,7 @@ import { MeshError, type MeshErrorReason } from "../../../lib/core/mesh-error.ts
 import { eventSubject, liveFilter, OUTPUT_STREAM, outputSubject, TASKS_STREAM } from "../../../lib/wire/subjects.ts";
 import { type MeshLog, openMeshLog, TaskWriter, TENANT } from "../../support/mesh-log.ts";
 import { openTestStreams, shortOf, shortUntil } from "../../support/result-streams.ts";
+import { TakenMessages } from "../../support/taken-messages.ts";
 
 // Two attempts: the first is fenced and leaves a zombie, the second completes.
 async function writeHaunted(writer: TaskWriter, afterBegin: () => Promise<void> = async () => {}): Promise<void> {
@@ -33,7 +34,7 @@ async function reasonOf(stream: AsyncIterator<StreamResultsResponse>): Promise<M
   throw new Error("the stream ended well");
 }
 
-describe("a stream of results", () => {
+describe.for(["asked", "pushed"] as const)("a stream of results, %s,", (how) => {
   let log: MeshLog;
   beforeAll(async () => {
     log = await openMeshLog();
@@ -41,7 +42,7 @@ describe("a stream of results", () => {
   afterAll(async () => await log[Symbol.asyncDispose]());
 
   test("begins with a snapshot, says nothing before the first event, and ends after the terminal state", async () => {
-    using coordinator = openTestStreams(log);
+    using coordinator = openTestStreams(log, {}, how);
     const writer = new TaskWriter(log, "begins");
     await writer.submit();
     const stream = coordinator.stream("begins");
@@ -62,8 +63,8 @@ describe("a stream of results", () => {
   });
 
   test("drops a zombie's outputs for a live reader as for a late one, on another coordinator", async () => {
-    using coordinator = openTestStreams(log);
-    using other = openTestStreams(log);
+    using coordinator = openTestStreams(log, {}, how);
+    using other = openTestStreams(log, {}, how);
     const writer = new TaskWriter(log, "haunted");
     await writer.submit();
     const live = coordinator.stream("haunted");
@@ -77,7 +78,7 @@ describe("a stream of results", () => {
   });
 
   test("holds what came live behind a fence until an event decides, and then drops it", async () => {
-    using coordinator = openTestStreams(log);
+    using coordinator = openTestStreams(log, {}, how);
     const writer = new TaskWriter(log, "fenced");
     await writer.submit();
     const live = coordinator.stream("fenced");
@@ -98,8 +99,8 @@ describe("a stream of results", () => {
   });
 
   test("resumed at every cursor gives what an uninterrupted one gave, while the task runs and after it", async () => {
-    using coordinator = openTestStreams(log);
-    using other = openTestStreams(log);
+    using coordinator = openTestStreams(log, {}, how);
+    using other = openTestStreams(log, {}, how);
     const writer = new TaskWriter(log, "resumed");
     await writer.submit();
     const resumedLive: Promise<StreamResultsResponse[]>[] = [];
@@ -124,7 +125,7 @@ describe("a stream of results", () => {
   });
 
   test("sends the kinds that were asked for, and the end", async () => {
-    using coordinator = openTestStreams(log);
+    using coordinator = openTestStreams(log, {}, how);
     const writer = new TaskWriter(log, "kinds");
     await writer.submit();
     await writeHaunted(writer);
@@ -133,7 +134,7 @@ describe("a stream of results", () => {
   });
 
   test("to a thousand readers opens one subscription and no consumer", async () => {
-    using coordinator = openTestStreams(log);
+    using coordinator = openTestStreams(log, {}, how);
     const writer = new TaskWriter(log, "crowd");
     await writer.submit();
     const consumers = async (): Promise<number[]> =>
@@ -151,7 +152,7 @@ describe("a stream of results", () => {
   });
 
   test("that is not read holds next to nothing, slows nobody down, and goes on where it was", async () => {
-    using coordinator = openTestStreams(log);
+    using coordinator = openTestStreams(log, {}, how);
     const writer = new TaskWriter(log, "slow");
     await writer.submit();
     const [slow, quick] = [coordinator.stream("slow"), coordinator.stream("slow")];
@@ -175,7 +176,7 @@ describe("a stream of results", () => {
   });
 
   test("says that it lives when nothing happens", async () => {
-    using coordinator = openTestStreams(log, { keepAliveMs: 150 });
+    using coordinator = openTestStreams(log, { keepAliveMs: 150 }, how);
     const writer = new TaskWriter(log, "silent");
     await writer.submit();
     await writer.begin("a", 1);
@@ -189,7 +190,7 @@ describe("a stream of results", () => {
   });
 
   test("of a task that is removed ends with NOT_FOUND", async () => {
-    using coordinator = openTestStreams(log, { keepAliveMs: 150 });
+    using coordinator = openTestStreams(log, { keepAliveMs: 150 }, how);
     for (const begun of [false, true]) {
       const taskId = `purged-${begun}`;
       const writer = new TaskWriter(log, taskId);
@@ -205,7 +206,7 @@ describe("a stream of results", () => {
   });
 
   test("is refused for an unknown task and for what is no cursor of the task", async () => {
-    using coordinator = openTestStreams(log);
+    using coordinator = openTestStreams(log, {}, how);
     expect(await reasonOf(coordinator.stream("nobody"))).toBe("TASK_NOT_FOUND");
     const writer = new TaskWriter(log, "cursors");
     await writer.submit();
@@ -218,7 +219,7 @@ describe("a stream of results", () => {
   });
 
   test("whose next outputs are gone answers CURSOR_EXPIRED with a cursor that works", async () => {
-    using coordinator = openTestStreams(log);
+    using coordinator = openTestStreams(log, {}, how);
     const writer = new TaskWriter(log, "expired-outputs");
     await writer.submit();
     await writer.begin("a", 1);
@@ -243,7 +244,7 @@ describe("a stream of results", () => {
   });
 
   test("whose next events are gone answers CURSOR_EXPIRED with a cursor that works", async () => {
-    using coordinator = openTestStreams(log);
+    using coordinator = openTestStreams(log, {}, how);
     const writer = new TaskWriter(log, "expired-events");
     await writer.submit();
     await writeHaunted(writer);
@@ -259,7 +260,7 @@ describe("a stream of results", () => {
   });
 
   test("ends with DRAINING, also while it waits, and no new one begins", async () => {
-    using coordinator = openTestStreams(log);
+    using coordinator = openTestStreams(log, {}, how);
     const writer = new TaskWriter(log, "drained");
     await writer.submit();
     const stream = coordinator.stream("drained");
@@ -273,7 +274,7 @@ describe("a stream of results", () => {
   });
 
   test("above the limit is refused, until one has ended", async () => {
-    using coordinator = openTestStreams(log, { maxStreams: 1 });
+    using coordinator = openTestStreams(log, { maxStreams: 1 }, how);
     const writer = new TaskWriter(log, "limited");
     await writer.submit();
     const stream = coordinator.stream("limited");
@@ -286,16 +287,19 @@ describe("a stream of results", () => {
     expect((await coordinator.stream("limited").next()).done).toBe(false);
   });
 
-  test("ends with the reason of the caller's signal", async () => {
-    using coordinator = openTestStreams(log);
+  test("ends with the reason for which its caller leaves", async () => {
+    using coordinator = openTestStreams(log, {}, how);
     const writer = new TaskWriter(log, "left");
     await writer.submit();
     const caller = new AbortController();
     const question = { tenant: TENANT, taskId: "left", cursor: "", kinds: [], signal: caller.signal };
-    const stream = coordinator.streams.streamResults(question)[Symbol.asyncIterator]();
+    const messages = coordinator.streams.streamResults(question);
+    const taken = new TakenMessages(messages);
+    const stream = how === "asked" ? messages[Symbol.asyncIterator]() : taken;
     await stream.next();
     const next = stream.next();
-    caller.abort(new Error("gone"));
+    if (how === "asked") caller.abort(new Error("gone"));
+    else taken.stop(new Error("gone"));
     await expect(next).rejects.toThrow("gone");
     expect(coordinator.hub.topicCount).toBe(0);
   });
@@ -345,10 +349,10 @@ describe("a long poll", () => {
   });
 });
 
-describe("when NATS goes away and comes back", () => {
+describe.for(["asked", "pushed"] as const)("when NATS goes away and comes back, %s,", (how) => {
   test("streams go on without a loss or a repetition", async () => {
     await using log = await openMeshLog();
-    using coordinator = openTestStreams(log, { keepAliveMs: 1_000 });
+    using coordinator = openTestStreams(log, { keepAliveMs: 1_000 }, how);
     const writer = new TaskWriter(log, "restart");
     await writer.submit();
     await writer.begin("a", 1);
