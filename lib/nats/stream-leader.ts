@@ -1,11 +1,11 @@
 // Reads from the leader of a stream, which has the last word; direct gets may be answered by a replica that lags behind.
 
-import { createInbox, type NatsConnection } from "@nats-io/nats-core";
+import { createInbox, type Msg, type NatsConnection } from "@nats-io/nats-core";
 import { MeshError } from "../core/mesh-error.ts";
 import { pause } from "../time/pause.ts";
 import { EXPECTED_LAST_SUBJECT_SEQUENCE, TRACEPARENT, TRACESTATE } from "../wire/headers.ts";
+import { Answers } from "./answers.ts";
 import { readUnavailable } from "./broker-errors.ts";
-import { askThrough } from "./interruptions.ts";
 import { infoSubject, type LeaderInfo, leaderStanding, standingOf } from "./leader-standing.ts";
 
 /** A message as the leader tells it. */
@@ -33,6 +33,9 @@ const READ_TIMEOUT_MS = 5_000;
 
 /** How long everybody who may take itself for the leader is listened to, in milliseconds. */
 const CONTESTED_WAIT_MS = 150;
+
+/** All reads over a connection share one inbox. */
+const answers = new WeakMap<NatsConnection, Answers>();
 
 /** NATS: nobody listens to a subject. */
 const NO_RESPONDERS = 503;
@@ -67,11 +70,19 @@ export async function readFromLeader(
 }
 
 async function ask(connection: NatsConnection, stream: string, query: LeaderQuery): Promise<Answer> {
-  const options = { timeout: READ_TIMEOUT_MS };
-  const reply = await askThrough(connection, () =>
-    connection.request(readSubject(stream), JSON.stringify(query), options),
-  );
+  const question = { subject: readSubject(stream), body: JSON.stringify(query), repeatable: true };
+  const { promise, resolve } = Promise.withResolvers<Msg | Error>();
+  answersOf(connection).ask(question, resolve);
+  const reply = await promise;
+  if (reply instanceof Error) throw reply;
+  if (reply.data.length === 0) throw new Error("the stream has no leader");
   return reply.json<Answer>();
+}
+
+function answersOf(connection: NatsConnection): Answers {
+  const known = answers.get(connection) ?? new Answers(connection, READ_TIMEOUT_MS);
+  answers.set(connection, known);
+  return known;
 }
 
 /** Hears everybody who takes itself for the leader. One of them must have a majority; what it says goes further than what the others know. */

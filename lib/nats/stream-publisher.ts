@@ -1,9 +1,9 @@
 // Publishing into a stream with compare-and-set, one message or an atomic batch, and what the broker's answers mean.
 //
 // nats.js' own JetStream client is not used here: its batch helper drops expectations and error codes, and it keeps state for retries
-// that must not be made blindly. Nor is its request: that takes a timer, three promises and an error with its stack for each.
+// that must not be made blindly.
 
-import { createInbox, type Msg, type NatsConnection, nuid } from "@nats-io/nats-core";
+import { type Msg, type NatsConnection, nuid } from "@nats-io/nats-core";
 import {
   BATCH_COMMIT,
   BATCH_ID,
@@ -11,7 +11,7 @@ import {
   EXPECTED_LAST_SUBJECT_SEQUENCE,
   EXPECTED_LAST_SUBJECT_SEQUENCE_SUBJECT,
 } from "../wire/headers.ts";
-import { onInterruption } from "./interruptions.ts";
+import { Answers } from "./answers.ts";
 import { PublishedHeaders } from "./published-headers.ts";
 
 /** A message to be stored. */
@@ -57,41 +57,17 @@ interface PubAck {
   readonly error?: { readonly err_code?: number; readonly description?: string; readonly code?: number };
 }
 
-interface Pending {
-  readonly messages: readonly StreamMessage[];
-  readonly resolve: (outcome: PublishOutcome) => void;
-  readonly sinceMs: number;
-}
-
 /** Publishes into streams over one connection, until that is closed. */
 export class StreamPublisher {
   readonly #connection: NatsConnection;
-  readonly #timeoutMs: number;
+  readonly #answers: Answers;
   readonly #onStored: PublisherOptions["onStored"];
-  readonly #inbox: string;
-  /** What waits for an answer, oldest first. */
-  readonly #pending = new Map<string, Pending>();
-  #next = 0;
-  /** Runs while anything waits, for the oldest. */
-  #timer: NodeJS.Timeout | undefined;
   #turn: Promise<void> | undefined;
 
   constructor(connection: NatsConnection, options: PublisherOptions = {}) {
     this.#connection = connection;
-    this.#timeoutMs = options.timeoutMs ?? PUBLISH_TIMEOUT_MS;
+    this.#answers = new Answers(connection, options.timeoutMs ?? PUBLISH_TIMEOUT_MS);
     this.#onStored = options.onStored;
-    this.#inbox = `${createInbox()}.`;
-    connection.subscribe(`${this.#inbox}*`, {
-      callback: (error, reply) => {
-        if (error === null) this.#answer(reply);
-      },
-    });
-    // The answers to what was sent before went with the lost connection, or with the old leader.
-    onInterruption(connection, () => this.#expire(Infinity, "the connection or the leader was lost"));
-    void connection.closed().then(() => {
-      clearTimeout(this.#timer);
-      this.#expire(Infinity, "the connection to NATS was closed");
-    });
   }
 
   /** Stores one message. Never throws for what the broker may answer. */
@@ -126,48 +102,16 @@ export class StreamPublisher {
   #request(
     messages: readonly StreamMessage[],
     message: StreamMessage,
-    header: PublishedHeaders,
+    headers: PublishedHeaders,
   ): Promise<PublishOutcome> {
-    this.#next += 1;
-    const token = this.#next.toString(36);
+    const question = { subject: message.subject, body: message.body, headers };
     return new Promise((resolve) => {
-      this.#pending.set(token, { messages, resolve, sinceMs: performance.now() });
-      try {
-        this.#connection.publish(message.subject, message.body, { headers: header, reply: this.#inbox + token });
-        this.#timer ??= setTimeout(() => this.#expireOldest(), this.#timeoutMs);
-      } catch (cause) {
-        this.#pending.delete(token);
-        resolve({ kind: "unknown", cause });
-      }
+      this.#answers.ask(question, (answer) => {
+        const outcome = outcomeOf(answer);
+        if (outcome.kind === "stored") this.#onStored?.(messages, outcome.sequence);
+        resolve(outcome);
+      });
     });
-  }
-
-  #answer(reply: Msg): void {
-    const token = reply.subject.slice(this.#inbox.length);
-    const pending = this.#pending.get(token);
-    if (pending === undefined) return;
-    this.#pending.delete(token);
-    const outcome = outcomeOf(reply);
-    if (outcome.kind === "stored") this.#onStored?.(pending.messages, outcome.sequence);
-    pending.resolve(outcome);
-  }
-
-  #expireOldest(): void {
-    this.#timer = undefined;
-    this.#expire(performance.now() - this.#timeoutMs, `no answer within ${this.#timeoutMs} ms`);
-    const [oldest] = this.#pending.values();
-    if (oldest === undefined) return;
-    const restMs = oldest.sinceMs + this.#timeoutMs - performance.now();
-    this.#timer = setTimeout(() => this.#expireOldest(), Math.max(restMs, 1));
-  }
-
-  /** Gives up what was sent until then. */
-  #expire(untilMs: number, why: string): void {
-    for (const [token, { resolve, sinceMs }] of this.#pending) {
-      if (sinceMs > untilMs) return;
-      this.#pending.delete(token);
-      resolve({ kind: "unknown", cause: new Error(why) });
-    }
   }
 
   /**
@@ -198,7 +142,8 @@ function headersOf(message: StreamMessage): PublishedHeaders {
   return header;
 }
 
-function outcomeOf(reply: Msg): PublishOutcome {
+function outcomeOf(reply: Msg | Error): PublishOutcome {
+  if (reply instanceof Error) return { kind: "unknown", cause: reply };
   if (reply.data.length === 0) return { kind: "unserved" };
   let ack: PubAck;
   try {

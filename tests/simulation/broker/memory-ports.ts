@@ -114,29 +114,37 @@ function memoryReader(broker: MemoryBroker, wire: Wire): DirectReader {
 }
 
 function memoryConnection(broker: MemoryBroker, wire: Wire): NatsConnection {
+  const inboxes = new Map<string, (error: Error | null, message: unknown) => void>();
+  const read = (stream: string, body: string, reply: string): void => {
+    const answered = wire.call({
+      label: () => `ask the leader of ${stream} for ${body}`,
+      writes: false,
+      apply: () => leaderAnswer(broker.ask(stream, JSON.parse(body) as LeaderQuery)),
+      unanswered: () => undefined,
+    });
+    void answered.then((answer) => {
+      // What has no answer is answered at once with nothing: nobody here waits for a time to run out.
+      const data = answer === undefined ? "" : JSON.stringify(answer);
+      const message = { subject: reply, data: Buffer.from(data), json: () => answer };
+      for (const [inbox, hear] of inboxes) if (reply.startsWith(inbox)) hear(null, message);
+    });
+  };
   const connection = {
-    publish: (subject: string, body: Uint8Array): void => wire.send(subject, body),
+    publish: (subject: string, body: Uint8Array | string, { reply = "" } = {}): void => {
+      if (!subject.startsWith(LEADER_READ)) wire.send(subject, Buffer.from(body));
+      else read(subject.slice(LEADER_READ.length), String(body), reply);
+    },
     status: () => NO_NEWS,
     closed: () => new Promise(() => undefined),
     isClosed: () => false,
-    subscribe: () => ({ unsubscribe: () => undefined }),
-    request: (subject: string, body: string): Promise<unknown> => {
+    subscribe: (subject: string, { callback }: { callback: (error: Error | null, message: unknown) => void }) => {
+      inboxes.set(subject.slice(0, -1), callback);
+      return { unsubscribe: () => undefined };
+    },
+    request: (subject: string): Promise<unknown> => {
       // It is a single server, which nobody else could lead.
       if (subject.startsWith(LEADER_INFO)) return Promise.resolve({ json: () => ({}) });
-      if (!subject.startsWith(LEADER_READ)) throw new Error(`nobody answers ${subject}`);
-      const stream = subject.slice(LEADER_READ.length);
-      const query = JSON.parse(body) as LeaderQuery;
-      return wire.call({
-        label: () => `ask the leader of ${stream} for ${body}`,
-        writes: false,
-        apply: () => {
-          const answer = leaderAnswer(broker.ask(stream, query));
-          return { json: () => answer };
-        },
-        unanswered: () => {
-          throw new Error("timeout");
-        },
-      });
+      throw new Error(`nobody answers ${subject}`);
     },
     flush: (): Promise<void> =>
       wire.call({ label: () => "flush", writes: false, apply: () => undefined, unanswered: () => undefined }),

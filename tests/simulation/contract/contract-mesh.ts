@@ -171,17 +171,16 @@ function interruptible(
   connection: NatsConnection,
 ): Pick<ContractMesh, "interruptNextRead"> & { readonly connection: NatsConnection } {
   let next: { readonly subject: string; readonly work: () => Promise<unknown> } | undefined;
-  const request: NatsConnection["request"] = async (subject, payload, options) => {
+  const publish: NatsConnection["publish"] = (subject, payload, options) => {
     const due = next !== undefined && String(payload).includes(`"${next.subject}"`) ? next : undefined;
-    if (due !== undefined) {
-      next = undefined;
-      await due.work();
-    }
-    return connection.request(subject, payload, options);
+    const send = (): void => connection.publish(subject, payload, options);
+    if (due === undefined) return send();
+    next = undefined;
+    void due.work().then(send);
   };
   const proxy = new Proxy(connection, {
     get: (of, key) => {
-      if (key === "request") return request;
+      if (key === "publish") return publish;
       const value: unknown = Reflect.get(of, key, of);
       return typeof value === "function" ? value.bind(of) : value;
     },
