@@ -32,7 +32,7 @@ const SETTLE_NAMES: Readonly<Record<Settlement["kind"], SettleName>> = {
 /** Starts the span of an attempt as a child of the submission's trace; undefined while tracing is off. */
 export function startProcessSpan(
   delivery: Delivery,
-  task: Task,
+  task: Pick<Task, "taskId" | "queue">,
   attempt: number,
   agentId: string,
 ): ProcessSpan | undefined {
@@ -62,7 +62,7 @@ export interface SettleSpan {
 export function startSettleSpan(
   kind: Settlement["kind"],
   delivery: Delivery,
-  task: Task,
+  task: Pick<Task, "taskId">,
   parent: Context | undefined,
 ): SettleSpan | undefined {
   if (parent === undefined) return undefined;

@@ -1,9 +1,7 @@
 // Owns one attempt's life: held, asking to begin, running, settling, over. It decides when to report what; how reports travel, when the
 // timer fires and what the handler sees is told elsewhere.
 import { context, type Context, type Span } from "@opentelemetry/api";
-import type { Task } from "../../gen/mycel/v1/task_pb.ts";
 import { DEFAULT_START_TO_CLOSE_MS, MAX_INLINE_PAYLOAD_BYTES } from "../../lib/core/limits.ts";
-import { msFromDuration } from "../../lib/wire/time-codec.ts";
 import { carrierFromContext, markSpanFailed } from "../../lib/wire/trace-context.ts";
 import { AgentError } from "./agent-error.ts";
 import type { AttemptHost, HostedAttempt } from "./attempt-host.ts";
@@ -17,6 +15,7 @@ import { fail, type Outcome, outcomeOfError, outcomeOfTimeout } from "./outcome.
 import type { ReportAnswer } from "./reporter.ts";
 import { type ReportKind, reportOf } from "./report-codec.ts";
 import { type Ending, ENDINGS, type Settlement, settlementOf } from "./settlement.ts";
+import type { WorkItem } from "./work-item.ts";
 
 type Phase = "held" | "asking" | "running" | "settling" | "over";
 
@@ -33,7 +32,7 @@ export class Attempt implements Watched, DeskOwner, HostedAttempt {
   started = false;
   readonly #host: AttemptHost;
   readonly #delivery: Delivery;
-  readonly #task: Task;
+  readonly #item: WorkItem;
   readonly #desk: HandlerDesk;
   readonly #lease: Lease;
   // While begin is asked for a redelivery: what was said of which attempt. Its number is not known yet, and the end of the one before,
@@ -56,10 +55,10 @@ export class Attempt implements Watched, DeskOwner, HostedAttempt {
   #span: Span | undefined;
   #parent: Context | undefined;
 
-  constructor(host: AttemptHost, delivery: Delivery, task: Task) {
+  constructor(host: AttemptHost, delivery: Delivery, item: WorkItem) {
     this.#host = host;
     this.#delivery = delivery;
-    this.#task = task;
+    this.#item = item;
     this.attempt = delivery.dispatch.attempt;
     this.#fence = delivery.dispatch.fence;
     this.#lease = new Lease(host, delivery);
@@ -71,7 +70,7 @@ export class Attempt implements Watched, DeskOwner, HostedAttempt {
 
   /** The task. */
   get taskId(): string {
-    return this.#task.taskId;
+    return this.#item.taskId;
   }
 
   /** Whether the handler is done and the report is not answered. */
@@ -213,18 +212,18 @@ export class Attempt implements Watched, DeskOwner, HostedAttempt {
     this.#phase = "running";
     this.#startTimeMs = clock.now();
     this.#closeMs = nowMs + this.#startToCloseMs();
-    this.#heartbeatMs = msFromDuration(this.#task.timeouts?.heartbeat) ?? 0;
+    this.#heartbeatMs = this.#item.heartbeatMs ?? 0;
     this.heartbeat();
     if (this.#begun === undefined) this.#lazyMs = nowMs + settings.lazyRunningMs;
-    const traced = startProcessSpan(this.#delivery, this.#task, this.attempt, this.#host.agentId);
+    const traced = startProcessSpan(this.#delivery, this.#item, this.attempt, this.#host.agentId);
     this.#span = traced?.span;
     this.#parent = traced?.active;
-    const capability = capabilities.get(this.#task.type);
+    const capability = capabilities.get(this.#item.type);
     if (capability === undefined) {
-      this.#returned(outcomeOfError(new Error(`this agent cannot run tasks of type ${this.#task.type}`)));
+      this.#returned(outcomeOfError(new Error(`this agent cannot run tasks of type ${this.#item.type}`)));
       return;
     }
-    const call = (): Outcome | Promise<Outcome> => callHandler(capability, this.#task, this.#desk, this.#host.blobs);
+    const call = (): Outcome | Promise<Outcome> => callHandler(capability, this.#item, this.#desk, this.#host.blobs);
     const outcome = traced === undefined ? call() : context.with(traced.active, call);
     if (outcome instanceof Promise) {
       this.#plan(nowMs);
@@ -299,7 +298,7 @@ export class Attempt implements Watched, DeskOwner, HostedAttempt {
   }
 
   #reportEnd(kind: Settlement): void {
-    const traced = startSettleSpan(kind.kind, this.#delivery, this.#task, this.#parent);
+    const traced = startSettleSpan(kind.kind, this.#delivery, this.#item, this.#parent);
     const startMs = this.#startTimeMs === 0 ? undefined : this.#startTimeMs;
     this.#report(kind, startMs, traced?.active ?? this.#parent, (answer) => {
       traced?.end(answer);
@@ -366,7 +365,7 @@ export class Attempt implements Watched, DeskOwner, HostedAttempt {
       return;
     }
     this.#abandoned = true;
-    this.#desk.logger().error({ type: this.#task.type }, "handler does not stop, its slot is given to others");
+    this.#desk.logger().error({ type: this.#item.type }, "handler does not stop, its slot is given to others");
     this.#freeSlot();
   }
 
@@ -393,7 +392,7 @@ export class Attempt implements Watched, DeskOwner, HostedAttempt {
   }
 
   #startToCloseMs(): number {
-    return msFromDuration(this.#task.timeouts?.startToClose) ?? DEFAULT_START_TO_CLOSE_MS;
+    return this.#item.startToCloseMs ?? DEFAULT_START_TO_CLOSE_MS;
   }
 
   #plan(nowMs: number = Number.NEGATIVE_INFINITY): void {

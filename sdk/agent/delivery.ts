@@ -4,14 +4,13 @@ import type { Dispatch } from "../../gen/mycel/v1/task_log_pb.ts";
 import { headerField, headerText } from "../../lib/nats/header-text.ts";
 import type { DeliverySubject } from "../../lib/wire/subjects.ts";
 import { TRACEPARENT, TRACESTATE } from "../../lib/wire/headers.ts";
-import { decodeDispatch } from "../../lib/wire/task-codec.ts";
 import { isTracing, type TraceCarrier } from "../../lib/wire/trace-context.ts";
 
 /** One delivered work item. */
 export interface Delivery extends DeliverySubject {
   /** The reply subject, by which the coordinator acknowledges and the agent renews. */
   readonly reply: string;
-  readonly dispatch: Dispatch;
+  readonly dispatch: Pick<Dispatch, "attempt" | "fence" | "beginRequired">;
   /** The submission's trace; empty while tracing is off. */
   readonly carrier: TraceCarrier;
   /** When it arrived here, on the monotonic clock. */
@@ -25,10 +24,14 @@ const NO_CARRIER: TraceCarrier = Object.freeze({});
 const traceparentIn = headerField(TRACEPARENT);
 const tracestateIn = headerField(TRACESTATE);
 
-/** Decodes a delivered message. Throws if the body is no Dispatch. */
-export function readDelivery(facts: DeliverySubject, msg: Msg, receivedMs: number, suspect: boolean): Delivery {
-  const dispatch = decodeDispatch(msg.data);
-  if (dispatch.task === undefined) throw new Error("the dispatch carries no task");
+/** A delivered message, of which the dispatch was read. */
+export function deliveryOf(
+  facts: DeliverySubject,
+  msg: Msg,
+  dispatch: Delivery["dispatch"],
+  receivedMs: number,
+  suspect: boolean,
+): Delivery {
   return { ...facts, reply: msg.reply ?? "", dispatch, carrier: carrierOf(msg), receivedMs, suspect };
 }
 

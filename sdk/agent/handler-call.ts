@@ -1,29 +1,28 @@
 // Owns the call of user code: input decoded and parsed, handler called, and whatever it returns, throws or rejects with made an outcome.
 // It never throws and its promise never rejects.
-import type { Task } from "../../gen/mycel/v1/task_pb.ts";
 import type { Blobs } from "./blobs.ts";
 import { type ContextHost, createContext } from "./context.ts";
 import type { Capability } from "./define.ts";
 import { fail, type Outcome, outcomeOfError, outcomeOfValue } from "./outcome.ts";
-import { valueOfPayload } from "./payload.ts";
 import { isJsonBlob, viewTask } from "./task.ts";
+import type { WorkItem } from "./work-item.ts";
 
 /** Calls the handler of a capability. Synchronous handlers give their outcome at once. */
 export function callHandler(
   capability: Capability,
-  task: Task,
+  item: WorkItem,
   host: ContextHost,
   blobs: Blobs,
 ): Outcome | Promise<Outcome> {
-  if (isJsonBlob(task.input)) return callWithBlob(capability, task, host, blobs);
-  return call(capability, task, host, blobs, valueOfPayload(task.input));
+  if (isJsonBlob(item.blob)) return callWithBlob(capability, item, host, blobs);
+  return call(capability, item, host, blobs, item.input);
 }
 
-async function callWithBlob(capability: Capability, task: Task, host: ContextHost, blobs: Blobs): Promise<Outcome> {
+async function callWithBlob(capability: Capability, item: WorkItem, host: ContextHost, blobs: Blobs): Promise<Outcome> {
   try {
-    const content = await host.blob(task.input);
+    const content = await host.blob(item.blob);
     const raw: unknown = JSON.parse(Buffer.from(content).toString("utf8"));
-    return await call(capability, task, host, blobs, raw);
+    return await call(capability, item, host, blobs, raw);
   } catch (error) {
     return outcomeOfError(error);
   }
@@ -31,7 +30,7 @@ async function callWithBlob(capability: Capability, task: Task, host: ContextHos
 
 function call(
   capability: Capability,
-  task: Task,
+  item: WorkItem,
   host: ContextHost,
   blobs: Blobs,
   raw: unknown,
@@ -44,7 +43,7 @@ function call(
     return fail(`invalid input: ${message}`, { reason: "INVALID_INPUT" });
   }
   try {
-    const view = viewTask(task, host.attempt, input, blobs, () => host.signal());
+    const view = viewTask(item, host.attempt, input, blobs, () => host.signal());
     const value: unknown = capability.run(view, createContext(host));
     if (!isThenable(value)) return outcomeOfValue(value);
     return Promise.resolve(value).then(outcomeOfValue, outcomeOfError);

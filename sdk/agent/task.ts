@@ -1,10 +1,11 @@
 // Owns what a handler sees of its task: plain values, read-only, made from the dispatch when they are asked for.
 import type { Payload } from "../../gen/mycel/v1/payload_pb.ts";
-import { Priority, type Task } from "../../gen/mycel/v1/task_pb.ts";
+import type { Priority } from "../../gen/mycel/v1/task_pb.ts";
 import { msFromTimestamp } from "../../lib/wire/time-codec.ts";
 import { AgentError } from "./agent-error.ts";
 import type { Blobs } from "./blobs.ts";
 import { valueOfPayload } from "./payload.ts";
+import type { WorkItem } from "./work-item.ts";
 
 /** The task that a handler works on. */
 export interface AgentTask<Input = unknown> {
@@ -35,13 +36,13 @@ export interface AgentTask<Input = unknown> {
 
 /** Makes the view of a task. `signal` is asked for only when a blob is fetched. */
 export function viewTask(
-  task: Task,
+  item: WorkItem,
   attempt: number,
   input: unknown,
   blobs: Blobs,
   signal: () => AbortSignal,
 ): AgentTask {
-  return new TaskView(task, attempt, input, blobs, signal);
+  return new TaskView(item, attempt, input, blobs, signal);
 }
 
 /** Whether the input is JSON that came as a blob because of its size. */
@@ -72,47 +73,47 @@ export async function readPayload(
 class TaskView implements AgentTask {
   readonly input: unknown;
   readonly attempt: number;
-  readonly #task: Task;
+  readonly #item: WorkItem;
   readonly #blobs: Blobs;
   readonly #signal: () => AbortSignal;
 
-  constructor(task: Task, attempt: number, input: unknown, blobs: Blobs, signal: () => AbortSignal) {
+  constructor(item: WorkItem, attempt: number, input: unknown, blobs: Blobs, signal: () => AbortSignal) {
     this.input = input;
     this.attempt = attempt;
-    this.#task = task;
+    this.#item = item;
     this.#blobs = blobs;
     this.#signal = signal;
   }
 
   get taskId(): string {
-    return this.#task.taskId;
+    return this.#item.taskId;
   }
 
   get type(): string {
-    return this.#task.type;
+    return this.#item.type;
   }
 
   get queue(): string {
-    return this.#task.queue;
+    return this.#item.queue;
   }
 
   get priority(): Priority {
-    return this.#task.priority;
+    return this.#item.task.priority;
   }
 
   get labels(): Readonly<Record<string, string>> {
-    return this.#task.labels;
+    return this.#item.task.labels;
   }
 
   get createTime(): Date {
-    return new Date(msFromTimestamp(this.#task.createTime) ?? 0);
+    return new Date(msFromTimestamp(this.#item.task.createTime) ?? 0);
   }
 
   get payload(): Payload | undefined {
-    return this.#task.input;
+    return this.#item.task.input;
   }
 
   read(): Promise<Uint8Array> {
-    return readPayload(this.#task.input, this.#blobs, this.#signal());
+    return readPayload(this.#item.task.input, this.#blobs, this.#signal());
   }
 }

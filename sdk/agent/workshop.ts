@@ -10,7 +10,7 @@ import { Attempt } from "./attempt.ts";
 import type { AttemptHost } from "./attempt-host.ts";
 import type { Blobs } from "./blobs.ts";
 import type { AgentDefinition } from "./define.ts";
-import { readDelivery } from "./delivery.ts";
+import { deliveryOf } from "./delivery.ts";
 import { LaneTrust } from "./lane-trust.ts";
 import { LeaseKeeper } from "./lease-keeper.ts";
 import type { Link, PullStatus } from "./link.ts";
@@ -21,6 +21,7 @@ import { reportOf } from "./report-codec.ts";
 import { Reporter } from "./reporter.ts";
 import type { Session } from "./session.ts";
 import type { Ending } from "./settlement.ts";
+import { readWorkItem } from "./work-item.ts";
 
 /** What the work needs. */
 export interface WorkshopOptions {
@@ -165,15 +166,14 @@ export class Workshop {
     const facts = parseDeliverySubject(msg.reply ?? "");
     if (facts === undefined || msg.reply === undefined || !this.#recent.isNew(facts, msg.reply)) return;
     try {
-      const delivery = readDelivery(facts, msg, nowMs, this.#keeper.stalled(nowMs));
-      const { task } = delivery.dispatch;
-      if (task === undefined) return;
+      const item = readWorkItem(msg.data);
+      const delivery = deliveryOf(facts, msg, item, nowMs, this.#keeper.stalled(nowMs));
       if (!this.#trust.trusts(facts.consumer, facts.consumerSequence)) {
         // It waits until a new session tells since when the consumer counts: whoever asks about it before spends an attempt.
         this.#puller.suspend(facts.stream, facts.consumer);
         this.#options.onLaneMissing();
       }
-      const attempt = new Attempt(this.#host, delivery, task);
+      const attempt = new Attempt(this.#host, delivery, item);
       this.#attempts.add(attempt);
       this.#keeper.watch(attempt);
       if (this.#unstarted !== undefined) this.#unstarted.push(attempt);
