@@ -70,6 +70,10 @@ export function deadLetterRange(
   return { ...range("tasks t INDEXED BY tasks_by_failure", "t", conditions), orderBy: "t.end_ms DESC, t.task_id DESC" };
 }
 
+/** In the queue that is called like the type, and in another one. SQLite must see it to take an index that holds only such tasks. */
+const AT_HOME: Condition = { sql: "t.queue = t.type", parameters: [] };
+const ELSEWHERE: Condition = { sql: "t.queue <> t.type", parameters: [] };
+
 interface Driver {
   readonly index: string;
   readonly condition: readonly Condition[];
@@ -87,9 +91,17 @@ function driversOf(filter: TaskFilter | undefined): readonly Driver[] {
     return [{ index: "tasks_by_agent", condition, rest: [...queue, ...anyOf("t.type", types)] }];
   }
   if (types.length > 0) {
-    return types.map((type) => ({ index: "tasks_by_type", condition: [is("t.type", type)], rest: queue }));
+    return types.flatMap((type) => [
+      { index: "tasks_at_home", condition: [is("t.type", type), AT_HOME], rest: queue },
+      { index: "tasks_by_type", condition: [is("t.type", type), ELSEWHERE], rest: queue },
+    ]);
   }
-  if (queue.length > 0) return [{ index: "tasks_by_queue", condition: queue, rest: [] }];
+  if (filter !== undefined && queue.length > 0) {
+    return [
+      { index: "tasks_at_home", condition: [is("t.type", filter.queue), AT_HOME], rest: [] },
+      { index: "tasks_by_queue", condition: [...queue, ELSEWHERE], rest: [] },
+    ];
+  }
   return [{ index: "tasks_by_state", condition: [], rest: [] }];
 }
 

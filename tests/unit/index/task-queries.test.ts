@@ -34,6 +34,9 @@ describe("a list of tasks", () => {
     ["by types, one of them twice", { filter: { types: ["sum", "echo", "sum"] } }, ["t5", "t4", "t3", "t2", "t1"]],
     ["by type and state", { filter: { types: ["sum"], states: [TaskState.TIMED_OUT] } }, ["t3"]],
     ["by queue", { filter: { queue: "fast" } }, ["t4"]],
+    ["by the queue of its type", { filter: { queue: "sum" } }, ["t3"]],
+    ["by queue and type, in the type's queue", { filter: { queue: "sum", types: ["sum"] } }, ["t3"]],
+    ["by queue and type, in another queue", { filter: { queue: "fast", types: ["sum"] } }, ["t4"]],
     ["by queue and type", { filter: { queue: "fast", types: ["echo"] } }, []],
     ["by agent", { filter: { agentId: "a-2" } }, ["t3", "t2"]],
     ["by agent, type and queue", { filter: { agentId: "a-2", types: ["sum"], queue: "sum" } }, ["t3"]],
@@ -186,12 +189,33 @@ describe("a list of dead letters", () => {
   });
 });
 
+test("a queue holds tasks of the type that is called like it and of others, in one order", () => {
+  using index = openMemoryIndex();
+  index.apply(
+    dispatched(1, "a", { createMs: 100, task: { type: "echo", queue: "echo" } }),
+    dispatched(2, "b", { createMs: 200, task: { type: "sum", queue: "echo" } }),
+    dispatched(3, "c", { createMs: 300, task: { type: "echo", queue: "echo" } }),
+    dispatched(4, "d", { createMs: 400, task: { type: "echo", queue: "sum" } }),
+    happened(5, "a", "completed"),
+    happened(6, "b", "completed"),
+  );
+  const filter = { queue: "echo" };
+  expect(index.ids({ filter })).toEqual(["c", "b", "a"]);
+  const { nextPageToken: pageToken } = index.list({ filter, pageSize: 1 });
+  expect(index.ids({ filter, pageToken })).toEqual(["b", "a"]);
+  expect(index.ids({ filter: { types: ["echo"] } })).toEqual(["d", "c", "a"]);
+  expect(index.ids({ filter: { types: ["echo"], queue: "echo" } })).toEqual(["c", "a"]);
+  const counts = index.counts({ filter: { ...filter, createTimeFrom: timestampFromMs(150) } });
+  expect(counts).toEqual({ [TaskState.SUBMITTED]: 1, [TaskState.COMPLETED]: 1 });
+});
+
 describe("the plans of the main lists", () => {
   test.for<[string, object]>([
     ["no filter", {}],
     ["states", { states: [TaskState.FAILED, TaskState.COMPLETED] }],
     ["types", { types: ["echo"] }],
     ["queue", { queue: "echo" }],
+    ["types in a queue", { types: ["echo", "sum"], queue: "echo" }],
     ["agent", { agentId: "a-1" }],
     ["label", { labels: { env: "prod" } }],
     ["time", { createTimeFrom: timestampFromMs(1), createTimeUntil: timestampFromMs(2) }],
