@@ -15,6 +15,7 @@ import {
 } from "@opentelemetry/sdk-trace";
 import { ATTR_SERVICE_INSTANCE_ID, ATTR_SERVICE_NAME, ATTR_SERVICE_VERSION } from "@opentelemetry/semantic-conventions";
 import { declareParentBased } from "../wire/trace-context.ts";
+import { TraceIds } from "./trace-ids.ts";
 import { type Environment, type TraceSettings, readTraceSettings } from "./trace-settings.ts";
 
 // A collector that hangs must not hold up a shutdown for longer than an orchestrator's patience leaves room for.
@@ -60,9 +61,11 @@ export async function openTracing(options: TracingOptions): Promise<Tracing> {
   const { target } = settings;
   if (target.kind === "none") return untraced;
 
+  const ids = new TraceIds(settings.sampler);
   const provider = new TracerProvider({
     resource: resourceOf(options, settings),
     sampler: settings.sampler,
+    idGenerator: ids,
     spanLimits: { attributeValueLengthLimit: ATTRIBUTE_LENGTH_LIMIT },
     spanProcessors: [processorOf(settings)],
   });
@@ -70,7 +73,7 @@ export async function openTracing(options: TracingOptions): Promise<Tracing> {
     await provider.shutdown();
     throw new Error("tracing is already set up in this process");
   }
-  if (settings.followsParents) declareParentBased(provider);
+  if (settings.followsParents) declareParentBased(provider, ids);
   context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable());
   propagation.setGlobalPropagator(new W3CTraceContextPropagator());
 

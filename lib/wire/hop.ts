@@ -1,6 +1,6 @@
 // Owns whether a hop of a trace gets a span. Where nothing would be recorded of it, it gets none, and the trace goes on all the same.
-import { type Context, ROOT_CONTEXT, type Span, type SpanKind, TraceFlags, trace } from "@opentelemetry/api";
-import { isParentBased, mycelTracer, type SpanShape } from "./trace-context.ts";
+import { type Context, ROOT_CONTEXT, type Span, TraceFlags, trace } from "@opentelemetry/api";
+import { mycelTracer, type SpanShape, traceStart } from "./trace-context.ts";
 import { UnsampledContext } from "./unsampled-context.ts";
 
 /** One hop of a trace under way. */
@@ -15,32 +15,26 @@ export interface Hop {
  * Starts the span of a hop below `parent` if it is to be recorded; only then is its shape needed. A hop in a trace that is not sampled
  * runs in `parent` itself, so that whatever comes next continues the trace as if the hop were not there. While tracing is off, too.
  */
-export function startHop(parent: Context, kind: SpanKind, shapeOf: () => SpanShape): Hop {
+export function startHop(parent: Context, shapeOf: () => SpanShape): Hop {
   // A span that nobody records costs its ids, attributes, links and context all the same: a sixth of an agent's processor time where 1 %
   // of the tasks are sampled.
-  if (isParentBased()) {
-    if (parent instanceof UnsampledContext) return { span: undefined, inside: parent };
-    const above = trace.getSpanContext(parent);
-    if (above === undefined || !trace.isSpanContextValid(above)) return beginTrace(parent, kind, shapeOf);
-    if ((above.traceFlags & TraceFlags.SAMPLED) === 0) return { span: undefined, inside: parent };
-  }
+  const unsampled = unsampledBelow(parent);
+  if (unsampled !== undefined) return { span: undefined, inside: unsampled };
   const { name, options } = shapeOf();
-  return hopOf(mycelTracer().startSpan(name, options, parent), parent);
-}
-
-/** Has the id of the trace drawn, and with it the decision; the few that are recorded learn afterwards what they are about. */
-function beginTrace(parent: Context, kind: SpanKind, shapeOf: () => SpanShape): Hop {
-  const span = mycelTracer().startSpan("", { kind }, parent);
-  if (!span.isRecording()) {
-    const inside = parent === ROOT_CONTEXT ? UnsampledContext.of(span) : trace.setSpan(parent, span);
-    return { span: undefined, inside };
-  }
-  const { name, options } = shapeOf();
-  span.updateName(name).setAttributes(options.attributes ?? {});
-  if (options.links !== undefined) span.addLinks(options.links);
-  return { span, inside: trace.setSpan(parent, span) };
-}
-
-function hopOf(span: Span, parent: Context): Hop {
+  const span = mycelTracer().startSpan(name, options, parent);
   return { span: span.isRecording() ? span : undefined, inside: trace.setSpan(parent, span) };
+}
+
+/** The context of a hop below `parent` if it is known that nothing would be recorded of it. */
+function unsampledBelow(parent: Context): Context | undefined {
+  const start = traceStart();
+  if (start === undefined) return undefined;
+  if (parent instanceof UnsampledContext) return parent;
+  if (parent === ROOT_CONTEXT) {
+    const traceparent = start.unsampled();
+    return traceparent === undefined ? undefined : UnsampledContext.begun(traceparent);
+  }
+  const above = trace.getSpanContext(parent);
+  const isUnsampled = above !== undefined && (above.traceFlags & TraceFlags.SAMPLED) === 0;
+  return isUnsampled && trace.isSpanContextValid(above) ? parent : undefined;
 }

@@ -32,6 +32,12 @@ export interface SpanShape {
   readonly options: SpanOptions;
 }
 
+/** Where traces begin, for providers whose decision about one depends on nothing but its id. */
+export interface TraceStart {
+  /** Draws the ids of a trace. Gives its traceparent if it is not sampled; else undefined, and the provider begins that trace next. */
+  unsampled(): string | undefined;
+}
+
 /** The wire protocol of an RPC as the conventions name it; gRPC-Web counts as `grpc`. */
 export type RpcSystem = "grpc" | "connectrpc";
 
@@ -69,7 +75,7 @@ const EMPTY_CARRIER: TraceCarrier = Object.freeze({});
 const NOOP_PROVIDER = new ProxyTracerProvider().getDelegate();
 
 // Of the sampler of any other provider nothing is taken for granted.
-const parentBased = new WeakSet<TracerProvider>();
+const starts = new WeakMap<TracerProvider, TraceStart>();
 
 type MutableCarrier = { -readonly [Field in keyof TraceCarrier]: TraceCarrier[Field] };
 
@@ -95,16 +101,16 @@ function registeredProvider(): TracerProvider {
 }
 
 /**
- * Says of a provider that its sampler records nothing below a span that is not sampled, and looks at nothing but the id where a trace
- * begins; and that its traces travel as W3C has it. Then what is not sampled costs next to nothing. For whoever sets tracing up.
+ * Says of a provider that its sampler records nothing below a span that is not sampled, that where a trace begins it is asked by `start`,
+ * and that its traces travel as W3C has it. Then what is not sampled costs next to nothing. For whoever sets tracing up.
  */
-export function declareParentBased(provider: TracerProvider): void {
-  parentBased.add(provider);
+export function declareParentBased(provider: TracerProvider, start: TraceStart): void {
+  starts.set(provider, start);
 }
 
-/** Whether that is known of this process's provider. */
-export function isParentBased(): boolean {
-  return parentBased.has(registeredProvider());
+/** Where this process's traces begin, if its provider was declared to be parent-based. */
+export function traceStart(): TraceStart | undefined {
+  return starts.get(registeredProvider());
 }
 
 /** The tracer of all Mycel spans; the API's no-op while tracing is off. Ask each time, do not keep it across set-up. */
@@ -128,7 +134,7 @@ export function carrierFromContext(ctx: Context = context.active()): TraceCarrie
 export function contextFromCarrier(carrier: TraceCarrier, base: Context = ROOT_CONTEXT): Context {
   const { traceparent, tracestate } = carrier;
   if (traceparent === undefined || !isTracing()) return base;
-  const alone = base === ROOT_CONTEXT && tracestate === undefined && isParentBased();
+  const alone = base === ROOT_CONTEXT && tracestate === undefined && traceStart() !== undefined;
   const unsampled = alone ? UnsampledContext.from(traceparent) : undefined;
   return unsampled ?? propagation.extract(base, carrier, getter);
 }

@@ -11,27 +11,27 @@ const UNSAMPLED = /^00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f][0246
 export class UnsampledContext implements Context {
   /** What continues the trace. */
   readonly carrier: { readonly traceparent: string };
+  readonly #isRemote: boolean;
   #span: Span | undefined;
 
-  private constructor(traceparent: string, span?: Span) {
+  private constructor(traceparent: string, isRemote: boolean) {
     this.carrier = { traceparent };
-    this.#span = span;
+    this.#isRemote = isRemote;
   }
 
   /** The context of a trace that came from elsewhere; undefined if it may be sampled, or is none. */
   static from(traceparent: string): UnsampledContext | undefined {
-    return UNSAMPLED.test(traceparent) ? new UnsampledContext(traceparent) : undefined;
+    return UNSAMPLED.test(traceparent) ? new UnsampledContext(traceparent, true) : undefined;
   }
 
-  /** The context of a span that nobody records, with which a trace begins. */
-  static of(span: Span): UnsampledContext {
-    const { traceId, spanId } = span.spanContext();
-    return new UnsampledContext(`00-${traceId}-${spanId}-00`, span);
+  /** The context of a trace that begins here, with ids that are sound. */
+  static begun(traceparent: string): UnsampledContext {
+    return new UnsampledContext(traceparent, false);
   }
 
   getValue(key: symbol): unknown {
     if (key !== SPAN_KEY) return undefined;
-    this.#span ??= trace.wrapSpanContext(spanContextOf(this.carrier.traceparent));
+    this.#span ??= trace.wrapSpanContext(spanContextOf(this.carrier.traceparent, this.#isRemote));
     return this.#span;
   }
 
@@ -65,11 +65,11 @@ function spanKey(): symbol {
   return asked;
 }
 
-function spanContextOf(traceparent: string): SpanContext {
+function spanContextOf(traceparent: string, isRemote: boolean): SpanContext {
   return {
     traceId: traceparent.slice(3, 35),
     spanId: traceparent.slice(36, 52),
     traceFlags: Number.parseInt(traceparent.slice(53), 16),
-    isRemote: true,
+    isRemote,
   };
 }

@@ -1,5 +1,5 @@
 // Owns the spans of an attempt: `process` around the handler, and the one around its settling report. Nothing while tracing is off.
-import { type Context, type Span, SpanKind } from "@opentelemetry/api";
+import type { Context, Span } from "@opentelemetry/api";
 import type { Task } from "../../gen/mycel/v1/task_pb.ts";
 import { startHop } from "../../lib/wire/hop.ts";
 import { DISPATCH_TEMPLATE } from "../../lib/wire/subjects.ts";
@@ -38,7 +38,7 @@ export function startProcessSpan(
 ): ProcessSpan | undefined {
   if (!isTracing()) return undefined;
   const { carrier, consumer } = delivery;
-  const { span, inside } = startHop(contextFromCarrier(carrier), SpanKind.CONSUMER, () =>
+  const { span, inside } = startHop(contextFromCarrier(carrier), () =>
     processSpan({
       template: DISPATCH_TEMPLATE,
       consumer,
@@ -66,7 +66,7 @@ export function startSettleSpan(
   parent: Context | undefined,
 ): SettleSpan | undefined {
   if (parent === undefined) return undefined;
-  const { span, inside } = startHop(parent, SpanKind.CLIENT, () => {
+  const { span, inside } = startHop(parent, () => {
     const facts = { template: DISPATCH_TEMPLATE, consumer: delivery.consumer, taskId: task.taskId };
     return settleSpan(SETTLE_NAMES[kind], facts);
   });

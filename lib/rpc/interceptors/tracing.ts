@@ -1,6 +1,6 @@
 // Owns the RPC hop of a trace: one interceptor for servers, one for clients. Must not decide sampling or export.
 // With tracing off each call passes straight through.
-import { type Span, SpanKind, context } from "@opentelemetry/api";
+import { type Span, context } from "@opentelemetry/api";
 import { Code, ConnectError, type Interceptor, type StreamResponse, type UnaryResponse } from "@connectrpc/connect";
 import { type Hop, startHop } from "../../wire/hop.ts";
 import {
@@ -60,7 +60,7 @@ export function serverTracing(): Interceptor {
 
 async function serve(request: Request, next: AnyFn): Promise<Response> {
   const parent = contextFromCarrier(carrierFromHeaders(request.header));
-  const hop = startHop(parent, SpanKind.SERVER, () => rpcServerSpan(factsOf(request)));
+  const hop = startHop(parent, () => rpcServerSpan(factsOf(request)));
   const echo = carrierFromContext(hop.inside).traceparent;
   try {
     const response = await context.with(hop.inside, next, undefined, request);
@@ -84,7 +84,7 @@ export function clientTracing(): Interceptor {
 
 async function call(request: Request, next: AnyFn): Promise<Response> {
   const active = context.active();
-  const hop = startHop(active, SpanKind.CLIENT, () => rpcClientSpan(factsOf(request)));
+  const hop = startHop(active, () => rpcClientSpan(factsOf(request)));
   const { traceparent, tracestate } = carrierFromContext(hop.inside);
   if (traceparent !== undefined) request.header.set("traceparent", traceparent);
   if (tracestate !== undefined) request.header.set("tracestate", tracestate);

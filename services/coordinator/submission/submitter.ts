@@ -1,7 +1,7 @@
 // Accepts tasks: checked, admitted, and stored by one compare-and-set that also recognises repetitions.
 
 import { create } from "@bufbuild/protobuf";
-import { context, SpanKind } from "@opentelemetry/api";
+import { context } from "@opentelemetry/api";
 import {
   type SubmitTaskRequest,
   type SubmitTaskResponse,
@@ -232,7 +232,7 @@ export class Submitter {
     if (!isTracing()) return store();
     const active = context.active();
     const shape = (): SpanShape => publishSpan({ template: DISPATCH_TEMPLATE, ...facts });
-    const { span, inside } = startHop(active, SpanKind.PRODUCER, shape);
+    const { span, inside } = startHop(active, shape);
     if (span === undefined) return inside === active ? store() : context.with(inside, store);
     try {
       return await context.with(inside, store);

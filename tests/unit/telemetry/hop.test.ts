@@ -1,4 +1,13 @@
-import { context, createContextKey, propagation, ROOT_CONTEXT, SpanKind, trace } from "@opentelemetry/api";
+import {
+  context,
+  createContextKey,
+  isSpanContextValid,
+  propagation,
+  ROOT_CONTEXT,
+  SpanKind,
+  trace,
+  TraceFlags,
+} from "@opentelemetry/api";
 import { W3CTraceContextPropagator } from "@opentelemetry/core";
 import {
   AlwaysOffSampler,
@@ -6,10 +15,13 @@ import {
   ParentBasedSampler,
   type ReadableSpan,
   type Sampler,
+  SamplingDecision,
   SimpleSpanProcessor,
+  TraceIdRatioBasedSampler,
   TracerProvider,
 } from "@opentelemetry/sdk-trace";
 import { afterEach, expect, test, vi } from "vitest";
+import { TraceIds } from "../../../lib/telemetry/trace-ids.ts";
 import { startHop } from "../../../lib/wire/hop.ts";
 import {
   carrierFromContext,
@@ -40,10 +52,15 @@ function setup(sampler: Sampler, declared = true) {
     shutdown: () => Promise.resolve(),
   };
   const asked = vi.spyOn(sampler, "shouldSample");
-  const provider = new TracerProvider({ sampler, spanProcessors: [new SimpleSpanProcessor({ exporter })] });
+  const ids = new TraceIds(sampler);
+  const provider = new TracerProvider({
+    sampler,
+    idGenerator: ids,
+    spanProcessors: [new SimpleSpanProcessor({ exporter })],
+  });
   trace.setGlobalTracerProvider(provider);
   propagation.setGlobalPropagator(new W3CTraceContextPropagator());
-  if (declared) declareParentBased(provider);
+  if (declared) declareParentBased(provider, ids);
   const shape = vi.fn((): SpanShape => ({
     name: "hop",
     options: { kind: SpanKind.SERVER, attributes: { a: 1 }, links: [LINK] },
@@ -61,7 +78,7 @@ test.for([
 ] as const)("a hop below %s that is not sampled runs in its context, and nobody is asked for anything", ([, make]) => {
   const { asked, shape } = setup(parentBased(new AlwaysOnSampler()));
   const parent = make();
-  const hop = startHop(parent, SpanKind.SERVER, shape);
+  const hop = startHop(parent, shape);
   expect(hop).toEqual({ span: undefined, inside: parent });
   expect(hop.inside).toBe(parent);
   expect(asked).not.toHaveBeenCalled();
@@ -80,11 +97,8 @@ function contextOfLocal() {
 
 test("a trace that begins unsampled has ids of its own, which all hops below it carry on", () => {
   const { asked, shape, recorded } = setup(parentBased(new AlwaysOffSampler()));
-  const [first, other] = [
-    startHop(ROOT_CONTEXT, SpanKind.SERVER, shape),
-    startHop(ROOT_CONTEXT, SpanKind.SERVER, shape),
-  ];
-  const below = startHop(first.inside, SpanKind.PRODUCER, shape);
+  const [first, other] = [startHop(ROOT_CONTEXT, shape), startHop(ROOT_CONTEXT, shape)];
+  const below = startHop(first.inside, shape);
   expect([first.span, below.span]).toEqual([undefined, undefined]);
   const carrier = carrierFromContext(first.inside);
   expect(carrier.traceparent).toMatch(/^00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-00$/);
@@ -92,11 +106,27 @@ test("a trace that begins unsampled has ids of its own, which all hops below it 
   expect(carrierFromContext(other.inside)).not.toEqual(carrier);
   expect(asked).toHaveBeenCalledTimes(2);
   expect(shape).not.toHaveBeenCalled();
-  expect(trace.getSpanContext(first.inside)).toMatchObject({
-    traceId: carrier.traceparent?.split("-")[1],
-    traceFlags: 0,
-  });
+  const [, traceId, spanId] = carrier.traceparent!.split("-");
+  expect(trace.getSpanContext(first.inside)).toEqual({ traceId, spanId, traceFlags: 0, isRemote: false });
   expect(recorded).toEqual([]);
+});
+
+test("a trace that begins is sampled if the sampler says so of its id, and no two have the same", () => {
+  const ratio = new TraceIdRatioBasedSampler(0.5);
+  const { shape } = setup(parentBased(ratio));
+  const seen = new Map<string, boolean>();
+  for (let i = 0; i < 400; i += 1) {
+    const { span, inside } = startHop(ROOT_CONTEXT, shape);
+    const found = trace.getSpanContext(inside)!;
+    expect(isSpanContextValid(found)).toBe(true);
+    expect(span === undefined).toBe((found.traceFlags & TraceFlags.SAMPLED) === 0);
+    seen.set(found.traceId, span !== undefined);
+  }
+  expect(seen.size).toBe(400);
+  expect(new Set(seen.values()).size).toBe(2);
+  for (const [traceId, sampled] of seen) {
+    expect(ratio.shouldSample(ROOT_CONTEXT, traceId).decision === SamplingDecision.RECORD_AND_SAMPLED).toBe(sampled);
+  }
 });
 
 test.for([
@@ -105,7 +135,7 @@ test.for([
 ] as const)("a recorded hop %s has the name, kind, attributes and links of its shape", ([, carrier]) => {
   const { shape, recorded } = setup(parentBased(new AlwaysOnSampler()));
   const parent = contextFromCarrier(carrier ?? {});
-  const { span, inside } = startHop(parent, SpanKind.SERVER, shape);
+  const { span, inside } = startHop(parent, shape);
   expect(trace.getSpan(inside)).toBe(span);
   span?.end();
   expect(recorded).toMatchObject([
@@ -116,7 +146,7 @@ test.for([
 
 test("a sampler of which nothing is known is asked about every hop, with its attributes", () => {
   const { asked, shape, recorded } = setup(new AlwaysOnSampler(), false);
-  const { span } = startHop(contextFromCarrier(UNSAMPLED), SpanKind.SERVER, shape);
+  const { span } = startHop(contextFromCarrier(UNSAMPLED), shape);
   expect(asked.mock.calls[0]?.slice(1)).toEqual([TRACE_ID, "hop", SpanKind.SERVER, { a: 1 }, [LINK]]);
   span?.end();
   expect(recorded).toMatchObject([{ parentSpanContext: { spanId: "b7ad6b7169203331" } }]);
@@ -150,7 +180,7 @@ test("the context of a trace that is not sampled takes values as any other does,
 test("the state of a trace that is not sampled is carried, too", () => {
   const { shape } = setup(parentBased(new AlwaysOnSampler()));
   const carrier = { ...UNSAMPLED, tracestate: "vendor=1" };
-  const { span, inside } = startHop(contextFromCarrier(carrier), SpanKind.SERVER, shape);
+  const { span, inside } = startHop(contextFromCarrier(carrier), shape);
   expect(span).toBeUndefined();
   expect(carrierFromContext(inside)).toEqual(carrier);
 });
