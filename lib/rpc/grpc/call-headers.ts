@@ -4,9 +4,14 @@ import type { IncomingHttpHeaders } from "node:http";
 
 const NONE: IncomingHttpHeaders = {};
 
-/** Headers as they came, until they are changed. */
+// What the web's Headers take and give as it is; a name that may come several times is theirs.
+const PLAIN_NAME = /^(?!set-cookie$)[a-z-]+$/;
+const PLAIN_VALUE = /^[!-~]+$/;
+
+/** Headers as they came, until they are changed by more than what a plain record of them takes. */
 export class CallHeaders implements Headers {
   readonly #incoming: IncomingHttpHeaders;
+  #plain: Map<string, string> | undefined;
   #made: Headers | undefined;
 
   /** What a request came with, if any. */
@@ -16,14 +21,19 @@ export class CallHeaders implements Headers {
 
   /** Whether there are none for sure. */
   get areNone(): boolean {
-    return this.#made === undefined && this.#incoming === NONE;
+    return this.plain !== undefined && this.#plain === undefined;
+  }
+
+  /** All of them if they were only set, one plain value each; undefined if the web's Headers must be asked. */
+  get plain(): Iterable<[string, string]> | undefined {
+    return this.#made === undefined && this.#incoming === NONE ? (this.#plain ?? []) : undefined;
   }
 
   get(name: string): string | null {
-    if (this.#made === undefined) {
-      const value = this.#incoming[name];
-      if (typeof value === "string" && !name.startsWith(":")) return value;
-      if (this.#incoming === NONE) return null;
+    if (this.#made === undefined && PLAIN_NAME.test(name)) {
+      const value = this.#incoming === NONE ? this.#plain?.get(name) : this.#incoming[name];
+      if (value === undefined) return null;
+      if (typeof value === "string") return value;
     }
     return this.#all.get(name);
   }
@@ -33,7 +43,9 @@ export class CallHeaders implements Headers {
   }
 
   set(name: string, value: string): void {
-    this.#all.set(name, value);
+    const isPlain = this.plain !== undefined && PLAIN_NAME.test(name) && PLAIN_VALUE.test(value);
+    if (isPlain) (this.#plain ??= new Map<string, string>()).set(name, value);
+    else this.#all.set(name, value);
   }
 
   append(name: string, value: string): void {
@@ -69,7 +81,10 @@ export class CallHeaders implements Headers {
   }
 
   get #all(): Headers {
-    this.#made ??= headersOf(this.#incoming);
+    if (this.#made === undefined) {
+      this.#made = headersOf(this.#incoming);
+      for (const [name, value] of this.#plain ?? []) this.#made.set(name, value);
+    }
     return this.#made;
   }
 }

@@ -172,7 +172,8 @@ export const NO_HEADERS: OutgoingHttpHeaders = {};
 export function outgoing(headers: Headers): OutgoingHttpHeaders {
   if (headers instanceof CallHeaders && headers.areNone) return NO_HEADERS;
   const sent: OutgoingHttpHeaders = {};
-  for (const [name, value] of headers) {
+  const plain = headers instanceof CallHeaders ? headers.plain : undefined;
+  for (const [name, value] of plain ?? headers) {
     // The one header that may come several times.
     if (name === "set-cookie") sent[name] = headers.getSetCookie();
     else if (!OF_CONNECTIONS.has(name)) sent[name] = value;
