@@ -222,12 +222,14 @@ export interface DeliverySubject {
   readonly consumerSequence: number;
   /** When the message was stored, by the broker's clock, in milliseconds since 1970. */
   readonly storedMs: number;
+  /** How many messages the consumer had not delivered yet; NaN if it isn't said. */
+  readonly pending: number;
 }
 
 // It comes from an agent, and the coordinator publishes to it: nothing may stand in it that could mean another subject.
 const TOKEN = "[^.\\s*>]+";
 const COUNT = "([1-9][0-9]{0,15})";
-const FACTS = `(${TOKEN})\\.(${TOKEN})\\.${COUNT}\\.${COUNT}\\.(0|[1-9][0-9]{0,15})\\.(${TOKEN})\\.${TOKEN}`;
+const FACTS = `(${TOKEN})\\.(${TOKEN})\\.${COUNT}\\.${COUNT}\\.(0|[1-9][0-9]{0,15})\\.(${TOKEN})\\.(${TOKEN})`;
 // One match reads it whole, as agents and coordinators do once for each task: taking it apart at the dots takes twice as long.
 const SHORT_DELIVERY = new RegExp(`^\\$JS\\.ACK\\.${FACTS}$`);
 const LONG_DELIVERY = new RegExp(`^\\$JS\\.ACK\\.${TOKEN}\\.${TOKEN}\\.${FACTS}(?:\\.${TOKEN})*$`);
@@ -236,7 +238,7 @@ const LONG_DELIVERY = new RegExp(`^\\$JS\\.ACK\\.${TOKEN}\\.${TOKEN}\\.${FACTS}(
 export function parseDeliverySubject(subject: string): DeliverySubject | undefined {
   const match = SHORT_DELIVERY.exec(subject) ?? LONG_DELIVERY.exec(subject);
   if (match === null) return undefined;
-  const [, stream, consumer, deliveries, sequence, consumerSequence, storedNanos] = match;
+  const [, stream, consumer, deliveries, sequence, consumerSequence, storedNanos, pending] = match;
   // Nanoseconds are beyond what a number holds exactly; milliseconds are not.
   const storedMs = Number(storedNanos) / 1_000_000;
   if (stream === undefined || consumer === undefined || !(storedMs >= 0)) return undefined;
@@ -247,6 +249,7 @@ export function parseDeliverySubject(subject: string): DeliverySubject | undefin
     sequence: Number(sequence),
     consumerSequence: Number(consumerSequence),
     storedMs,
+    pending: Number(pending),
   };
 }
 

@@ -1,6 +1,7 @@
 // Owns the lanes: sends the pulls that lane-policy.ts plans, keeps what arrived until a slot is free, and finds pulls that went silent.
 // It must not look into tasks.
 import type { Clock } from "../../lib/core/clock.ts";
+import type { DeliverySubject } from "../../lib/wire/subjects.ts";
 import type { Link, PullStatus } from "./link.ts";
 import { type LaneState, nextStart, planPulls } from "./lane-policy.ts";
 
@@ -96,14 +97,15 @@ export class Puller<Item> {
     this.schedule();
   }
 
-  /** Takes in a delivery of the lane; false if the lane is unknown. */
-  arrived(stream: string, consumer: string, item: Item): boolean {
+  /** Takes in a delivery of its lane; false if the lane is unknown. */
+  arrived({ stream, consumer, deliveries, pending }: DeliverySubject, item: Item): boolean {
     const lane = this.#byConsumer.get(laneKey(stream, consumer));
     if (lane === undefined) return false;
     lane.items.push(item);
     lane.held = lane.items.length;
     this.#held += 1;
-    this.#received(lane);
+    // What was delivered before goes first: behind a first delivery with nothing pending, there is nothing.
+    this.#received(lane, deliveries === 1 && pending === 0);
     return true;
   }
 
@@ -116,12 +118,15 @@ export class Puller<Item> {
   /** A delivery of the lane is none that anybody could start; its pull has brought it all the same. */
   discarded(stream: string, consumer: string): void {
     const lane = this.#byConsumer.get(laneKey(stream, consumer));
-    if (lane !== undefined) this.#received(lane);
+    if (lane !== undefined) this.#received(lane, false);
   }
 
-  #received(lane: Lane<Item>): void {
+  /** `last`: the broker had nothing more when it sent this. A batch's end is told by its status all the same. */
+  #received(lane: Lane<Item>, last: boolean): void {
     lane.heardMs = this.#options.clock.monotonicMs();
-    lane.dry = false;
+    // Then an idle lane needs no pull for what is there now, and no answer that nothing is: half of the pulls of a trickle of tasks.
+    // While all slots are taken none follows, so it would not be known any more when one is free.
+    lane.dry = last && lane.phase === "standing" && !this.#full;
     lane.failures = 0;
     if (lane.phase === "standing") this.#end(lane);
     else if (lane.phase === "batch") {
@@ -231,10 +236,13 @@ export class Puller<Item> {
       this.#lastStarted = index;
       this.#options.start(item);
     }
-    if (this.#options.link.connected) this.#pull(nowMs);
+    // Behind the reports of handlers that returned at once, which leave in the same packet: their tasks end sooner.
+    queueMicrotask(() => this.#pull());
   }
 
-  #pull(nowMs: number): void {
+  #pull(): void {
+    if (this.#stopped || !this.#options.link.connected) return;
+    const nowMs = this.#options.clock.monotonicMs();
     const free = this.#options.freeSlots();
     // While all slots are taken no standing pull is sent, so what was known to be empty soon is not known any more.
     if (free <= 0 && !this.#full) for (const lane of this.#lanes) if (lane.phase === "idle") lane.dry = false;

@@ -91,14 +91,17 @@ export class Reporter {
     for (const pending of this.#queue.splice(0)) tell(pending, ABANDONED);
   }
 
-  // After the I/O of this turn: what ends together travels together, and nothing waits for a clock.
+  // What ends together travels together, and nothing waits for a clock: while nothing is on its way, behind what runs now, so that the first
+  // report leaves with the pull for the next task; else after the I/O of this turn.
   #schedule(): void {
     if (this.#scheduled) return;
     this.#scheduled = true;
-    setImmediate(() => {
+    const flush = (): void => {
       this.#scheduled = false;
       this.#flush();
-    });
+    };
+    if (this.#inFlight === 0) queueMicrotask(flush);
+    else setImmediate(flush);
   }
 
   #flush(): void {

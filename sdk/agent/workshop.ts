@@ -178,7 +178,7 @@ export class Workshop {
       this.#keeper.watch(attempt);
       if (this.#unstarted !== undefined) this.#unstarted.push(attempt);
       // Nobody will start what comes after the stop, or over a lane that is gone.
-      else if (this.#stopped || !this.#puller.arrived(facts.stream, facts.consumer, attempt)) attempt.handBack();
+      else if (this.#stopped || !this.#puller.arrived(facts, attempt)) attempt.handBack();
     } catch (error) {
       this.#options.logger.warn({ reason: lineOf(error), subject: msg.subject }, "delivery can't be read");
       this.#puller.discarded(facts.stream, facts.consumer);

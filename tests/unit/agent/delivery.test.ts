@@ -3,7 +3,7 @@ import { create } from "@bufbuild/protobuf";
 import { DispatchSchema } from "../../../gen/mycel/v1/task_log_pb.ts";
 import { beginBefore, type Delivery } from "../../../sdk/agent/delivery.ts";
 
-const FACTS = { stream: "S", consumer: "C", sequence: 4, storedMs: 1_700_000_000_000, consumerSequence: 5 };
+const FACTS = { stream: "S", consumer: "C", sequence: 4, storedMs: 1_700_000_000_000, consumerSequence: 5, pending: 0 };
 
 function delivery(change: Partial<Delivery>, beginRequired = false): Delivery {
   const dispatch = create(DispatchSchema, { beginRequired });

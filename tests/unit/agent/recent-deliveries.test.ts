@@ -5,7 +5,7 @@ import type { DeliverySubject } from "../../../lib/wire/subjects.ts";
 const REMEMBERED = 10_000;
 
 function delivery(consumerSequence: number, consumer = "c", pending = 7): [DeliverySubject, string] {
-  const facts = { stream: "S", consumer, deliveries: 1, sequence: consumerSequence + 100, storedMs: 0 };
+  const facts = { stream: "S", consumer, deliveries: 1, sequence: consumerSequence + 100, storedMs: 0, pending };
   return [{ ...facts, consumerSequence }, `$JS.ACK.S.${consumer}.1.${facts.sequence}.${consumerSequence}.0.${pending}`];
 }
 

@@ -118,6 +118,7 @@ describe("the reply subject of a delivery", () => {
     sequence: 1234,
     consumerSequence: 99,
     storedMs: 1_700_000_000_000,
+    pending: 7,
   };
   const facts = "MYCEL_TASKS.t=echo=5.2.1234.99.1700000000000000000.7";
 
