@@ -243,4 +243,28 @@ describe("a queue", () => {
     // Another lease is no obstacle.
     await new Lanes(mesh, { ...options, leaseMs: 2_000 }, now).lanesOf("t", "one");
   });
+
+  test("is asked after for the next agent, and made anew only where it is not as it was", async () => {
+    await using mesh = await setup();
+    const lanes = new Lanes(mesh, options, now);
+    const first = await lanes.lanesOf("t", "q");
+    const made: string[] = [];
+    mesh.connection.subscribe("$JS.API.CONSUMER.CREATE.>", {
+      callback: (_error, { subject }) => void made.push(subject),
+    });
+    await mesh.connection.flush();
+    expect(await lanes.renew("t", "q")).toEqual(first);
+    expect(made).toEqual([]);
+    const [changed, deleted] = [laneConsumer("t", "q", 10), laneConsumer("t", "q", 5)];
+    await mesh.manager.consumers.update(TASKS_STREAM, changed, { ack_wait: 7_000_000_000 });
+    await mesh.manager.consumers.delete(TASKS_STREAM, deleted);
+    made.length = 0;
+    expect((await lanes.renew("t", "q")).map(({ consumer }) => consumer)).toEqual(
+      first.map(({ consumer }) => consumer),
+    );
+    const names = new Set(made.map((subject) => subject.split(".")[5]));
+    expect(names).toEqual(new Set([changed, deleted]));
+    const { config } = await mesh.manager.consumers.info(TASKS_STREAM, changed);
+    expect(config.ack_wait).toBe(options.leaseMs * 1_000_000);
+  });
 });
