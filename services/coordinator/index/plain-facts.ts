@@ -21,6 +21,9 @@ const TIMESTAMP = numbersOf(TimestampSchema.field);
 const DURATION = numbersOf(DurationSchema.field);
 const ENTRY = { key: 1, value: 2 };
 
+/** The task's field with the wire type of a message. A stored tag may take more bytes than it needs. */
+const TASK_TAG = DISPATCH.task * 8 + 2;
+
 // What the stored bounds allow: years that have a JSON form, durations of 10,000 years, nanoseconds of one second.
 const LAST_SECOND = 253_402_300_799;
 const MAX_DURATION_SECONDS = 315_576_000_000;
@@ -187,7 +190,7 @@ function duration(fields: PlainFields): number {
 /** The dispatch without its task's input. The task is the dispatch's first field, and its length is written anew. */
 function withoutInput(body: Uint8Array, [from, end]: Span, input: Span): Uint8Array {
   let length = end - from - (input[1] - input[0]);
-  const head = [body[0] ?? 0];
+  const head = [TASK_TAG];
   for (; length > 127; length >>>= 7) head.push((length & 127) | 128);
   head.push(length);
   const kept = new Uint8Array(head.length + body.length - from - (input[1] - input[0]));

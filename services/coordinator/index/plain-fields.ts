@@ -14,6 +14,9 @@ const LENGTH = 2;
 const MAX_VARINT_BYTES = 7;
 const MAX_INT32 = 0x7fff_ffff;
 
+/** A longer text is left to the full decoder: a call takes only so many arguments. */
+const MAX_TEXT_BYTES = 1_024;
+
 /** Which bytes may stand in a name, by the alphabet of names. */
 const IN_NAME: readonly boolean[] = Array.from({ length: 128 }, (_, code) =>
   /[A-Za-z0-9_-]/.test(String.fromCharCode(code)),
@@ -78,9 +81,10 @@ export class PlainFields {
     return value;
   }
 
-  /** A text. */
+  /** A text of ordinary length. */
   text(): string {
     const end = this.#length();
+    if (end - this.#at > MAX_TEXT_BYTES) throw NOT_PLAIN;
     const codes: number[] = [];
     for (; this.#at < end; this.#at += 1) {
       const byte = this.#byte();

@@ -169,6 +169,20 @@ describe("what is read of a stored message", () => {
     expect(ended).toMatchObject({ state: 3, attempt: 1, agentId: "a-1", eventMs: 1_795_271_059_489 });
   });
 
+  test("is what the full decoder reads of it, though a tag takes more bytes than it needs", () => {
+    const task = Buffer.from([0x0a, 1, 0x74, 0x12, 1, 0x65, 0x2a, 0]);
+    const body = Buffer.concat([Buffer.from([0x8a, 0x00, task.length]), task]);
+    expect(outcome(readDispatch, body)).toEqual(outcome(anyDispatch, body));
+  });
+
+  test("is what the full decoder reads of it, however long a text is", () => {
+    const long = "x".repeat(500_000);
+    const dispatch = encodeDispatch({ task: { taskId: "t", type: "echo", labels: { long } } });
+    expect(readDispatch(dispatch).labels).toEqual({ long });
+    const event = create(TaskEventSchema, { state: 3, agentId: long });
+    expect(readEvent(toBinary(TaskEventSchema, event)).agentId).toBe(long);
+  });
+
   test("is nothing where a dispatch has no task", () => {
     expect(() => readDispatch(toBinary(DispatchSchema, create(DispatchSchema, { attempt: 1 })))).toThrow();
   });
