@@ -65,6 +65,8 @@ export class ResultReader {
   readonly #keepAliveMs: number;
   readonly #patienceMs: number;
   #stored: TaskRecord | undefined;
+  /** Where the task begins in the log, if it was stored since the source was opened: what lies before it is of an earlier one of its name. */
+  readonly #first: number;
   #state: OrderState;
   /** What the task is, for the status of its past. */
   #task: Definition | undefined;
@@ -89,6 +91,7 @@ export class ResultReader {
     this.#keepAliveMs = options.keepAliveMs;
     this.#patienceMs = options.patienceMs;
     this.#stored = options.stored;
+    this.#first = options.stored?.dispatch.sequence ?? 0;
     this.#state = resumeAt(options.position, undefined, false);
     this.#sentMs = options.clock.monotonicMs();
   }
@@ -195,6 +198,7 @@ export class ResultReader {
   }
 
   async *#onEvent(message: EventMessage): Messages {
+    if (message.link.sequence < this.#first) return;
     this.#heard = Math.max(this.#heard, message.link.sequence);
     const { run } = this.#state;
     const verdict = applyEvent(this.#state, message.link);

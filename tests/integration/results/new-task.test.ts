@@ -83,6 +83,21 @@ describe("a task that is listened to before it is submitted", () => {
     expect((await reading).map(shortOf)).toEqual(["snapshot", "state 2", "state 3"]);
   });
 
+  test("is not told what became of an earlier one of its name, which ended and was purged meanwhile", async () => {
+    using coordinator = openTestStreams(log);
+    const before = new TaskWriter(log, "reused");
+    await before.submit();
+    using results = listen(coordinator, "reused");
+    await before.complete("z", 1, 0);
+    await log.taskLog.purge(TENANT, "reused");
+    const writer = new TaskWriter(log, "reused");
+    await writer.submit();
+    const reading = Array.fromAsync(results.read(await storedOf(log, "reused")));
+    await writer.begin("a", 1);
+    await writer.complete("a", 1, 0);
+    expect((await reading).map(shortOf)).toEqual(["snapshot", "state 2", "state 3"]);
+  });
+
   test("leaves nothing behind if it is not read", () => {
     using coordinator = openTestStreams(log);
     const results = listen(coordinator, "unread");
