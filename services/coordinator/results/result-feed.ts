@@ -48,6 +48,8 @@ export class ResultFeed implements MessageSender, Rester {
     try {
       waits.check();
       for await (const message of reader.readOn(reason)) await this.#sink.send(message);
+      // Who stops while the last message is on its way wakes nobody: the rest would last until the next sign of life.
+      if (!reader.ended) waits.check();
     } catch (error) {
       this.#close(parts);
       this.#sink.fail(error);
