@@ -38,6 +38,8 @@ export class GrpcExchange {
   /** Whether the status is there: nothing else is missing when the stream ends. */
   #complete = false;
   #over = false;
+  /** Lets go of a signal that outlives the call. */
+  #unlink: (() => void) | undefined;
 
   constructor(options: ExchangeOptions) {
     this.#options = options;
@@ -66,15 +68,19 @@ export class GrpcExchange {
 
   /** Ends the call early when a signal says so. */
   endWith(signal: AbortSignal): void {
+    if (this.#over) return;
     const end = (): void => this.fail(ConnectError.from(getAbortSignalReason(signal), Code.Canceled));
     if (signal.aborted) end();
-    else signal.addEventListener("abort", end, { once: true });
+    else {
+      signal.addEventListener("abort", end);
+      this.#unlink = () => signal.removeEventListener("abort", end);
+    }
   }
 
   /** Ends the call early. */
   fail(failure: ConnectError): void {
     if (this.#over) return;
-    this.#over = true;
+    this.#finish();
     if (this.#stream !== undefined) reset(this.#stream, failure);
     this.#options.receiver.fail(failure);
   }
@@ -125,7 +131,12 @@ export class GrpcExchange {
       throw new ConnectError("protocol error: incomplete envelope", Code.InvalidArgument);
     }
     this.#options.receiver.end(this.#trailers ?? {});
+    this.#finish();
+  }
+
+  #finish(): void {
     this.#over = true;
+    this.#unlink?.();
   }
 
   #try(work: () => void): void {

@@ -1,6 +1,6 @@
 // The client's own gRPC transport beside Connect's, against servers that behave and such that do not: whatever a server does, both say the
 // same.
-import { once } from "node:events";
+import { getEventListeners, once } from "node:events";
 import { createServer, type Http2Server, type Http2Session, type ServerHttp2Stream } from "node:http2";
 import { gzipSync } from "node:zlib";
 import { create, toBinary } from "@bufbuild/protobuf";
@@ -309,6 +309,21 @@ test("a request looks as Connect's does", async () => {
     await unaryOf(both.connects, options);
     expect(arrived.at(-2)).toEqual(arrived.at(-1));
   }
+});
+
+test("an interceptor's own signal, which outlives the calls, ends them, and nothing of them stays with it", async () => {
+  let answers = true;
+  const { url } = await serving((stream, session) => {
+    if (answers) void answering([STATUS], FINE)(stream, session);
+  });
+  const lasting = new AbortController();
+  const { own } = makeBoth(url, [(next) => (request) => next({ ...request, signal: lasting.signal })]);
+  expect(await unaryOf(own)).toContain("t-1");
+  expect(getEventListeners(lasting.signal, "abort")).toEqual([]);
+  answers = false;
+  const waiting = unaryOf(own);
+  lasting.abort(new Error("shutting down"));
+  expect(await waiting).toContainEqual(expect.objectContaining({ code: "Canceled", rawMessage: "shutting down" }));
 });
 
 test("a connection that its server lets go of finishes its calls, and the next call opens another", async () => {
