@@ -1,4 +1,4 @@
-// Owns what tracing does to the messages of a stream: their steps run in the context of the call, and whoever follows it hears of them.
+// Owns what tracing does to the messages of a stream: they come from the context of the call, and whoever follows it hears of them.
 import { type Context, context } from "@opentelemetry/api";
 import { canPush, type MessageSink, type PushedMessages } from "../pushed-messages.ts";
 
@@ -11,7 +11,10 @@ export interface StreamWatch {
   failed(error: unknown): void;
 }
 
-/** Runs each step of a stream in the context of its call: what the handler does there is of the same trace, recorded or not. */
+/**
+ * Runs each step of a stream in the context of its call: what the handler does there is of the same trace, recorded or not. What is pushed
+ * begins in it only: whoever pushes goes on wherever it is woken.
+ */
 export function within<Item>(source: AsyncIterable<Item>, inside: Context): AsyncIterable<Item> {
   const pulled = {
     [Symbol.asyncIterator](): AsyncIterator<Item> {
