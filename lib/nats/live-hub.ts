@@ -8,6 +8,7 @@ import { LAST_SEQUENCE, SEQUENCE } from "../wire/headers.ts";
 import { liveFilter } from "../wire/subjects.ts";
 import { type StoredMessage, storedMessage } from "./direct-reader.ts";
 import { brokerUnavailable } from "./broker-errors.ts";
+import { headerField, headerText } from "./header-text.ts";
 import { onInterruption } from "./interruptions.ts";
 
 /** A message that was just stored. */
@@ -87,7 +88,8 @@ export class LiveHub implements Disposable {
     try {
       topic.subscription = this.#connection.subscribe(filter, {
         callback: (error, message) => {
-          if (error === null && isRepublished(message)) topic.push(message);
+          const previous = error === null ? previousOf(message) : undefined;
+          if (previous !== undefined) topic.push(message, previous);
         },
       });
     } catch (cause) {
@@ -97,10 +99,19 @@ export class LiveHub implements Disposable {
   }
 }
 
-/** Whether the broker sent it when it stored the message: what anybody else publishes there is no news. */
-function isRepublished({ headers }: Msg): boolean {
-  const [sequence, previous] = [Number(headers?.get(SEQUENCE)), Number(headers?.get(LAST_SEQUENCE) || 0)];
-  return Number.isSafeInteger(sequence) && sequence > 0 && Number.isSafeInteger(previous) && previous >= 0;
+const sequenceIn = headerField(SEQUENCE);
+const previousIn = headerField(LAST_SEQUENCE);
+
+/**
+ * The stream sequence of the message before on its subject, 0 for none; undefined if the broker did not send it when it stored the message:
+ * what anybody else publishes there is no news. Agents put what headers they like into outputs: nats-core's parser throws for a name that
+ * is none, and what is thrown here ends all that the connection hears.
+ */
+function previousOf(message: Msg): number | undefined {
+  const header = headerText(message);
+  const [sequence, previous] = [Number(sequenceIn(header)), Number(previousIn(header))];
+  const republished = Number.isSafeInteger(sequence) && sequence > 0 && Number.isSafeInteger(previous) && previous >= 0;
+  return republished ? previous : undefined;
 }
 
 /** What all topics share. */
@@ -164,15 +175,12 @@ class Topic {
     return watcher;
   }
 
-  push(message: Msg): void {
+  push(message: Msg, previous: number): void {
     const size = message.data.length;
     const full = (this.#ring?.length ?? 0) >= RING_MESSAGES || this.#bytes + size > RING_BYTES;
     if (full || this.#house.bytes + size > ALL_RINGS_BYTES) this.#empty();
     this.#ring ??= [];
-    this.#ring.push({
-      stored: storedMessage(message),
-      previous: Number(message.headers?.get(LAST_SEQUENCE) ?? 0),
-    });
+    this.#ring.push({ stored: storedMessage(message), previous });
     this.#bytes += size;
     this.#house.bytes += size;
     this.#advance();

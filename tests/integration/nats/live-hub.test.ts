@@ -1,6 +1,8 @@
 // What was announced while a stream changed its leader may never arrive: whoever listens is told to look for itself.
 import { expect, test } from "vitest";
 import { LiveHub } from "../../../lib/nats/live-hub.ts";
+import { PublishedHeaders } from "../../../lib/nats/published-headers.ts";
+import { eventSubject, outputSubject } from "../../../lib/wire/subjects.ts";
 import { openMeshLog, TaskWriter, TENANT } from "../../support/mesh-log.ts";
 
 test("every watch of a task has missed something when a stream has a new leader", async () => {
@@ -22,4 +24,24 @@ test("every watch of a task has missed something when a stream has a new leader"
   const sequence = await writer.begin("a1", 1);
   await expect.poll(() => news).toEqual(["t1", "t2", "t1"]);
   expect(first.take()).toMatchObject({ kind: "message", message: { stored: { sequence } } });
+});
+
+test("a header whose name is none, which anybody may publish, does not end what is heard", async () => {
+  await using log = await openMeshLog();
+  using hub = new LiveHub(log.connection);
+  let news = 0;
+  using watch = hub.watch(TENANT, "t1", () => (news += 1));
+  const writer = new TaskWriter(log, "t1");
+  await writer.submit();
+
+  const output = outputSubject(TENANT, "t1", "a1", 1);
+  const headers = new PublishedHeaders();
+  headers.add("no name", "");
+  log.connection.publish(output, "", { headers });
+  await writer.begin("a1", 1);
+
+  await expect.poll(() => news).toBe(2);
+  // They are of two streams, of which neither waits for the other.
+  const subjects = [watch.take(), watch.take()].map((take) => take.kind === "message" && take.message.stored.subject);
+  expect(new Set(subjects)).toEqual(new Set([output, eventSubject(TENANT, "t1")]));
 });
