@@ -76,7 +76,7 @@ export function resolveOptions(options: ClientOptions): ResolvedOptions {
     ),
     connectTimeoutMs: within("connectTimeoutMs", options.connectTimeoutMs ?? DEFAULT_CONNECT_TIMEOUT_MS, 1, 600_000),
     silenceTimeoutMs: within("silenceTimeoutMs", options.silenceTimeoutMs ?? DEFAULT_SILENCE_TIMEOUT_MS, 1, DAY_MS),
-    headers: options.headers ?? {},
+    headers: checkedHeaders(options.headers ?? {}),
     interceptors: options.interceptors ?? [],
     logger: options.logger ?? silentLogger,
   };
@@ -86,6 +86,18 @@ export function resolveOptions(options: ClientOptions): ResolvedOptions {
 export function within(name: string, value: number, from: number, to: number): number {
   if (!(value >= from && value <= to)) throw invalidOption(name, `must be from ${from} to ${to}, got ${value}`);
   return value;
+}
+
+/** Their values are not shown: they may be credentials. */
+function checkedHeaders(headers: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
+  for (const [name, value] of Object.entries(headers)) {
+    try {
+      new Headers().set(name, value);
+    } catch {
+      throw invalidOption("headers", `must be such as HTTP can carry, ${JSON.stringify(name)} is not`);
+    }
+  }
+  return headers;
 }
 
 function urlsOf(options: ClientOptions): readonly [string, ...string[]] {

@@ -10,6 +10,12 @@ test.for<[ClientOptions, string]>([
   [{ url: "http://a", timeoutMs: 0 }, "timeoutMs must be from 1 to 86400000, got 0"],
   [{ url: "http://a", timeoutMs: Number.NaN }, "timeoutMs must be from 1 to 86400000, got NaN"],
   [{ url: "http://a", maximumTries: 0 }, "maximumTries must be from 1 to Infinity, got 0"],
+  [{ url: "http://a", headers: { "x a": "1" } }, 'headers must be such as HTTP can carry, "x a" is not'],
+  [{ url: "http://a", headers: { "x-a": "1\n2" } }, 'headers must be such as HTTP can carry, "x-a" is not'],
+  [
+    { url: "http://a", headers: { "x-a": "€" }, transport: "connect" },
+    'headers must be such as HTTP can carry, "x-a" is not',
+  ],
   [{ url: "http://a", transport: "soap" as never }, 'transport must be "grpc", "connect" or "grpc-web", got "soap"'],
 ])("refuses %o", ([options, message]) => {
   let thrown: unknown;
