@@ -17,11 +17,14 @@ export function headerText(message: Msg): string {
   return Buffer.from(buffer, byteOffset, hdr).toString();
 }
 
-/** Reads the first header of exactly this name from a block; empty if there is none. */
+/**
+ * Reads the last header of exactly this name from a block; empty if there is none. The broker puts what it says of a message behind what
+ * the publisher has put there, who may say the same of it otherwise: the first one is anybody's word.
+ */
 export function headerField(name: string): (text: string) => string {
   const start = `${LINE_END}${name}:`;
   return (text) => {
-    const at = text.indexOf(start);
+    const at = text.lastIndexOf(start);
     if (at < 0) return "";
     const from = at + start.length;
     const end = text.indexOf(LINE_END, from);

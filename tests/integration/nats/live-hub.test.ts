@@ -2,7 +2,7 @@
 import { expect, test } from "vitest";
 import { LiveHub } from "../../../lib/nats/live-hub.ts";
 import { PublishedHeaders } from "../../../lib/nats/published-headers.ts";
-import { eventSubject, outputSubject } from "../../../lib/wire/subjects.ts";
+import { eventSubject, OUTPUT_STREAM, outputSubject } from "../../../lib/wire/subjects.ts";
 import { openMeshLog, TaskWriter, TENANT } from "../../support/mesh-log.ts";
 
 test("every watch of a task has missed something when a stream has a new leader", async () => {
@@ -44,4 +44,26 @@ test("a header whose name is none, which anybody may publish, does not end what 
   // They are of two streams, of which neither waits for the other.
   const subjects = [watch.take(), watch.take()].map((take) => take.kind === "message" && take.message.stored.subject);
   expect(new Set(subjects)).toEqual(new Set([output, eventSubject(TENANT, "t1")]));
+});
+
+test("what the broker says of a message wins over what its publisher says of it, live and in the log", async () => {
+  await using log = await openMeshLog();
+  using hub = new LiveHub(log.connection);
+  let news = 0;
+  using watch = hub.watch(TENANT, "t1", () => (news += 1));
+
+  const forged = new PublishedHeaders();
+  forged.add("Nats-Subject", eventSubject(TENANT, "t1"));
+  forged.add("Nats-Sequence", "7");
+  forged.add("Nats-Last-Sequence", "6");
+  forged.add("Nats-Time-Stamp", "2020-01-01T00:00:00Z");
+  const output = outputSubject(TENANT, "t1", "a1", 1);
+  log.connection.publish(output, "", { headers: forged });
+
+  await expect.poll(() => news).toBe(1);
+  const take = watch.take();
+  expect(take).toMatchObject({ kind: "message", message: { stored: { subject: output, sequence: 1 }, previous: 0 } });
+  const stored = take.kind === "message" ? take.message.stored : undefined;
+  expect(await log.reader.read(OUTPUT_STREAM, { seq: 1 })).toEqual([stored]);
+  expect(await log.reader.read(OUTPUT_STREAM, { seq: 1, next_by_subj: output, batch: 2 })).toEqual([stored]);
 });
