@@ -174,6 +174,11 @@ export class ManyMessages extends AnswerFrame implements Receiver, AsyncIterable
   }
 
   next(): Promise<IteratorResult<Message>> {
+    // Also when the whole answer was there before its reader left.
+    if (this.#life.failure !== undefined) {
+      this.#drop();
+      return Promise.reject(this.#life.failure);
+    }
     const held = this.#held.shift();
     if (held !== undefined) {
       this.#heldBytes -= held.bytes;

@@ -261,6 +261,25 @@ describe("a call over the client's own transport says what it says over Connect'
     expect(await streamOf(both.own, later())).toEqual(await streamOf(both.connects, later()));
   });
 
+  test("a caller who leaves when everything is there already", async () => {
+    const told: unknown[] = [];
+    for (const which of ["own", "connects"] as const) {
+      const pieces = [[RESULT("a"), RESULT("b"), RESULT("c")], [STATUS]];
+      const { url } = await serving((stream, session) => void answering(pieces.shift() ?? [], FINE)(stream, session));
+      const made = makeBoth(url)[which];
+      const left = new AbortController();
+      const options = { signal: left.signal };
+      const reader = createClient(AgentService, made.transport).streamResults({}, options)[Symbol.asyncIterator]();
+      const first = await reader.next();
+      // What is answered later comes later.
+      expect(await unaryOf(made)).toContain("t-1");
+      left.abort(new Error("changed my mind"));
+      const then = await reader.next().catch((error: unknown) => said(error));
+      told.push([first.value?.cursor, then]);
+    }
+    expect(told[0]).toEqual(told[1]);
+  });
+
   test("an interceptor that changes the request, looks at the answer, and fails", async () => {
     const { url } = await serving((stream, session) => {
       void answering([Buffer.concat([RESULT("a"), RESULT("b")])], { ...FINE, "x-end": "2" })(stream, session);
