@@ -59,6 +59,8 @@ export interface RequestOptions {
 export interface Link {
   /** Whether the connection stands. */
   readonly connected: boolean;
+  /** Whether the server is one of several: then others serve consumers too, and may be lost while this connection stands. */
+  readonly clustered: boolean;
   /** Sends a message; kept until the connection is back if it is lost. */
   publish(subject: string, data?: Uint8Array | string): void;
   /** Sends a request and resolves with the answer; rejects with {@link LinkError}. */
@@ -139,6 +141,10 @@ export async function openLink(options: LinkOptions): Promise<Link> {
   return {
     get connected() {
       return connected && !closing;
+    },
+    get clustered() {
+      // A server on its own names no cluster.
+      return nc.info?.cluster !== undefined;
     },
     publish(subject, data) {
       if (!nc.isClosed()) nc.publish(subject, data);

@@ -17,7 +17,7 @@ export interface LaneFacts {
 
 /** What the puller needs. `Item` is whatever the agent makes of a delivery. */
 export interface PullerOptions<Item> {
-  readonly link: Pick<Link, "pull" | "connected">;
+  readonly link: Pick<Link, "pull" | "connected" | "clustered">;
   readonly clock: Clock;
   readonly concurrency: number;
   /** In how many slots no handler runs. */
@@ -37,12 +37,22 @@ interface Lane<Item> extends LaneState {
   token: string;
   /** When the broker was last heard on this lane. */
   heardMs: number;
+  /** For how long nothing may be heard of what is asked. */
+  silenceMs: number;
   failures: number;
 }
 
-const STANDING_PULL = JSON.stringify({ batch: 1, expires: 10_000_000_000, idle_heartbeat: 2_000_000_000 });
-// Two idle heartbeats and a little.
-const STANDING_SILENCE_MS = 4_500;
+interface PullText {
+  readonly body: string;
+  /** For how long nothing may be heard of it. */
+  readonly silenceMs: number;
+}
+
+// In a cluster a pull dies with the server that leads the consumer, and only its silence tells. The broker looks at all pulls of a consumer
+// for each sign of life of each: this costs it a quarter of a core with 500 idle agents.
+const STANDING_IN_CLUSTER = standing({ expiresMs: 10_000, heartbeatMs: 2_000 });
+// On its own, the server that has the pull is the one at the other end of the connection, and they are lost together: a quarter of that.
+const STANDING_ALONE = standing({ expiresMs: 30_000, heartbeatMs: 10_000 });
 // A pull for what is there now is answered within a round trip; while it is not, lower lanes wait.
 const BATCH_SILENCE_MS = 1_000;
 const MAX_AHEAD = 64;
@@ -181,8 +191,7 @@ export class Puller<Item> {
     const nowMs = this.#options.clock.monotonicMs();
     for (const lane of this.#lanes) {
       if (lane.phase === "idle") continue;
-      const allowedMs = lane.phase === "standing" ? STANDING_SILENCE_MS : BATCH_SILENCE_MS;
-      if (nowMs - lane.heardMs > allowedMs) this.#forget(lane);
+      if (nowMs - lane.heardMs > lane.silenceMs) this.#forget(lane);
     }
     this.schedule();
   }
@@ -257,9 +266,14 @@ export class Puller<Item> {
       lane.phase = pull.kind;
       lane.wanted = pull.kind === "batch" ? pull.count : 0;
       this.#byToken.set(lane.token, lane);
-      const body = pull.kind === "batch" ? `{"batch":${pull.count},"no_wait":true}` : STANDING_PULL;
+      const { body, silenceMs } = pull.kind === "batch" ? batch(pull.count) : this.#standing();
+      lane.silenceMs = silenceMs;
       this.#options.link.pull(lane.subject, lane.token, body);
     }
+  }
+
+  #standing(): PullText {
+    return this.#options.link.clustered ? STANDING_IN_CLUSTER : STANDING_ALONE;
   }
 
   #ahead(nowMs: number): number {
@@ -307,8 +321,19 @@ function newLane<Item>(facts: LaneFacts, items: Item[]): Lane<Item> {
     items,
     token: "",
     heardMs: 0,
+    silenceMs: 0,
     failures: 0,
   };
+}
+
+function standing({ expiresMs, heartbeatMs }: { readonly expiresMs: number; readonly heartbeatMs: number }): PullText {
+  const body = JSON.stringify({ batch: 1, expires: expiresMs * 1_000_000, idle_heartbeat: heartbeatMs * 1_000_000 });
+  // Two idle heartbeats and a little.
+  return { body, silenceMs: 2 * heartbeatMs + 500 };
+}
+
+function batch(count: number): PullText {
+  return { body: `{"batch":${count},"no_wait":true}`, silenceMs: BATCH_SILENCE_MS };
 }
 
 function laneKey(stream: string, consumer: string): string {

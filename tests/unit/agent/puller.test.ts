@@ -5,9 +5,14 @@ import { Puller } from "../../../sdk/agent/puller.ts";
 const LANE = { queue: "q", stream: "S", createMs: 0 };
 
 /** An agent of one lane that is known to be empty, so that a standing pull is out. */
-async function anIdleAgent(slots: number): Promise<{
+async function anIdleAgent(
+  slots: number,
+  broker: { clustered: boolean; nowMs: number } = { clustered: false, nowMs: 0 },
+): Promise<{
   readonly arrive: (change?: Partial<DeliverySubject>) => Promise<void>;
   readonly finish: () => Promise<void>;
+  /** Looks for silent pulls at this time. */
+  readonly check: (nowMs: number) => Promise<void>;
   /** What was pulled and started since the last look. */
   readonly seen: () => string[];
 }> {
@@ -17,12 +22,13 @@ async function anIdleAgent(slots: number): Promise<{
   const puller = new Puller<string>({
     link: {
       connected: true,
+      clustered: broker.clustered,
       pull: (_subject, token, body) => {
         lastToken = token;
         seen.push(body.includes("no_wait") ? "batch" : "standing");
       },
     },
-    clock: { now: () => 0, monotonicMs: () => 0 },
+    clock: { now: () => 0, monotonicMs: () => broker.nowMs },
     concurrency: slots,
     freeSlots: () => free,
     start: (item) => {
@@ -60,6 +66,11 @@ async function anIdleAgent(slots: number): Promise<{
       puller.finished();
       await settled();
     },
+    check: async (nowMs) => {
+      broker.nowMs = nowMs;
+      puller.check();
+      await settled();
+    },
     seen: () => seen.splice(0),
   };
 }
@@ -87,5 +98,16 @@ test("what came while all slots were taken says nothing of the time when one is 
   await arrive();
   expect(seen()).toEqual(["start 1", "report 1"]);
   await finish();
+  expect(seen()).toEqual(["batch"]);
+});
+
+test.for([
+  ["in a cluster, where another server may be lost with it", true, 4_500],
+  ["of a server on its own, which is lost with the connection", false, 20_500],
+] as const)("a pull is asked anew when it is silent for too long: %s", async ([, clustered, silenceMs]) => {
+  const { check, seen } = await anIdleAgent(1, { clustered, nowMs: 0 });
+  await check(silenceMs);
+  expect(seen()).toEqual([]);
+  await check(silenceMs + 1);
   expect(seen()).toEqual(["batch"]);
 });
