@@ -9,7 +9,7 @@ export interface LaneState {
   wanted: number;
   /** How many messages have come and are not started. */
   held: number;
-  /** Whether the broker said that nothing is there, and no message has come since. */
+  /** Whether the broker said that nothing more is there, instead of a message or with the last one that came. */
   dry: boolean;
   /** Not pulled before this, after an error. */
   pausedUntilMs: number;
