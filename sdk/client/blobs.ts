@@ -69,8 +69,10 @@ export function downloadBlob(
       const before = size;
       // What was got already is told again from the beginning: content never changes under its id.
       let known = size;
+      const left = new AbortController();
+      const ended = signal === undefined ? left.signal : AbortSignal.any([left.signal, signal]);
       try {
-        for await (const { part } of calls.rpc.downloadBlob({ blobId: blob.blobId }, withSignal(signal))) {
+        for await (const { part } of calls.rpc.downloadBlob({ blobId: blob.blobId }, { signal: ended })) {
           if (part.case === "blob") expected ??= part.value.sha256;
           if (part.case !== "chunk") continue;
           const news = part.value.subarray(known);
@@ -85,6 +87,9 @@ export function downloadBlob(
         // A download that moves on may break as often as it likes.
         if (size > before) [tries, deadline] = [1, deadlineOf(calls)];
         await beforeNextTry(calls, error, tries, deadline, signal);
+      } finally {
+        // Connect does not tell the server of a loop that is left.
+        left.abort();
       }
     }
     if (expected !== undefined && expected.length > 0 && !hash.digest().equals(expected)) {

@@ -25,3 +25,18 @@ test.for(["grpc", "connect", "grpc-web"] as const)(
     await expect.poll(() => mesh.connections).toBe(0);
   },
 );
+
+test.for(["grpc", "connect", "grpc-web"] as const)(
+  "so is one with downloads that were left in the middle (%s)",
+  async (transport) => {
+    await using mesh = await openFakeCoordinator();
+    await using client = createClient({ url: mesh.url, transport });
+    const ref = await client.uploadBlob(Buffer.alloc(1_000_000));
+    for (let i = 0; i < 3; i += 1) {
+      for await (const _ of client.downloadBlob(ref)) break;
+    }
+    expect(mesh.connections).toBe(1);
+    mesh.sendAway();
+    await expect.poll(() => mesh.connections).toBe(0);
+  },
+);
