@@ -118,7 +118,7 @@ async function nextStep(
   position: number,
   lastSequence: number,
 ): Promise<Pick<LogBatch, "messages" | "position"> | undefined> {
-  for (let waited = false; recent?.isEmpty === false; waited = true) {
+  for (let waited = false; recent?.beginsWithin(position, batchSize) === true; waited = true) {
     const known = recent.after(position, batchSize);
     const reached = position + known.length;
     if (known.length >= SHORT_RUN || reached >= lastSequence) return { messages: known, position: reached };

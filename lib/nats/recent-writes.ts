@@ -48,6 +48,12 @@ export class RecentWrites {
     return this.#messages.size === 0;
   }
 
+  /** Whether the oldest that is known lies among the next so many after a sequence. */
+  beginsWithin(position: number, next: number): boolean {
+    const [oldest] = this.#messages.keys();
+    return oldest !== undefined && oldest <= position + next;
+  }
+
   /** Takes note of messages that were stored one after the other, the last one under a sequence. */
   stored(messages: readonly StreamMessage[], last: number): void {
     if (this.#readers === 0 || this.#bytes > MAX_BYTES) return;

@@ -49,6 +49,16 @@ describe("recent writes", () => {
     );
   });
 
+  test("are said to begin within reach or not", () => {
+    using recent = keeping();
+    expect(recent.beginsWithin(0, 10)).toBe(false);
+    recent.stored([message(11)], 11);
+    expect(recent.beginsWithin(0, 10)).toBe(false);
+    expect(recent.beginsWithin(1, 10)).toBe(true);
+    recent.after(11, 10);
+    expect(recent.beginsWithin(11, 10)).toBe(false);
+  });
+
   test("are forgotten once they were passed", () => {
     using recent = keeping();
     for (const sequence of [1, 2, 3]) recent.stored([message(sequence)], sequence);
