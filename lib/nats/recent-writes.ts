@@ -43,11 +43,6 @@ export class RecentWrites {
     };
   }
 
-  /** Whether nothing is known at all. */
-  get isEmpty(): boolean {
-    return this.#messages.size === 0;
-  }
-
   /** Whether the oldest that is known lies among the next so many after a sequence. */
   beginsWithin(position: number, next: number): boolean {
     const [oldest] = this.#messages.keys();
