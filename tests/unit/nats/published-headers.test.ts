@@ -15,6 +15,7 @@ test("go over the wire as nats.js writes and reads them", () => {
         written.add(name, value);
         theirs.append(name, value);
       }
+      expect(written.get("tracestate").trim()).toBe(theirs.get("tracestate"));
       const read = MsgHdrsImpl.decode(written.encode());
       expect([...read]).toEqual([...theirs]);
       expect(read.code).toBe(0);
