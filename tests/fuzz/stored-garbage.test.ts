@@ -222,13 +222,16 @@ test("a coordinator starts on all of that, builds its index and serves", async (
     createConnectTransport({ baseUrl: url, httpVersion: "1.1", useBinaryFormat: false }),
   );
   await expectWorkDone(client);
-  // The role may be nobody's for as long as its garbled entry lives.
-  await expect
-    .poll(() => reasonOf(client.listTasks({ pageSize: 1_000 })), { timeout: 30_000, interval: 500 })
-    .toBe("OK");
-  expect(await reasonOf(json.listTasks({ pageSize: 1_000 }))).toBe("OK");
-  expect(await reasonOf(json.countTasks({}))).toBe("OK");
-  expect(await reasonOf(json.listDeadLetters({}))).toBe("OK");
+  const calls = [
+    () => client.listTasks({ pageSize: 1_000 }),
+    () => json.listTasks({ pageSize: 1_000 }),
+    () => json.countTasks({}),
+    () => json.listDeadLetters({}),
+  ];
+  for (const call of calls) {
+    // The role may be nobody's for as long as its garbled entry lives, and its holder may find out between two calls.
+    await expect.poll(() => reasonOf(call()), { timeout: 30_000, interval: 500 }).toBe("OK");
+  }
   await expectQuiet(mesh.coordinators[1]!);
   expect(alarmsIn(mesh.coordinators.map((process) => process.output()).join("\n"))).toEqual([]);
 });
