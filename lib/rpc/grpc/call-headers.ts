@@ -1,6 +1,7 @@
 // Headers of a call as Connect knows them. Almost nobody looks at more than one of them, or adds any: so the web's Headers, which a call has
 // three of at more than 1 KiB, are made for those who do.
 import type { IncomingHttpHeaders } from "node:http";
+import { headersFrom } from "./node-headers.ts";
 
 const NONE: IncomingHttpHeaders = {};
 
@@ -82,20 +83,9 @@ export class CallHeaders implements Headers {
 
   get #all(): Headers {
     if (this.#made === undefined) {
-      this.#made = headersOf(this.#incoming);
+      this.#made = headersFrom(this.#incoming);
       for (const [name, value] of this.#plain ?? []) this.#made.set(name, value);
     }
     return this.#made;
   }
-}
-
-function headersOf(incoming: IncomingHttpHeaders): Headers {
-  const headers = new Headers();
-  for (const name of Object.keys(incoming)) {
-    if (name.startsWith(":")) continue;
-    const value = incoming[name];
-    if (typeof value === "string") headers.append(name, value);
-    else for (const one of value ?? []) headers.append(name, one);
-  }
-  return headers;
 }

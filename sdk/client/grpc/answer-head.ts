@@ -4,6 +4,7 @@ import type { IncomingHttpHeaders, IncomingHttpStatusHeader } from "node:http2";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { compressionBrotli, compressionGzip } from "@connectrpc/connect-node";
 import { validateResponseWithCompression, validateTrailer } from "@connectrpc/connect/protocol-grpc";
+import { headersFrom } from "../../../lib/rpc/grpc/node-headers.ts";
 
 /** A compression as Connect takes it. */
 export type Compression = typeof compressionGzip;
@@ -49,16 +50,4 @@ export function checkTrailers(headers: IncomingHttpHeaders, trailers: IncomingHt
 export function missingMessage(trailers: IncomingHttpHeaders): ConnectError {
   const code = trailers["grpc-status"] === undefined ? Code.Unknown : Code.Unimplemented;
   return new ConnectError("protocol error: missing output message for unary method", code);
-}
-
-/** Node's headers as interceptors and callers get them. */
-export function headersFrom(incoming: IncomingHttpHeaders): Headers {
-  const headers = new Headers();
-  for (const name of Object.keys(incoming)) {
-    if (name.startsWith(":")) continue;
-    const value = incoming[name];
-    if (typeof value === "string") headers.append(name, value);
-    else for (const one of value ?? []) headers.append(name, one);
-  }
-  return headers;
 }

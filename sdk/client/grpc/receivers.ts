@@ -3,14 +3,8 @@ import type { IncomingHttpHeaders } from "node:http2";
 import type { Message } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { compressedFlag } from "@connectrpc/connect/protocol";
-import {
-  type AnswerHead,
-  type Compression,
-  checkTrailers,
-  headersFrom,
-  missingMessage,
-  readHead,
-} from "./answer-head.ts";
+import { headersFrom } from "../../../lib/rpc/grpc/node-headers.ts";
+import { type AnswerHead, type Compression, checkTrailers, missingMessage, readHead } from "./answer-head.ts";
 import type { CallLife } from "./call-life.ts";
 import type { Receiver } from "./grpc-exchange.ts";
 import type { Envelope } from "./message-splitter.ts";
