@@ -67,10 +67,18 @@ async function serve(request: Request, next: AnyFn): Promise<Response> {
     if (echo !== undefined) response.header.set("traceparent", echo);
     return followed(response, hop, "server", request);
   } catch (error) {
-    if (echo !== undefined && error instanceof ConnectError) error.metadata.set("traceparent", echo);
     if (hop.span !== undefined) endFailed(hop.span, error, "server");
-    throw error;
+    throw echo !== undefined && error instanceof ConnectError ? withTraceparent(error, echo) : error;
   }
+}
+
+/** An error may be shared, as the one that ends all calls of a server that leaves; a trace is one caller's. */
+function withTraceparent(error: ConnectError, traceparent: string): ConnectError {
+  const own = new ConnectError(error.rawMessage, error.code, undefined, undefined, error.cause);
+  own.details = error.details;
+  for (const [name, value] of error.metadata) own.metadata.append(name, value);
+  own.metadata.set("traceparent", traceparent);
+  return own;
 }
 
 /**

@@ -294,3 +294,20 @@ test("with tracing off no header is sent or echoed, and calls work", async () =>
   expect(count).toBe(1);
   expect(bench.headers).toEqual([undefined, undefined]);
 });
+
+test.each(PROTOCOLS)("callers who get one and the same error are told their own traces (%s)", async (protocol) => {
+  const both = Promise.withResolvers<never>();
+  let calls = 0;
+  const getTask = async (): Promise<never> => {
+    calls += 1;
+    if (calls === 2) both.reject(new ConnectError("the coordinator is shutting down", Code.Unavailable));
+    return await both.promise;
+  };
+  await using mesh = await setup(protocol, { getTask });
+  const outcomes = await Promise.allSettled([mesh.client.getTask({}), mesh.client.getTask({})]);
+  const told = outcomes.map((outcome) =>
+    outcome.status === "rejected" ? ConnectError.from(outcome.reason).metadata.get("traceparent")?.slice(3, 35) : "",
+  );
+  expect(new Set(told).size).toBe(2);
+  expect(new Set(told)).toEqual(new Set(mesh.headers.map((sent) => sent?.slice(3, 35))));
+});
