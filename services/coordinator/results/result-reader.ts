@@ -8,8 +8,6 @@ import {
   StreamResultsResponseSchema,
 } from "../../../gen/mycel/v1/agent_service_pb.ts";
 import type { Output } from "../../../gen/mycel/v1/output_pb.ts";
-import { type Task, TaskSchema } from "../../../gen/mycel/v1/task_pb.ts";
-import { DispatchSchema } from "../../../gen/mycel/v1/task_log_pb.ts";
 import type { Clock } from "../../../lib/core/clock.ts";
 import { MeshError, taskNotFound } from "../../../lib/core/mesh-error.ts";
 import {
@@ -24,6 +22,7 @@ import {
 } from "../../../lib/core/result-order.ts";
 import { encodeCursor } from "../../../lib/wire/cursor.ts";
 import { statusOf, type TaskRecord, taskOf } from "../../../lib/wire/task-codec.ts";
+import { type Definition, definitionOf, recordOf } from "./definition.ts";
 import type { EventMessage, OutputMessage, ResultSource } from "./result-source.ts";
 import type { Waits, WakeReason } from "./sleeper.ts";
 
@@ -371,34 +370,6 @@ export class ResultReader {
 function positionBefore(position: Position, { link }: EventMessage): Position {
   const output = Math.max(position.output, link.ends?.outputSequence ?? 0);
   return { ordinal: position.ordinal, event: link.previous, output, item: 0, index: 0 };
-}
-
-/**
- * What a task's status says beside what its events say, and nothing else: a reader may hold it for hours, and whatever was read with it
- * holds all that came from the broker at once.
- */
-interface Definition {
-  readonly createTime: Task["createTime"];
-  readonly resultTtl: Task["resultTtl"];
-  readonly maximumAttempts: number;
-  readonly trace: TaskRecord["trace"];
-}
-
-function definitionOf({ trace, dispatch }: TaskRecord): Definition {
-  const { createTime, resultTtl, retryPolicy } = dispatch.message.task ?? create(TaskSchema);
-  return { createTime, resultTtl, maximumAttempts: retryPolicy?.maximumAttempts ?? 0, trace };
-}
-
-/** A record that gives the status after an event. Its newest dispatch says nothing of a task's past. */
-function recordOf(
-  { tenant, taskId }: ResultSource,
-  { createTime, resultTtl, maximumAttempts, trace }: Definition,
-): Omit<TaskRecord, "event"> {
-  const task: MessageInitShape<typeof TaskSchema> = { retryPolicy: { maximumAttempts } };
-  if (createTime !== undefined) task.createTime = createTime;
-  if (resultTtl !== undefined) task.resultTtl = resultTtl;
-  const message = create(DispatchSchema, { task });
-  return { tenant, taskId, trace, dispatch: { message, sequence: 0, queue: "", priority: 0 } };
 }
 
 function kindOf(output: Output): ResultKind {
