@@ -2,7 +2,10 @@
 
 import { hostname } from "node:os";
 import process from "node:process";
+import type { ServiceImpl } from "@connectrpc/connect";
 import { nuid } from "@nats-io/nats-core";
+import { AgentService } from "../../gen/mycel/v1/agent_service_pb.ts";
+import { BlobService } from "../../gen/mycel/v1/blob_service_pb.ts";
 import type { Clock } from "../../lib/core/clock.ts";
 import type { Logger } from "../../lib/core/logger.ts";
 import { MeshError } from "../../lib/core/mesh-error.ts";
@@ -22,6 +25,7 @@ import { StreamPublisher } from "../../lib/nats/stream-publisher.ts";
 import { TaskLog } from "../../lib/nats/task-log.ts";
 import { Timers } from "../../lib/nats/timers.ts";
 import { ensureTopology } from "../../lib/nats/topology.ts";
+import { served } from "../../lib/rpc/grpc/grpc-route.ts";
 import type { Readiness } from "../../lib/rpc/interceptors/probes.ts";
 import { Fleet } from "./agents/fleet.ts";
 import { agentTtlMsOf, type CoordinatorConfig, maxWaitMsOf } from "./config.ts";
@@ -168,19 +172,22 @@ async function open(config: CoordinatorConfig, logger: Logger, stack: AsyncDispo
       expireTask: (tenant, taskId) => lifecycle.expire(tenant, taskId),
     }),
   );
+  const agentService: ServiceImpl<typeof AgentService> = {
+    ...agentRpcs({ fleet, registry, draining: draining.signal }),
+    ...submissionRpcs({ submitter, bulk, lifecycle }),
+    ...taskRpcs({ lifecycle, waitForStatus: streams.waitForStatus }),
+    ...listRpcs({ index }),
+    ...resultRpcs(streams),
+    ...runRpcs({ submitter, listenToNew: streams.listenToNew }),
+  };
   const { listener, health } = await openServer({
     host: config.host,
     port: config.port,
     corsOrigins: config.corsOrigins,
-    agentService: {
-      ...agentRpcs({ fleet, registry, draining: draining.signal }),
-      ...submissionRpcs({ submitter, bulk, lifecycle }),
-      ...taskRpcs({ lifecycle, waitForStatus: streams.waitForStatus }),
-      ...listRpcs({ index }),
-      ...resultRpcs(streams),
-      ...runRpcs({ submitter, listenToNew: streams.listenToNew }),
-    },
-    blobService: blobRpcs({ blobs: new BlobStore({ connection, reader }) }),
+    services: [
+      served(AgentService, agentService),
+      served(BlobService, blobRpcs({ blobs: new BlobStore({ connection, reader }) })),
+    ],
     ready: () => readiness(connection, draining.signal),
     shutdown: draining.signal,
     logger,

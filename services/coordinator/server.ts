@@ -1,7 +1,6 @@
 // The public port: the services, their interceptors, reflection, health and probes, over gRPC, gRPC-Web and Connect.
 
-import { createRegistry } from "@bufbuild/protobuf";
-import type { ServiceImpl } from "@connectrpc/connect";
+import { createRegistry, type DescService } from "@bufbuild/protobuf";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
 import {
   BadRequestSchema,
@@ -14,11 +13,9 @@ import {
 import { ServerReflection as ServerReflectionV1 } from "../../gen/grpc/reflection/v1/reflection_pb.ts";
 import { ServerReflection as ServerReflectionV1Alpha } from "../../gen/grpc/reflection/v1alpha/reflection_pb.ts";
 import { Health as HealthService } from "../../gen/health/v1/health_pb.ts";
-import { AgentService } from "../../gen/mycel/v1/agent_service_pb.ts";
-import { BlobService } from "../../gen/mycel/v1/blob_service_pb.ts";
 import type { Logger } from "../../lib/core/logger.ts";
 import { createGrpcHandler } from "../../lib/rpc/grpc/grpc-handler.ts";
-import { served } from "../../lib/rpc/grpc/grpc-route.ts";
+import { served, type ServedService } from "../../lib/rpc/grpc/grpc-route.ts";
 import { createHealth, type Health } from "../../lib/rpc/health/health.ts";
 import { withBodyLimits } from "../../lib/rpc/interceptors/body-limits.ts";
 import { boundedGzip } from "../../lib/rpc/interceptors/bounded-gzip.ts";
@@ -42,8 +39,8 @@ export interface ServerOptions {
   readonly host: string;
   readonly port: number;
   readonly corsOrigins: readonly string[];
-  readonly agentService: ServiceImpl<typeof AgentService>;
-  readonly blobService: ServiceImpl<typeof BlobService>;
+  /** The mesh's own services; health and reflection are added. */
+  readonly services: readonly ServedService[];
   readonly ready: () => Promise<Readiness>;
   /** Aborts when streams have to end because the coordinator drains. */
   readonly shutdown: AbortSignal;
@@ -65,17 +62,6 @@ const READ_MAX_BYTES = 4 * 1024 * 1024;
 /** A task with its input and result, each at most 256 KiB, or a page of a thousand tasks. */
 const WRITE_MAX_BYTES = 16 * 1024 * 1024;
 
-const SERVICES = [AgentService, BlobService] as const;
-
-/** The paths of the calls whose clients stream. */
-const CLIENT_STREAMS: ReadonlySet<string> = new Set(
-  [...SERVICES, ServerReflectionV1, ServerReflectionV1Alpha].flatMap(({ typeName, methods }) =>
-    methods
-      .filter(({ methodKind }) => methodKind === "client_streaming" || methodKind === "bidi_streaming")
-      .map(({ name }) => `/${typeName}/${name}`),
-  ),
-);
-
 /** What reflection shows beside the services: the details that errors carry. */
 const DETAILS = createRegistry(
   BadRequestSchema,
@@ -88,8 +74,9 @@ const DETAILS = createRegistry(
 
 /** Opens the port. Throws ListenError. */
 export async function openServer(options: ServerOptions): Promise<Server> {
-  const { agentService, blobService, logger } = options;
-  const health = createHealth({ services: [...SERVICES] });
+  const { services, logger } = options;
+  const described = services.map(({ service }) => service);
+  const health = createHealth({ services: described });
   const intake = new Intake();
   const shared = {
     interceptors: [
@@ -111,27 +98,22 @@ export async function openServer(options: ServerOptions): Promise<Server> {
   };
   const direct = createGrpcHandler({
     ...shared,
-    services: [
-      served(AgentService, agentService),
-      served(BlobService, blobService),
-      served(HealthService, health.implementation),
-    ],
+    services: [...services, served(HealthService, health.implementation)],
     intake,
   });
   const rpc = connectNodeAdapter({
     ...shared,
     routes: (router) => {
-      router.service(AgentService, agentService);
-      router.service(BlobService, blobService);
+      for (const { service, implementation } of services) router.service(service, implementation);
       health.register(router);
-      addReflection(router, { services: [...SERVICES, HealthService], registry: DETAILS });
+      addReflection(router, { services: [...described, HealthService], registry: DETAILS });
     },
     requestGate: explainErrors,
     jsonOptions: { registry: DETAILS, ignoreUnknownFields: false },
   });
   const bounded = withBodyLimits(withLongTimeouts(withReadableMessages(rpc)), {
     intake,
-    clientStreams: CLIENT_STREAMS,
+    clientStreams: clientStreamsOf([...described, ServerReflectionV1, ServerReflectionV1Alpha]),
   });
   const probed = withProbes(bounded, { ready: options.ready });
   const handler = withCors(probed, { origins: options.corsOrigins });
@@ -143,4 +125,15 @@ export async function openServer(options: ServerOptions): Promise<Server> {
     onUnexpected: (err) => logger.error({ err }, "connection failed"),
   });
   return { listener, health };
+}
+
+/** The paths of the calls whose clients stream. */
+function clientStreamsOf(services: readonly DescService[]): ReadonlySet<string> {
+  return new Set(
+    services.flatMap(({ typeName, methods }) =>
+      methods
+        .filter(({ methodKind }) => methodKind === "client_streaming" || methodKind === "bidi_streaming")
+        .map(({ name }) => `/${typeName}/${name}`),
+    ),
+  );
 }
