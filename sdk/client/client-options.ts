@@ -31,6 +31,13 @@ export interface ClientOptions {
   readonly headers?: Readonly<Record<string, string>>;
   /** Connect interceptors, run for each try. */
   readonly interceptors?: readonly Interceptor[];
+  /**
+   * Whether tasks that are submitted one by one in the same turn of the event loop travel in one call of BatchSubmitTasks, which takes the
+   * client and the coordinator a fraction of the time. Each `submit` has its own answer, error, deadline and signal all the same, and a
+   * task that is alone in its turn goes as it is. Without effect while there are interceptors, or while this process is traced: they are
+   * to see each call. Where only the coordinator is traced, what travels together is in one trace. Default true.
+   */
+  readonly gatherSubmissions?: boolean;
   /** Takes a line when a server is left or a stream resumed. Default: silent. */
   readonly logger?: Logger;
 }
@@ -46,6 +53,7 @@ export interface ResolvedOptions {
   readonly silenceTimeoutMs: number;
   readonly headers: Readonly<Record<string, string>>;
   readonly interceptors: readonly Interceptor[];
+  readonly gatherSubmissions: boolean;
   readonly logger: Logger;
 }
 
@@ -78,6 +86,7 @@ export function resolveOptions(options: ClientOptions): ResolvedOptions {
     silenceTimeoutMs: within("silenceTimeoutMs", options.silenceTimeoutMs ?? DEFAULT_SILENCE_TIMEOUT_MS, 1, DAY_MS),
     headers: checkedHeaders(options.headers ?? {}),
     interceptors: options.interceptors ?? [],
+    gatherSubmissions: options.gatherSubmissions ?? true,
     logger: options.logger ?? silentLogger,
   };
 }

@@ -36,6 +36,7 @@ import {
   submitMany,
   submitOne,
 } from "./submit.ts";
+import { SubmitGatherer } from "./submit-gatherer.ts";
 import { type SubmitAck, submitStream } from "./submit-stream.ts";
 import { type ListOptions, type TaskFilterOptions, filterOf, pagesOf } from "./task-filter.ts";
 import { type TaskRun, startRun } from "./task-run.ts";
@@ -143,6 +144,7 @@ export function createClient(clientOptions: ClientOptions): MycelClient {
   const rpc = createRpcClient(AgentService, transport);
   const blobs = createRpcClient(BlobService, transport);
   const calls = { rpc, blobs: { rpc: blobs, options }, options };
+  const gatherer = new SubmitGatherer(calls);
   const servers = endpoints.count;
   const signalsWith = (signal: AbortSignal | undefined): AbortSignal[] =>
     signal === undefined ? [closed.signal] : [closed.signal, signal];
@@ -173,7 +175,8 @@ export function createClient(clientOptions: ClientOptions): MycelClient {
   const client: Untyped = {
     rpc,
     blobs,
-    submit: async (type, input, { signal, ...task } = {}) => await submitOne(calls, { ...task, type, input }, signal),
+    submit: async (type, input, { signal, ...task } = {}) =>
+      await submitOne(calls, gatherer, { ...task, type, input }, signal),
     submitMany: async (tasks, many = {}) => await submitMany(calls, tasks, many),
     submitStream: (tasks, { signal } = {}) => submitStream(tasks, { ...calls, servers, signals: signalsWith(signal) }),
     run: (type, input, { kinds = [], signal, ...task } = {}) =>

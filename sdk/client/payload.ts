@@ -8,9 +8,16 @@ import { invalidOption } from "./mycel-error.ts";
 
 /** A payload that fits, or the content to upload instead. */
 export type EncodedInput =
-  | { readonly kind: "inline"; readonly payload: Payload | undefined }
+  | {
+      readonly kind: "inline";
+      readonly payload: Payload | undefined;
+      /** How many bytes it has on the wire at most; Infinity for a message that is not looked into. */
+      readonly mostBytes: number;
+    }
   | { readonly kind: "blob"; readonly data: Uint8Array; readonly contentType: string };
 
+/** Up to here the bound says enough. */
+const UNMEASURED_BYTES = 8_192;
 const OCTETS = "application/octet-stream";
 const JSON_TYPE = "application/json";
 
@@ -19,7 +26,7 @@ const JSON_TYPE = "application/json";
  * no data. Throws a MycelError (INVALID_OPTION) for what has no JSON form.
  */
 export function encodeInput(input: unknown): EncodedInput {
-  if (input === undefined) return { kind: "inline", payload: undefined };
+  if (input === undefined) return { kind: "inline", payload: undefined, mostBytes: 0 };
   if (isMessage(input, PayloadSchema)) return encodeMessage(input);
   if (input instanceof Uint8Array) {
     if (input.length > MAX_INLINE_PAYLOAD_BYTES) return { kind: "blob", data: input, contentType: OCTETS };
@@ -32,7 +39,8 @@ export function encodeInput(input: unknown): EncodedInput {
   // Only a rough bound: each value costs a few bytes in either form. It saves building a message that will not travel.
   if (text.length > MAX_INLINE_PAYLOAD_BYTES * 4) return blob();
   const payload = create(PayloadSchema, { kind: { case: "json", value: valueOf(text) } });
-  return isTooLarge(payload, text.length) ? blob() : { kind: "inline", payload };
+  const mostBytes = mostBytesOf(payload, text.length);
+  return mostBytes > MAX_INLINE_PAYLOAD_BYTES ? blob() : { kind: "inline", payload, mostBytes };
 }
 
 /**
@@ -57,16 +65,19 @@ export function decodeBlob(data: Uint8Array, contentType: string): unknown {
 }
 
 function encodeMessage(payload: Payload): EncodedInput {
-  if (payload.kind.case !== "bytes" || !isTooLarge(payload, payload.kind.value.data.length))
-    return { kind: "inline", payload };
-  const { data, contentType } = payload.kind.value;
+  const { kind } = payload;
+  if (kind.case !== "bytes") return { kind: "inline", payload, mostBytes: Infinity };
+  const { data, contentType } = kind.value;
+  const mostBytes = mostBytesOf(payload, data.length);
+  if (mostBytes <= MAX_INLINE_PAYLOAD_BYTES) return { kind: "inline", payload, mostBytes };
   return { kind: "blob", data, contentType: contentType === "" ? OCTETS : contentType };
 }
 
-// Small content cannot be too large, so that the common case is not encoded twice: a JSON value of n characters takes less than
-// 16 n bytes as a Value (the worst is a list of digits).
-function isTooLarge(payload: Payload, length: number): boolean {
-  return length * 16 > MAX_INLINE_PAYLOAD_BYTES && toBinary(PayloadSchema, payload).length > MAX_INLINE_PAYLOAD_BYTES;
+// A JSON value of n characters takes less than 16 n bytes as a Value (the worst is a list of digits). What cannot be much is not encoded
+// for this alone.
+function mostBytesOf(payload: Payload, length: number): number {
+  const mostBytes = length * 16;
+  return mostBytes > UNMEASURED_BYTES ? toBinary(PayloadSchema, payload).length : mostBytes;
 }
 
 function isJson(contentType: string): boolean {

@@ -19,7 +19,9 @@ import { type ResolvedOptions, within } from "./client-options.ts";
 import { MycelError, abortError, invalidOption, itemError, toMycelError } from "./mycel-error.ts";
 import { encodeInput } from "./payload.ts";
 import { pause } from "../../lib/time/pause.ts";
+import { isTracing } from "../../lib/wire/trace-context.ts";
 import { type TaskSubmission, submissionOf } from "./submission.ts";
+import type { Submission, SubmitGatherer } from "./submit-gatherer.ts";
 
 /** An accepted task. */
 export interface SubmittedTask {
@@ -63,23 +65,39 @@ export async function prepareSubmission(
   task: TaskSubmission,
   signal: AbortSignal | undefined,
 ): Promise<SubmitTaskRequest> {
+  return (await prepare(blobs, task, signal)).request;
+}
+
+async function prepare(blobs: BlobCalls, task: TaskSubmission, signal: AbortSignal | undefined): Promise<Submission> {
   const input = encodeInput(task.input);
   const request = submissionOf(task, input.kind === "inline" ? input.payload : undefined);
-  if (input.kind === "inline") return request;
+  if (input.kind === "inline") return { request, mostBytes: input.mostBytes };
   const { data, contentType } = input;
   const value = await uploadBlob(blobs, data, { contentType, ...withSignal(signal) });
   request.input = create(PayloadSchema, { kind: { case: "blob", value } });
-  return request;
+  return { request, mostBytes: 0 };
 }
 
-/** Submits one task. */
+/** Submits one task, with others that are submitted at the same time. */
 export async function submitOne(
   calls: SubmitCalls,
+  gatherer: SubmitGatherer,
   task: TaskSubmission,
   signal: AbortSignal | undefined,
 ): Promise<SubmittedTask> {
-  const request = await prepareSubmission(calls.blobs, task, signal);
-  return submittedOf(await calls.rpc.submitTask(request, withSignal(signal)));
+  const submission = await prepare(calls.blobs, task, signal);
+  const { gatherSubmissions, interceptors, timeoutMs } = calls.options;
+  // Interceptors, and traces, are to see each call.
+  if (!gatherSubmissions || interceptors.length > 0 || isTracing()) {
+    return submittedOf(await calls.rpc.submitTask(submission.request, withSignal(signal)));
+  }
+  const deadline = performance.now() + timeoutMs;
+  const verdict = await gatherer.submit(submission, signal);
+  // An error of its own, with the caller in its trace.
+  if (verdict instanceof MycelError) throw new MycelError(verdict.code, verdict.message, verdict);
+  if (verdict !== undefined) return submittedOf(verdict);
+  const leftMs = Math.max(1, deadline - performance.now());
+  return submittedOf(await calls.rpc.submitTask(submission.request, { timeoutMs: leftMs, ...withSignal(signal) }));
 }
 
 /** Submits any number of tasks; the results are in the order of the tasks. */

@@ -1,0 +1,135 @@
+// The circuit breaker of one endpoint: counts only what says something about the endpoint, and keeps calls away while it is out.
+// The states and their counting are cockatiel's; time is a parameter here, since cockatiel knows only the wall clock.
+import { type CircuitBreakerPolicy, circuitBreaker, CircuitState, handleWhen } from "cockatiel";
+import type { Clock } from "../../../lib/core/clock.ts";
+import type { BreakerChange, BreakerState, ResolvedBreakerOptions } from "./breaker-options.ts";
+import { OutageDetector } from "./outage-detector.ts";
+
+/** What a failed try says about the endpoint: it lives and refused, it could not be reached, or nothing. */
+export type Verdict = "alive" | "out" | "unknown";
+
+/** What a breaker needs. */
+export interface EndpointBreakerOptions {
+  readonly url: string;
+  readonly options: ResolvedBreakerOptions;
+  readonly clock: Clock;
+  readonly onChange: (change: BreakerChange) => void;
+}
+
+type Tried<T> = { readonly value: T } | { readonly refusal: unknown };
+
+const STATES: ReadonlyMap<CircuitState, BreakerState> = new Map([
+  [CircuitState.Closed, "closed"],
+  [CircuitState.Open, "open"],
+  [CircuitState.HalfOpen, "half_open"],
+]);
+
+/** A circuit breaker. */
+export class EndpointBreaker {
+  readonly #parts: EndpointBreakerOptions;
+  #policy: CircuitBreakerPolicy;
+  #state: BreakerState = "closed";
+  #probing = false;
+  #halfOpenAtMs = 0;
+  #lastFailure = "";
+
+  constructor(parts: EndpointBreakerOptions) {
+    this.#parts = parts;
+    this.#policy = this.#made();
+  }
+
+  /** Where it is. An open one whose time is up is half-open, though nobody may have tried yet. */
+  get state(): BreakerState {
+    return this.#state === "open" && this.opensInMs === 0 ? "half_open" : this.#state;
+  }
+
+  /** How long it will keep every call away, in milliseconds; 0 if it does not. */
+  get opensInMs(): number {
+    return this.#state === "open" ? Math.max(0, this.#halfOpenAtMs - this.#parts.clock.monotonicMs()) : 0;
+  }
+
+  /** What failed last, one line; empty if nothing did since the circuit was closed. */
+  get lastFailure(): string {
+    return this.#lastFailure;
+  }
+
+  /** Whether the next call may be tried: always while it is closed; one at a time while it is half-open. */
+  get admits(): boolean {
+    return this.#state === "closed" || (!this.#probing && this.opensInMs === 0);
+  }
+
+  /** Makes a try that was admitted, and takes note of what becomes of it. `judge` says what an error means. */
+  async run<T>(work: () => Promise<T>, judge: (error: unknown) => Verdict): Promise<T> {
+    const trial = this.#state !== "closed";
+    if (trial) this.#probing = true;
+    try {
+      const tried = await this.#policy.execute(async (): Promise<Tried<T>> => {
+        try {
+          return { value: await work() };
+        } catch (error) {
+          const verdict = judge(error);
+          // A refusal proves that somebody is there, as well as an answer does.
+          if (verdict === "alive") return { refusal: error };
+          // A trial that its caller broke off proves nothing, and must not close the circuit.
+          throw verdict === "out" || trial ? new OutOfReach(error) : error;
+        }
+      });
+      if ("refusal" in tried) throw tried.refusal;
+      return tried.value;
+    } catch (error) {
+      throw error instanceof OutOfReach ? error.cause : error;
+    } finally {
+      if (trial) this.#probing = false;
+    }
+  }
+
+  /** The endpoint seems to be back: the next call may see for itself. */
+  hasten(): void {
+    if (this.#state === "open") this.#halfOpenAtMs = this.#parts.clock.monotonicMs();
+  }
+
+  /** Closes it and forgets every failure. */
+  reset(): void {
+    this.#policy = this.#made();
+    this.#turn("closed");
+  }
+
+  #made(): CircuitBreakerPolicy {
+    const { options, clock } = this.#parts;
+    const policy = circuitBreaker(
+      handleWhen((error) => error instanceof OutOfReach),
+      {
+        breaker: new OutageDetector(options, () => clock.monotonicMs()),
+        // How long it is open is decided by `admits`, on a clock that does not jump: whoever gets as far as the policy may try.
+        halfOpenAfter: Number.NEGATIVE_INFINITY,
+      },
+    );
+    policy.onStateChange((state) => {
+      // One that was reset goes on for the calls that were under way, and says nothing any more.
+      if (policy === this.#policy) this.#turn(STATES.get(state) ?? "closed", lineOf(policy.lastFailure));
+    });
+    return policy;
+  }
+
+  #turn(to: BreakerState, failure = ""): void {
+    const from = this.#state;
+    this.#state = to;
+    this.#lastFailure = to === "closed" ? "" : failure;
+    if (to === "open") this.#halfOpenAtMs = this.#parts.clock.monotonicMs() + this.#parts.options.openMs;
+    if (from === to) return;
+    this.#parts.onChange({ url: this.#parts.url, from, to, because: to === "open" ? failure : "" });
+  }
+}
+
+/** Marks for the policy what counts as a failure. */
+class OutOfReach extends Error {
+  constructor(cause: unknown) {
+    super("out of reach", { cause });
+  }
+}
+
+function lineOf(failure: CircuitBreakerPolicy["lastFailure"]): string {
+  const reason = failure !== undefined && "error" in failure ? failure.error : undefined;
+  const cause = reason instanceof OutOfReach ? reason.cause : reason;
+  return (cause instanceof Error ? cause.message : String(cause)).split("\n", 1)[0] ?? "";
+}
