@@ -24,4 +24,6 @@ export type { LogLevelName } from "./output-codec.ts";
 export { type AgentStats, runAgent, type RunningAgent } from "./run.ts";
 export type { Ending } from "./settlement.ts";
 export type { AgentTask } from "./task.ts";
+export { typedCapability, type TypedCapability, type TypedContext } from "./typed-capability.ts";
+export type { FieldViolation, PayloadReader } from "./typed-input.ts";
 export type { WorkStats } from "./workshop.ts";

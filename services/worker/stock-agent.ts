@@ -4,7 +4,7 @@ import { type AgentDefinition, capability, defineAgent, TerminalError } from "..
 import { parseCodeAnalysisInput } from "./code-analysis/analysis-input.ts";
 import { analyseFiles } from "./code-analysis/analyse-files.ts";
 import { AnalysisRefusedError } from "./code-analysis/confined-root.ts";
-import { echo, parseEchoInput } from "./echo.ts";
+import { echoTask } from "./echo/echo-task.ts";
 import type { InputReading } from "./field-violation.ts";
 
 /** What an operator can choose about the stock agent. */
@@ -23,19 +23,7 @@ export function stockAgent({ name, concurrency, allowedRoots }: StockAgentOption
     name,
     concurrency,
     capabilities: {
-      echo: capability({
-        description: "Gives back its message, once or as a stream: { message, repeat?, delayMs? }.",
-        parse: (value) => accepted(parseEchoInput(value)),
-        run: async ({ input }, { output, signal }) => {
-          if (input.repeat === 1 && input.delayMs === 0) return { message: input.message };
-          let outputs = 0;
-          for await (const item of echo(input, { signal })) {
-            await output(item);
-            outputs += 1;
-          }
-          return { message: input.message, outputs };
-        },
-      }),
+      echo: echoTask,
       "code-analysis": capability({
         description: "Measures source files with a real parser: { root, files }.",
         parse: (value) => accepted(parseCodeAnalysisInput(value)),

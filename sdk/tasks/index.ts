@@ -1,0 +1,3 @@
+// What users import as `mycel/tasks`: the typed inputs and outputs of the stock agent's tasks, and how to send and read messages.
+export * from "../../gen/mycel/tasks/v1/echo_pb.ts";
+export { packMessage, unpackMessage } from "./typed-payload.ts";

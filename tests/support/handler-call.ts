@@ -1,0 +1,89 @@
+// Calls a capability's handler as the SDK does, without a mesh: what came of it, and what it streamed on the way.
+import { create, fromBinary, isMessage } from "@bufbuild/protobuf";
+import { type Payload, PayloadSchema } from "../../gen/mycel/v1/payload_pb.ts";
+import { TaskSchema } from "../../gen/mycel/v1/task_pb.ts";
+import type { Capability } from "../../sdk/agent/index.ts";
+import { callHandler } from "../../sdk/agent/handler-call.ts";
+import type { Outcome } from "../../sdk/agent/outcome.ts";
+import { encodePayload, valueOfPayload } from "../../sdk/agent/payload.ts";
+
+/** How a handler is called. */
+export interface HandlerCallOptions {
+  readonly signal?: AbortSignal;
+  /** What the blob store holds, by id. */
+  readonly blobs?: Readonly<Record<string, Uint8Array>>;
+  /** Called with each chunk as it is streamed. */
+  readonly onChunk?: (chunk: unknown) => void;
+}
+
+/** What a call came to. */
+export interface HandlerCall {
+  readonly outcome: Outcome;
+  /** The result, in the form in which the handler gave it. */
+  readonly result: unknown;
+  /** Why it failed: reason and message. */
+  readonly failure: string | undefined;
+  readonly chunks: readonly unknown[];
+  readonly progress: readonly { readonly fraction: number; readonly message: string }[];
+}
+
+/** Calls the handler with a Payload, or with any other value as JSON. */
+export async function callCapability(
+  capability: Capability,
+  input: unknown,
+  options: HandlerCallOptions = {},
+): Promise<HandlerCall> {
+  const { signal = new AbortController().signal, blobs = {}, onChunk } = options;
+  const payload: Payload | undefined = isMessage(input, PayloadSchema) ? input : inPayload(input);
+  const chunks: unknown[] = [];
+  const progress: { fraction: number; message: string }[] = [];
+  const content = (blobId: string): Uint8Array => {
+    const data = blobs[blobId];
+    if (data === undefined) throw new Error(`no blob ${blobId}`);
+    return data;
+  };
+  const outcome = await callHandler(
+    capability,
+    {
+      taskId: "task",
+      type: "type",
+      queue: "type",
+      attempt: 1,
+      fence: 1n,
+      beginRequired: false,
+      startToCloseMs: undefined,
+      heartbeatMs: undefined,
+      input: valueOfPayload(payload),
+      blob: payload?.kind.case === "blob" ? payload : undefined,
+      task: create(TaskSchema, payload === undefined ? {} : { input: payload }),
+    },
+    {
+      attempt: 1,
+      deadlineTimeMs: 0,
+      signal: () => signal,
+      logger: () => {
+        throw new Error("no logger here");
+      },
+      async output(chunk) {
+        chunks.push(chunk);
+        onChunk?.(chunk);
+        signal.throwIfAborted();
+      },
+      progress: (fraction, message) => void progress.push({ fraction, message }),
+      log: () => undefined,
+      heartbeat: () => undefined,
+      blob: (wanted) => Promise.resolve(content(wanted?.kind.case === "blob" ? wanted.kind.value.blobId : "")),
+    },
+    {
+      upload: () => Promise.reject(new Error("no uploads here")),
+      download: (ref) => Promise.resolve(content(ref.blobId)),
+    },
+  );
+  const failure = outcome.kind === "fail" ? `${outcome.failure.reason}: ${outcome.failure.message}` : undefined;
+  return { outcome, result: outcome.kind === "complete" ? outcome.value : undefined, failure, chunks, progress };
+}
+
+function inPayload(value: unknown): Payload | undefined {
+  const bytes = encodePayload(value);
+  return bytes === undefined ? undefined : fromBinary(PayloadSchema, bytes);
+}
