@@ -11,11 +11,12 @@ export class OutageDetector implements IBreaker {
   state: unknown = undefined;
   readonly #inARow: ConsecutiveBreaker;
   readonly #recent: CountBreaker;
-  readonly #failureRatio: number;
   readonly #patienceMs: number;
   readonly #nowMs: () => number;
-  /** Since when it looks like an outage. */
+  /** Since when it looks like an outage, and whether most of the recent tries failed at the last failure. */
   #badSinceMs: number | undefined;
+  #mostFailed = false;
+  #lastFailureMs = 0;
 
   /** `nowMs` is a monotonic clock. */
   constructor(options: Pick<ResolvedBreakerOptions, "failures" | "failureRatio" | "patienceMs">, nowMs: () => number) {
@@ -25,7 +26,6 @@ export class OutageDetector implements IBreaker {
       size: RECENT_TRIES,
       minimumNumberOfCalls: MINIMUM_TRIES,
     });
-    this.#failureRatio = options.failureRatio;
     this.#patienceMs = options.patienceMs;
     this.#nowMs = nowMs;
   }
@@ -34,27 +34,23 @@ export class OutageDetector implements IBreaker {
   success(state: CircuitState): void {
     this.#inARow.success();
     this.#recent.success(state);
-    // Otherwise the next failure, however late, would find an outage that seems to have lasted since.
-    if (this.#badSinceMs !== undefined && !this.#mostFail()) this.#badSinceMs = undefined;
+    if (!this.#mostFailed) this.#badSinceMs = undefined;
   }
 
   /** A try failed. Returns whether the circuit must open. */
   failure(state: CircuitState): boolean {
+    const nowMs = this.#nowMs();
     const inARow = this.#inARow.failure();
-    const recently = this.#recent.failure(state);
+    this.#mostFailed = this.#recent.failure(state);
+    // After a long while without a failure, the outage of then is not the one of now.
+    if (nowMs - this.#lastFailureMs > this.#patienceMs && !inARow) this.#badSinceMs = undefined;
+    this.#lastFailureMs = nowMs;
     if (state !== CircuitState.Closed) return true;
-    if (!inARow && !recently) {
+    if (!inARow && !this.#mostFailed) {
       this.#badSinceMs = undefined;
       return false;
     }
-    const nowMs = this.#nowMs();
     this.#badSinceMs ??= nowMs;
     return nowMs - this.#badSinceMs >= this.#patienceMs;
-  }
-
-  #mostFail(): boolean {
-    const { successes, failures } = this.#recent.state as { readonly successes: number; readonly failures: number };
-    const tries = successes + failures;
-    return tries >= MINIMUM_TRIES && failures > this.#failureRatio * tries;
   }
 }
