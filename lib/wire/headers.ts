@@ -24,6 +24,10 @@ export const LAST_SEQUENCE = "Nats-Last-Sequence";
 export const SUBJECT = "Nats-Subject";
 /** JetStream: the time at which a directly read message was stored. */
 export const TIME_STAMP = "Nats-Time-Stamp";
+/** JetStream: why it stored a message by itself, e.g. that the last one on its subject expired. */
+export const MARKER_REASON = "Nats-Marker-Reason";
+/** Key-value buckets: what a message does to its key, `DEL` or `PURGE`; not there for a value. */
+export const OPERATION = "KV-Operation";
 /** W3C trace context of the submission. */
 export const TRACEPARENT = "traceparent";
 /** W3C trace context: the vendors' part. */

@@ -15,6 +15,21 @@ export const ROLES_BUCKET = "MYCEL_ROLES";
 /** The object-store bucket of blobs. */
 export const BLOBS_BUCKET = "MYCEL_BLOBS";
 
+/** The stream in which JetStream keeps a key-value bucket. */
+export function bucketStream(bucket: string): string {
+  return `KV_${bucket}`;
+}
+
+/** Where a key of a bucket stands; of several, if it is a pattern. */
+export function bucketSubject(bucket: string, key: string): string {
+  return `$KV.${bucket}.${key}`;
+}
+
+/** The key that stands under a subject of a bucket. */
+export function keyIn(bucket: string, subject: string): string {
+  return subject.slice(bucketSubject(bucket, "").length);
+}
+
 /** What the tasks stream stores. */
 export const TASKS_SUBJECTS = "task.>";
 /** What the output stream stores. */

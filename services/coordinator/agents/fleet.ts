@@ -75,10 +75,7 @@ export class Fleet {
   /** Takes a sign of life. */
   async heartbeat(from: AgentIdentity, request: HeartbeatRequest): Promise<HeartbeatResponse> {
     const { registry, clock } = this.#parts;
-    const known = registry.get(from.tenant, from.agentId);
-    if (known === undefined) return create(HeartbeatResponseSchema, { registered: false });
-    await registry.put(
-      from.tenant,
+    const registered = await registry.renew(from.tenant, from.agentId, (known) =>
       create(AgentSchema, {
         ...known,
         state: request.draining ? AgentState.DRAINING : AgentState.ACTIVE,
@@ -86,7 +83,7 @@ export class Fleet {
         heartbeatTime: timestampFromMs(clock.now()),
       }),
     );
-    return create(HeartbeatResponseSchema, { registered: true });
+    return create(HeartbeatResponseSchema, { registered });
   }
 
   /** Ends a registration. Throws AGENT_NOT_FOUND. */

@@ -80,14 +80,17 @@ async function* watch(
   ended: AbortSignal,
   draining: AbortSignal,
 ): AsyncGenerator<WatchAgentsResponse> {
-  // Only the last change of each agent is kept for a slow reader: that is all it needs to be right in the end.
-  const pending = new Map<string, WatchAgentsResponse>();
+  // Only the last change of each agent is kept for a slow reader, and that it was gone before: that is all it needs to be right.
+  const pending = new Map<string, readonly WatchAgentsResponse[]>();
   const sent = new Map<string, Agent>();
   let wake = Promise.withResolvers<void>();
   const changed = (): void => wake.resolve();
   const stop = registry.listen((change) => {
     if (change.tenant !== tenant || !can(change.agent, type)) return;
-    pending.set(change.agent.agentId, response(CHANGES[change.kind], change.agent));
+    const { agentId } = change.agent;
+    const message = response(CHANGES[change.kind], change.agent);
+    const [first] = pending.get(agentId) ?? [];
+    pending.set(agentId, first !== undefined && isGoodbye(first) && !isGoodbye(message) ? [first, message] : [message]);
     changed();
   });
   ended.addEventListener("abort", changed, { once: true });
@@ -105,10 +108,12 @@ async function* watch(
         wake = Promise.withResolvers<void>();
         continue;
       }
-      const [agentId, message] = next;
+      const [agentId, messages] = next;
       pending.delete(agentId);
-      const kind = tell(sent, agentId, message);
-      if (kind !== undefined) yield { ...message, change: kind };
+      for (const message of messages) {
+        const kind = tell(sent, agentId, message);
+        if (kind !== undefined) yield { ...message, change: kind };
+      }
     }
     if (draining.aborted) throw new MeshError("DRAINING", "the coordinator is shutting down", { retryDelayMs: 100 });
   } finally {
@@ -121,7 +126,7 @@ async function* watch(
 function tell(sent: Map<string, Agent>, agentId: string, message: WatchAgentsResponse): AgentChange | undefined {
   const { change, agent } = message;
   const before = sent.get(agentId);
-  if (change === AgentChange.REMOVED || change === AgentChange.LOST) {
+  if (isGoodbye(message)) {
     return sent.delete(agentId) ? change : undefined;
   }
   if (agent === undefined) return undefined;
@@ -130,6 +135,10 @@ function tell(sent: Map<string, Agent>, agentId: string, message: WatchAgentsRes
   // A sign of life that says nothing new is no change.
   const same = equals(AgentSchema, { ...before, heartbeatTime: agent.heartbeatTime }, agent);
   return same ? undefined : AgentChange.UPDATED;
+}
+
+function isGoodbye({ change }: WatchAgentsResponse): boolean {
+  return change === AgentChange.REMOVED || change === AgentChange.LOST;
 }
 
 function response(change: AgentChange, agent: Agent | undefined): WatchAgentsResponse {

@@ -1,9 +1,9 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
-import { createClient, createRouterTransport } from "@connectrpc/connect";
+import { type Client, createClient, createRouterTransport } from "@connectrpc/connect";
 import { expect, test } from "vitest";
 import { type Agent, AgentSchema, AgentState } from "../../../gen/mycel/v1/agent_pb.ts";
 import { AgentChange, AgentService } from "../../../gen/mycel/v1/agent_service_pb.ts";
-import type { RegistryListener } from "../../../lib/nats/registry.ts";
+import type { RegistryChange, RegistryListener } from "../../../lib/nats/registry.ts";
 import { timestampFromMs } from "../../../lib/wire/time-codec.ts";
 import { agentRpcs } from "../../../services/coordinator/rpc/agents.ts";
 
@@ -16,22 +16,7 @@ test.for<[string, MessageInitShape<typeof AgentSchema>]>([
   ["its load", { running: 1 }],
   ["its state", { state: AgentState.DRAINING }],
 ])("a watcher hears that an agent changed %s, and nothing of a mere sign of life", async ([, change]) => {
-  const listeners = new Set<RegistryListener>();
-  const registry = {
-    list: () => [agent({})],
-    listen: (listener: RegistryListener) => {
-      listeners.add(listener);
-      return () => listeners.delete(listener);
-    },
-  };
-  const tell = (changed: Agent): void => {
-    for (const listener of listeners) listener({ kind: "updated", tenant: "default", agent: changed });
-  };
-  const rpcs = agentRpcs({ fleet: REFUSING, registry, draining: new AbortController().signal });
-  const client = createClient(
-    AgentService,
-    createRouterTransport((router) => router.service(AgentService, rpcs)),
-  );
+  const { client, tell } = watching([agent({})]);
   const seen: AgentChange[] = [];
   for await (const { change: kind, agent: told } of client.watchAgents({})) {
     seen.push(kind);
@@ -48,6 +33,53 @@ test.for<[string, MessageInitShape<typeof AgentSchema>]>([
   }
   expect(seen).toEqual([AgentChange.ADDED, AgentChange.SYNCED, AgentChange.ADDED, AgentChange.UPDATED]);
 });
+
+test.for(["removed", "lost"] as const)(
+  "a watcher hears that an agent was %s though it is back already",
+  async (gone) => {
+    const { client, tell } = watching([agent({})]);
+    const seen: AgentChange[] = [];
+    for await (const { change, agent: told } of client.watchAgents({})) {
+      seen.push(change);
+      if (change === AgentChange.SYNCED) {
+        tell(agent({}), gone);
+        tell(agent({ concurrency: 8 }), "added");
+        tell(agent({ concurrency: 9 }));
+        tell(agent({ agentId: "b" }), "added");
+      }
+      if (change === AgentChange.ADDED && seen.length > 1)
+        expect(told?.concurrency).toBe(told?.agentId === "a" ? 9 : 4);
+      if (told?.agentId === "b") break;
+    }
+    const { ADDED, SYNCED, REMOVED, LOST } = AgentChange;
+    expect(seen).toEqual([ADDED, SYNCED, gone === "lost" ? LOST : REMOVED, ADDED, ADDED]);
+  },
+);
+
+/** A client of the RPCs over a registry of which only the changes are real. */
+function watching(registered: readonly Agent[]): {
+  readonly client: Client<typeof AgentService>;
+  readonly tell: (changed: Agent, kind?: RegistryChange["kind"]) => void;
+} {
+  const listeners = new Set<RegistryListener>();
+  const registry = {
+    list: () => registered,
+    listen: (listener: RegistryListener) => {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+  };
+  const rpcs = agentRpcs({ fleet: REFUSING, registry, draining: new AbortController().signal });
+  return {
+    client: createClient(
+      AgentService,
+      createRouterTransport((router) => router.service(AgentService, rpcs)),
+    ),
+    tell: (changed, kind = "updated") => {
+      for (const listener of listeners) listener({ kind, tenant: "default", agent: changed });
+    },
+  };
+}
 
 function agent(more: MessageInitShape<typeof AgentSchema>): Agent {
   return create(AgentSchema, {
