@@ -4,6 +4,7 @@ import { JetStreamApiError, jetstreamManager, type JetStreamManager, type Stream
 import type { NatsConnection } from "@nats-io/nats-core";
 import { Kvm } from "@nats-io/kv";
 import { Objm } from "@nats-io/obj";
+import { WEBHOOK_DELIVERY_TTL_MS } from "../core/webhook-delivery.ts";
 import { pause } from "../time/pause.ts";
 import {
   AGENTS_BUCKET,
@@ -21,6 +22,13 @@ import {
   TIMERS_SUBJECTS,
 } from "../wire/subjects.ts";
 import { NatsUnavailableError } from "./connection.ts";
+  WEBHOOK_DELIVERIES_STREAM,
+  WEBHOOK_DELIVERY_SUBJECTS,
+  WEBHOOK_ENDPOINT_SUBJECTS,
+  WEBHOOK_ENDPOINTS_STREAM,
+  WEBHOOK_HOOK_REPUBLISH,
+  WEBHOOK_HOOK_SUBJECTS,
+  WEBHOOK_HOOKS_STREAM,
 import { ROLE_TTL_MS } from "./role.ts";
 import { FEED_ACK_WAIT_NANOS } from "./work-feed.ts";
 import { isNoRoom, settleMaxBytes } from "./stream-room.ts";
@@ -102,6 +110,43 @@ export function streamConfigs(options: SizedOptions): readonly [tasks: NamedConf
     },
   ];
 }
+    ...webhookConfigs(options),
+  ];
+}
+
+/** What deliveries may take, as a part of what a task stream may; a bound that the three large streams leave room for. */
+const DELIVERIES_PART = 8;
+const LEAST_DELIVERIES_BYTES: number = 1024 * 1024;
+
+/** The streams of webhooks: each subject holds its newest record only. */
+function webhookConfigs({ replicas, retentionMs, maxBytes }: SizedOptions): readonly NamedConfig[] {
+  const common = {
+    retention: "limits",
+    storage: "file",
+    num_replicas: replicas,
+    max_msgs_per_subject: 1,
+    max_consumers: MAX_CONSUMERS,
+    allow_direct: true,
+  } as const;
+  return [
+    { ...common, name: WEBHOOK_ENDPOINTS_STREAM, subjects: [WEBHOOK_ENDPOINT_SUBJECTS] },
+    {
+      ...common,
+      name: WEBHOOK_HOOKS_STREAM,
+      subjects: [WEBHOOK_HOOK_SUBJECTS],
+      max_age: retentionMs * NANOS_PER_MS,
+      republish: WEBHOOK_HOOK_REPUBLISH,
+    },
+    {
+      ...common,
+      name: WEBHOOK_DELIVERIES_STREAM,
+      subjects: [WEBHOOK_DELIVERY_SUBJECTS],
+      max_age: WEBHOOK_DELIVERY_TTL_MS * NANOS_PER_MS,
+      // The oldest go first: each attempt writes a delivery anew, so that one that still waits is never among them before it has waited
+      // longer than all that was stored since.
+      discard: "old",
+      max_bytes: maxBytes === -1 ? -1 : Math.max(Math.floor(maxBytes / DELIVERIES_PART), LEAST_DELIVERIES_BYTES),
+    },
 
 /** How long to wait for a JetStream that is not ready: longer than a cluster's election. */
 const PATIENCE_MS = 30_000;

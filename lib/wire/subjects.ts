@@ -16,6 +16,12 @@ export const ROLES_BUCKET = "MYCEL_ROLES";
 export const BLOBS_BUCKET = "MYCEL_BLOBS";
 
 /** The stream in which JetStream keeps a key-value bucket. */
+/** The stream of webhook endpoints. Written by coordinators only, as the two that follow. */
+export const WEBHOOK_ENDPOINTS_STREAM = "MYCEL_WEBHOOK_ENDPOINTS";
+/** The stream of tasks whose states are to be delivered. */
+export const WEBHOOK_HOOKS_STREAM = "MYCEL_WEBHOOK_HOOKS";
+/** The stream of webhook deliveries. */
+export const WEBHOOK_DELIVERIES_STREAM = "MYCEL_WEBHOOK_DELIVERIES";
 export function bucketStream(bucket: string): string {
   return `KV_${bucket}`;
 }
@@ -50,6 +56,20 @@ export const OUTPUT_REPUBLISH: { readonly src: string; readonly dest: string } =
 
 /** How spans name every dispatch's subject: the template, because subjects are without number. */
 export const DISPATCH_TEMPLATE = "task.{tenant}.{task}.q.{queue}.{priority}";
+/** What the streams of webhooks store: one record a subject. */
+export const WEBHOOK_ENDPOINT_SUBJECTS = "webhook.endpoint.*.*";
+/** See {@link WEBHOOK_ENDPOINT_SUBJECTS}. */
+export const WEBHOOK_HOOK_SUBJECTS = "webhook.hook.*.*";
+/** See {@link WEBHOOK_ENDPOINT_SUBJECTS}. */
+export const WEBHOOK_DELIVERY_SUBJECTS = "webhook.delivery.*.*";
+/** Where stored hooks are republished for whoever follows them. */
+export const WEBHOOK_HOOK_REPUBLISH: { readonly src: string; readonly dest: string } = {
+  src: WEBHOOK_HOOK_SUBJECTS,
+  dest: "hooked.{{wildcard(1)}}.{{wildcard(2)}}",
+};
+/** What is heard of hooks as they are stored. */
+export const WEBHOOK_HOOKED_FILTER = "hooked.*.*";
+
 
 /** A dispatch of a task: the work item. */
 export function dispatchSubject(tenant: string, taskId: string, queue: string, priority: number): string {
@@ -176,6 +196,43 @@ function numberOf(token: string | undefined): number | undefined {
 
 /** What the subject of a stored message in the tasks stream says. */
 export type TaskSubject =
+/** Where a webhook endpoint stands. */
+export function webhookEndpointSubject(tenant: string, endpointId: string): string {
+  return `webhook.endpoint.${tenant}.${endpointId}`;
+}
+
+/** Where all webhook endpoints of a tenant stand. */
+export function webhookEndpointFilter(tenant: string): string {
+  return `webhook.endpoint.${tenant}.*`;
+}
+
+/** Where the hook of a task stands. */
+export function webhookHookSubject(tenant: string, taskId: string): string {
+  return `webhook.hook.${tenant}.${taskId}`;
+}
+
+/** Where a webhook delivery stands. */
+export function webhookDeliverySubject(tenant: string, deliveryId: string): string {
+  return `webhook.delivery.${tenant}.${deliveryId}`;
+}
+
+/** Reads the subject of a record of webhooks, or its republished form; undefined if it is none. */
+export function parseWebhookSubject(
+  subject: string,
+  kind: "endpoint" | "hook" | "delivery",
+): { readonly tenant: string; readonly id: string } | undefined {
+  const tokens = subject.split(".");
+  const head = tokens.slice(0, -2).join(".");
+  const [tenant, id] = tokens.slice(-2);
+  const known = head === `webhook.${kind}` || (kind === "hook" && head === "hooked");
+  return known && tenant !== undefined && id !== undefined ? { tenant, id } : undefined;
+}
+
+/** Where coordinators ask the one that delivers webhooks. */
+export function webhooksSubject(verb: string): string {
+  return `mycel.webhooks.${verb}`;
+}
+
   | {
       readonly kind: "dispatch";
       readonly tenant: string;

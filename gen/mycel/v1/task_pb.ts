@@ -16,7 +16,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file mycel/v1/task.proto.
  */
 export const file_mycel_v1_task: GenFile = /*@__PURE__*/
-  fileDesc("ChNteWNlbC92MS90YXNrLnByb3RvEghteWNlbC52MSKXBAoEVGFzaxIPCgd0YXNrX2lkGAEgASgJEgwKBHR5cGUYAiABKAkSDQoFcXVldWUYAyABKAkSJAoIcHJpb3JpdHkYBCABKA4yEi5teWNlbC52MS5Qcmlvcml0eRIgCgVpbnB1dBgFIAEoCzIRLm15Y2VsLnYxLlBheWxvYWQSKgoGbGFiZWxzGAYgAygLMhoubXljZWwudjEuVGFzay5MYWJlbHNFbnRyeRIkCgh0aW1lb3V0cxgHIAEoCzISLm15Y2VsLnYxLlRpbWVvdXRzEisKDHJldHJ5X3BvbGljeRgIIAEoCzIVLm15Y2VsLnYxLlJldHJ5UG9saWN5Ei0KCnJlc3VsdF90dGwYCSABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SLwoLY3JlYXRlX3RpbWUYCiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCnN0YXJ0X3RpbWUYCyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhIKCnJlZHJpdmVfb2YYDCABKAkSJAoGc3RhdHVzGA0gASgLMhQubXljZWwudjEuVGFza1N0YXR1cxIhCgZyZXN1bHQYDiABKAsyES5teWNlbC52MS5QYXlsb2FkGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEipgQKClRhc2tTdGF0dXMSDwoHdGFza19pZBgBIAEoCRIiCgVzdGF0ZRgCIAEoDjITLm15Y2VsLnYxLlRhc2tTdGF0ZRIPCgdhdHRlbXB0GAMgASgFEhgKEG1heGltdW1fYXR0ZW1wdHMYBCABKAUSEAoIYWdlbnRfaWQYBSABKAkSLwoLY3JlYXRlX3RpbWUYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjYKEmF0dGVtcHRfc3RhcnRfdGltZRgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLdXBkYXRlX3RpbWUYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjUKEW5leHRfYXR0ZW1wdF90aW1lGAkgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIsCghlbmRfdGltZRgKIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLZXhwaXJlX3RpbWUYCyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiYKB2ZhaWx1cmUYDCABKAsyFS5teWNlbC52MS5UYXNrRmFpbHVyZRIVCg1jYW5jZWxfcmVhc29uGA0gASgJEhAKCHJldmlzaW9uGA4gASgEEhMKC2RlYWRfbGV0dGVyGA8gASgIEhAKCHRyYWNlX2lkGBAgASgJItcBCghUaW1lb3V0cxI0ChFzY2hlZHVsZV90b19zdGFydBgBIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIxCg5zdGFydF90b19jbG9zZRgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhI0ChFzY2hlZHVsZV90b19jbG9zZRgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIsCgloZWFydGJlYXQYBCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24ijAEKC1Rhc2tGYWlsdXJlEg8KB21lc3NhZ2UYASABKAkSDgoGcmVhc29uGAIgASgJEhEKCXJldHJ5YWJsZRgDIAEoCBInCgZzb3VyY2UYBCABKA4yFy5teWNlbC52MS5GYWlsdXJlU291cmNlEg8KB2F0dGVtcHQYBSABKAUSDwoHZGV0YWlscxgGIAEoCSrzAQoJVGFza1N0YXRlEhoKFlRBU0tfU1RBVEVfVU5TUEVDSUZJRUQQABIYChRUQVNLX1NUQVRFX1NVQk1JVFRFRBABEhYKElRBU0tfU1RBVEVfV09SS0lORxACEhgKFFRBU0tfU1RBVEVfQ09NUExFVEVEEAMSFQoRVEFTS19TVEFURV9GQUlMRUQQBBIXChNUQVNLX1NUQVRFX0NBTkNFTEVEEAUSGAoUVEFTS19TVEFURV9TQ0hFRFVMRUQQCRIaChZUQVNLX1NUQVRFX0JBQ0tJTkdfT0ZGEAsSGAoUVEFTS19TVEFURV9USU1FRF9PVVQQDip1CghQcmlvcml0eRIYChRQUklPUklUWV9VTlNQRUNJRklFRBAAEhAKDFBSSU9SSVRZX0xPVxABEhMKD1BSSU9SSVRZX05PUk1BTBAFEhEKDVBSSU9SSVRZX0hJR0gQChIVChFQUklPUklUWV9DUklUSUNBTBAPKn4KDUZhaWx1cmVTb3VyY2USHgoaRkFJTFVSRV9TT1VSQ0VfVU5TUEVDSUZJRUQQABIYChRGQUlMVVJFX1NPVVJDRV9BR0VOVBABEhcKE0ZBSUxVUkVfU09VUkNFX01FU0gQAhIaChZGQUlMVVJFX1NPVVJDRV9USU1FT1VUEANiBnByb3RvMw", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_mycel_v1_payload, file_mycel_v1_retry_policy]);
+  fileDesc("ChNteWNlbC92MS90YXNrLnByb3RvEghteWNlbC52MSK/BAoEVGFzaxIPCgd0YXNrX2lkGAEgASgJEgwKBHR5cGUYAiABKAkSDQoFcXVldWUYAyABKAkSJAoIcHJpb3JpdHkYBCABKA4yEi5teWNlbC52MS5Qcmlvcml0eRIgCgVpbnB1dBgFIAEoCzIRLm15Y2VsLnYxLlBheWxvYWQSKgoGbGFiZWxzGAYgAygLMhoubXljZWwudjEuVGFzay5MYWJlbHNFbnRyeRIkCgh0aW1lb3V0cxgHIAEoCzISLm15Y2VsLnYxLlRpbWVvdXRzEisKDHJldHJ5X3BvbGljeRgIIAEoCzIVLm15Y2VsLnYxLlJldHJ5UG9saWN5Ei0KCnJlc3VsdF90dGwYCSABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SLwoLY3JlYXRlX3RpbWUYCiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCnN0YXJ0X3RpbWUYCyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhIKCnJlZHJpdmVfb2YYDCABKAkSJAoGc3RhdHVzGA0gASgLMhQubXljZWwudjEuVGFza1N0YXR1cxIhCgZyZXN1bHQYDiABKAsyES5teWNlbC52MS5QYXlsb2FkEiYKB3dlYmhvb2sYDyABKAsyFS5teWNlbC52MS5UYXNrV2ViaG9vaxotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIjYKC1Rhc2tXZWJob29rEhMKC2VuZHBvaW50X2lkGAEgASgJEhIKCmFsbF9zdGF0ZXMYAiABKAgipgQKClRhc2tTdGF0dXMSDwoHdGFza19pZBgBIAEoCRIiCgVzdGF0ZRgCIAEoDjITLm15Y2VsLnYxLlRhc2tTdGF0ZRIPCgdhdHRlbXB0GAMgASgFEhgKEG1heGltdW1fYXR0ZW1wdHMYBCABKAUSEAoIYWdlbnRfaWQYBSABKAkSLwoLY3JlYXRlX3RpbWUYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjYKEmF0dGVtcHRfc3RhcnRfdGltZRgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLdXBkYXRlX3RpbWUYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjUKEW5leHRfYXR0ZW1wdF90aW1lGAkgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIsCghlbmRfdGltZRgKIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLZXhwaXJlX3RpbWUYCyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiYKB2ZhaWx1cmUYDCABKAsyFS5teWNlbC52MS5UYXNrRmFpbHVyZRIVCg1jYW5jZWxfcmVhc29uGA0gASgJEhAKCHJldmlzaW9uGA4gASgEEhMKC2RlYWRfbGV0dGVyGA8gASgIEhAKCHRyYWNlX2lkGBAgASgJItcBCghUaW1lb3V0cxI0ChFzY2hlZHVsZV90b19zdGFydBgBIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIxCg5zdGFydF90b19jbG9zZRgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhI0ChFzY2hlZHVsZV90b19jbG9zZRgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIsCgloZWFydGJlYXQYBCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24ijAEKC1Rhc2tGYWlsdXJlEg8KB21lc3NhZ2UYASABKAkSDgoGcmVhc29uGAIgASgJEhEKCXJldHJ5YWJsZRgDIAEoCBInCgZzb3VyY2UYBCABKA4yFy5teWNlbC52MS5GYWlsdXJlU291cmNlEg8KB2F0dGVtcHQYBSABKAUSDwoHZGV0YWlscxgGIAEoCSrzAQoJVGFza1N0YXRlEhoKFlRBU0tfU1RBVEVfVU5TUEVDSUZJRUQQABIYChRUQVNLX1NUQVRFX1NVQk1JVFRFRBABEhYKElRBU0tfU1RBVEVfV09SS0lORxACEhgKFFRBU0tfU1RBVEVfQ09NUExFVEVEEAMSFQoRVEFTS19TVEFURV9GQUlMRUQQBBIXChNUQVNLX1NUQVRFX0NBTkNFTEVEEAUSGAoUVEFTS19TVEFURV9TQ0hFRFVMRUQQCRIaChZUQVNLX1NUQVRFX0JBQ0tJTkdfT0ZGEAsSGAoUVEFTS19TVEFURV9USU1FRF9PVVQQDip1CghQcmlvcml0eRIYChRQUklPUklUWV9VTlNQRUNJRklFRBAAEhAKDFBSSU9SSVRZX0xPVxABEhMKD1BSSU9SSVRZX05PUk1BTBAFEhEKDVBSSU9SSVRZX0hJR0gQChIVChFQUklPUklUWV9DUklUSUNBTBAPKn4KDUZhaWx1cmVTb3VyY2USHgoaRkFJTFVSRV9TT1VSQ0VfVU5TUEVDSUZJRUQQABIYChRGQUlMVVJFX1NPVVJDRV9BR0VOVBABEhcKE0ZBSUxVUkVfU09VUkNFX01FU0gQAhIaChZGQUlMVVJFX1NPVVJDRV9USU1FT1VUEANiBnByb3RvMw", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_mycel_v1_payload, file_mycel_v1_retry_policy]);
 
 /**
  * One unit of work: what was asked for, and how far it is.
@@ -121,6 +121,13 @@ export type Task = Message<"mycel.v1.Task"> & {
    * @generated from field: mycel.v1.Payload result = 14;
    */
   result?: Payload | undefined;
+
+  /**
+   * Where the task's end, or each of its states, is delivered. Unset if the submission named no endpoint.
+   *
+   * @generated from field: mycel.v1.TaskWebhook webhook = 15;
+   */
+  webhook?: TaskWebhook | undefined;
 };
 
 /**
@@ -129,6 +136,35 @@ export type Task = Message<"mycel.v1.Task"> & {
  */
 export const TaskSchema: GenMessage<Task> = /*@__PURE__*/
   messageDesc(file_mycel_v1_task, 0);
+
+/**
+ * Has the states of a task delivered to a webhook endpoint; WebhookService says how.
+ *
+ * @generated from message mycel.v1.TaskWebhook
+ */
+export type TaskWebhook = Message<"mycel.v1.TaskWebhook"> & {
+  /**
+   * The endpoint. 1 to 64 characters of `A-Z a-z 0-9 _ -`. Required.
+   *
+   * @generated from field: string endpoint_id = 1;
+   */
+  endpointId: string;
+
+  /**
+   * Whether each event of the task's state chain is delivered, in their order: WORKING, BACKING_OFF, and SUBMITTED when an agent gives the
+   * task back. Unset for the terminal state alone. An attempt that ends within a few milliseconds has no WORKING of its own.
+   *
+   * @generated from field: bool all_states = 2;
+   */
+  allStates: boolean;
+};
+
+/**
+ * Describes the message mycel.v1.TaskWebhook.
+ * Use `create(TaskWebhookSchema)` to create a new message.
+ */
+export const TaskWebhookSchema: GenMessage<TaskWebhook> = /*@__PURE__*/
+  messageDesc(file_mycel_v1_task, 1);
 
 /**
  * How far a task is. Read from the last event of its log.
@@ -254,7 +290,7 @@ export type TaskStatus = Message<"mycel.v1.TaskStatus"> & {
  * Use `create(TaskStatusSchema)` to create a new message.
  */
 export const TaskStatusSchema: GenMessage<TaskStatus> = /*@__PURE__*/
-  messageDesc(file_mycel_v1_task, 1);
+  messageDesc(file_mycel_v1_task, 2);
 
 /**
  * The time limits of a task. Each counts from the moment named; the first that passes wins.
@@ -304,7 +340,7 @@ export type Timeouts = Message<"mycel.v1.Timeouts"> & {
  * Use `create(TimeoutsSchema)` to create a new message.
  */
 export const TimeoutsSchema: GenMessage<Timeouts> = /*@__PURE__*/
-  messageDesc(file_mycel_v1_task, 2);
+  messageDesc(file_mycel_v1_task, 3);
 
 /**
  * How an attempt, or a task, ended badly. It is data about the task, never an RPC error.
@@ -361,7 +397,7 @@ export type TaskFailure = Message<"mycel.v1.TaskFailure"> & {
  * Use `create(TaskFailureSchema)` to create a new message.
  */
 export const TaskFailureSchema: GenMessage<TaskFailure> = /*@__PURE__*/
-  messageDesc(file_mycel_v1_task, 3);
+  messageDesc(file_mycel_v1_task, 4);
 
 /**
  * The states of a task. Numbers 0 to 8 equal those of A2A's TaskState; only states that the mesh reaches are listed.

@@ -307,8 +307,8 @@ export type RotateWebhookSecretRequest = Message<"mycel.v1.RotateWebhookSecretRe
   secret: string;
 
   /**
-   * How long the former secret goes on signing beside the new one. From 0 to 7 days; 24 hours if unset. At most 4 former secrets sign
-   * at a time; with more, the oldest stop at once.
+   * How long the former secret goes on signing beside the new one. From 0 to 7 days; 24 hours if unset. No former secret signs for longer
+   * than that, so that 0 leaves the new one alone. At most 4 former secrets sign at a time; with more, the oldest stop at once.
    *
    * @generated from field: google.protobuf.Duration overlap = 3;
    */
@@ -573,7 +573,7 @@ export const RedeliverWebhookResponseSchema: GenMessage<RedeliverWebhookResponse
  * A submission that names an endpoint (`webhook` in SubmitTaskRequest) has the task's terminal state, or each of its states, posted there
  * as the Standard Webhooks specification has it (https://www.standardwebhooks.com): JSON, signed with HMAC-SHA256, at least once, always
  * with the same `webhook-id` for the same event. An answer of 200 to 299 ends a delivery; any other, redirects too, or none within 15
- * seconds, leads to another attempt, 13 in all over about 28 hours, later if the receiver says so by `retry-after`. 410 disables the
+ * seconds, leads to another attempt, 11 in all over about 28 hours, later if the receiver says so by `retry-after`. 410 disables the
  * endpoint.
  *
  * Deliveries are made by one coordinator at a time. What is asked of it answers UNAVAILABLE (WEBHOOKS_UNAVAILABLE) while no coordinator

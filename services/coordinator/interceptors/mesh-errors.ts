@@ -25,6 +25,11 @@ const CODES: Readonly<Record<MeshErrorReason, Code>> = {
   BROKER_UNAVAILABLE: Code.Unavailable,
   INDEX_UNAVAILABLE: Code.Unavailable,
   BLOB_CORRUPT: Code.DataLoss,
+  WEBHOOK_ENDPOINT_NOT_FOUND: Code.NotFound,
+  WEBHOOK_ENDPOINT_ALREADY_EXISTS: Code.AlreadyExists,
+  WEBHOOK_ENDPOINT_LIMIT: Code.ResourceExhausted,
+  WEBHOOK_DELIVERY_NOT_FOUND: Code.NotFound,
+  WEBHOOKS_UNAVAILABLE: Code.Unavailable,
   TASK_UNREADABLE: Code.DataLoss,
 };
 
