@@ -28,7 +28,8 @@ export async function* watchFleet(options: WatchFleetOptions): AsyncGenerator<Fl
   const known = new Map<string, Agent>();
   let synced = false;
   let failures = 0;
-  let lastHeard = performance.now();
+  // A fleet in which nothing changes is silent for days: only from when a watch breaks does it count.
+  let brokenMs: number | undefined;
   for (;;) {
     const stop = new AbortController();
     // Agents told on this connection; those known but not told until SYNCED are gone.
@@ -36,6 +37,7 @@ export async function* watchFleet(options: WatchFleetOptions): AsyncGenerator<Fl
     try {
       for await (const { change, agent } of options.open(AbortSignal.any([stop.signal, ...options.signals]))) {
         failures = 0;
+        brokenMs = undefined;
         if (change === AgentChange.SYNCED) {
           for (const [agentId, gone] of known) {
             if (!told.has(agentId) && known.delete(agentId)) yield { kind: "lost", agent: gone };
@@ -47,7 +49,6 @@ export async function* watchFleet(options: WatchFleetOptions): AsyncGenerator<Fl
           const event = eventFor(change, agent, known);
           if (event !== undefined) yield event;
         }
-        lastHeard = performance.now();
       }
       throw new MycelError("unavailable", "the watch of agents ended", { reason: "CONNECTION_LOST" });
     } catch (error) {
@@ -55,8 +56,9 @@ export async function* watchFleet(options: WatchFleetOptions): AsyncGenerator<Fl
       if (aborted !== undefined) throw abortError(aborted);
       if (!(error instanceof MycelError) || error.code !== "unavailable") throw error;
       failures += 1;
+      brokenMs ??= performance.now();
       const delayMs = delayBeforeTry({ kind: "lost" }, failures, options.servers, Math.random());
-      if (performance.now() + delayMs - lastHeard > options.reconnectTimeoutMs) throw error;
+      if (performance.now() + delayMs - brokenMs > options.reconnectTimeoutMs) throw error;
       if (!synced && failures >= options.maximumTries) throw error;
       await pause(delayMs, ...options.signals);
     } finally {

@@ -1,10 +1,14 @@
 // What the client promises about lists of tasks and about the fleet: every page, and only real changes.
-import { expect, test } from "vitest";
+import { afterEach, expect, test, vi } from "vitest";
 import { AgentChange } from "../../../gen/mycel/v1/agent_service_pb.ts";
 import { timestampFromMs } from "../../../lib/wire/time-codec.ts";
 import { createClient } from "../../../sdk/client/index.ts";
 import { openFakeCoordinator } from "../../support/fake-coordinator.ts";
 import { fakeAgent } from "../../support/fake-fleet.ts";
+
+afterEach(() => {
+  vi.restoreAllMocks();
+});
 
 test("a list is read page by page", async () => {
   await using mesh = await openFakeCoordinator();
@@ -46,4 +50,27 @@ test("a watcher of the fleet hears only of real changes after a lost connection"
     if (event.kind === "updated") break;
   }
   expect(seen).toEqual(["added:a", "added:b", "synced", "added:c", "lost:a", "updated:b"]);
+});
+
+test("a watcher of a fleet in which nothing changed for hours survives a lost connection", async () => {
+  await using mesh = await openFakeCoordinator();
+  await using client = createClient({ url: mesh.url });
+  mesh.agents.set("a", fakeAgent("a"));
+  const now = performance.now.bind(performance);
+  let quietMs = 0;
+  vi.spyOn(performance, "now").mockImplementation(() => now() + quietMs);
+  const seen: string[] = [];
+  for await (const event of client.watchAgents()) {
+    seen.push(event.kind === "synced" ? "synced" : `${event.kind}:${event.agent.agentId}`);
+    if (event.kind === "synced") {
+      mesh.agents.set("b", fakeAgent("b"));
+      // While the watcher waits for news.
+      setImmediate(() => {
+        quietMs = 3 * 3_600_000;
+        mesh.cut();
+      });
+    }
+    if (seen.length === 3) break;
+  }
+  expect(seen).toEqual(["added:a", "synced", "added:b"]);
 });
