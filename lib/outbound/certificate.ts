@@ -1,0 +1,50 @@
+// Owns what is told of the certificate that a TLS server presented. Reads it; trusts nothing by itself.
+import type { TLSSocket } from "node:tls";
+
+const DAY_MS = 86_400_000;
+/** Longest name that is told, in UTF-16 code units: the other side chooses it. */
+const MAX_NAME_LENGTH = 256;
+
+/** A certificate as a server presented it. */
+export interface PeerCertificate {
+  /** Whom it names, e.g. `CN=example.org`; at most 256 characters. */
+  readonly subject: string;
+  /** Who signed it; at most 256 characters. */
+  readonly issuer: string;
+  /** Valid from. */
+  readonly validFrom: Date;
+  /** Valid until. */
+  readonly validTo: Date;
+  /** Whole days that are left until then; negative when it is over. */
+  readonly daysLeft: number;
+  /** Whether it is trusted for the host that was asked for. */
+  readonly authorized: boolean;
+  /** Why it is not, e.g. `CERT_HAS_EXPIRED`; empty if it is. */
+  readonly problem: string;
+}
+
+/** The certificate of a finished handshake as of `nowMs`, or undefined when the server presented none. */
+export function certificateOf(socket: TLSSocket, nowMs: number): PeerCertificate | undefined {
+  const certificate = socket.getPeerX509Certificate();
+  if (certificate === undefined) return undefined;
+  const validTo = certificate.validToDate;
+  return {
+    subject: oneLine(certificate.subject),
+    issuer: oneLine(certificate.issuer),
+    validFrom: certificate.validFromDate,
+    validTo,
+    daysLeft: Math.floor((validTo.getTime() - nowMs) / DAY_MS),
+    authorized: socket.authorized,
+    problem: socket.authorized ? "" : problemOf(socket.authorizationError),
+  };
+}
+
+// Declared as an Error, but Node puts the code of the error there.
+function problemOf(reason: unknown): string {
+  const text = reason instanceof Error ? reason.message : String(reason);
+  return text.slice(0, MAX_NAME_LENGTH);
+}
+
+function oneLine(name: string | undefined): string {
+  return (name ?? "").trim().replaceAll("\n", ", ").slice(0, MAX_NAME_LENGTH);
+}
