@@ -69,8 +69,12 @@ const IPV4_COMPATIBLE = ipaddr.IPv6.parseCIDR("::/96");
 /** Reads and judges an IP address; undefined for what is none. A zone (`fe80::1%eth0`) is not kept. */
 export function readAddress(text: string): Address | undefined {
   const bare = text.split("%", 1)[0] ?? "";
-  if (isIP(bare) === 0) return undefined;
-  const parsed = ipaddr.process(bare);
+  const version = isIP(bare);
+  if (version === 0) return undefined;
+  // The library takes ::127.0.0.1 for ::ffff:127.0.0.1, which is another address; in hexadecimal they stay apart.
+  const plain = version === 6 ? URL.parse(`http://[${bare}]`)?.hostname.slice(1, -1) : bare;
+  if (plain === undefined) return undefined;
+  const parsed = ipaddr.process(plain);
   return { text: parsed.toString(), family: parsed.kind() === "ipv4" ? 4 : 6, kind: kindOf(parsed) };
 }
 
