@@ -1,7 +1,7 @@
 // A submission: checked, defaults filled in, named, and made recognisable when it comes again.
 
 import { createHash, hash } from "node:crypto";
-import { create, toBinary } from "@bufbuild/protobuf";
+import { create } from "@bufbuild/protobuf";
 import { type Value, ValueSchema } from "@bufbuild/protobuf/wkt";
 import { type SubmitTaskRequest, SubmitTaskRequestSchema } from "../../gen/mycel/v1/agent_service_pb.ts";
 import { Priority, type Task, type Timeouts } from "../../gen/mycel/v1/task_pb.ts";
@@ -18,6 +18,7 @@ import {
 } from "../core/limits.ts";
 import { MAX_TASK_ID_LENGTH } from "../core/names.ts";
 import { DEFAULT_RETRY_POLICY } from "../core/retry-policy.ts";
+import { encodeAround } from "./large-payload.ts";
 import { durationFromMs, msFromDuration, msFromTimestamp, timestampFromMs } from "./time-codec.ts";
 import { Violations } from "./validation.ts";
 
@@ -156,7 +157,7 @@ export function submissionDigest(request: SubmitTaskRequest): Uint8Array<ArrayBu
     const value = create(ValueSchema, { kind: { case: "stringValue", value: text } });
     canonical.input = { ...input, kind: { case: "json", value } };
   }
-  return new Uint8Array(hash("sha256", toBinary(SubmitTaskRequestSchema, canonical), "buffer"));
+  return new Uint8Array(hash("sha256", encodeAround(SubmitTaskRequestSchema, canonical, "input"), "buffer"));
 }
 
 /** What a JSON value holds, its objects' keys in one order. */

@@ -33,10 +33,16 @@ import { taskUnreadable } from "../core/mesh-error.ts";
 import { DEFAULT_RETRY_POLICY, type RetryPolicy } from "../core/retry-policy.ts";
 import { type Failure, scheduleMs, stateOf, type TaskView } from "../core/task.ts";
 import { isDeadLetter, isTerminal } from "../core/task-state.ts";
+import { BackWriter } from "./back-writer.ts";
 import { cutToBytes } from "./cut-text.ts";
+import { encodeAround, takeApart, writeWhole } from "./large-payload.ts";
 import { isSoundDispatch, isSoundEvent } from "./stored-bounds.ts";
 import { sourceFromWire, sourceToWire, stateFromWire, stateToWire } from "./state-codec.ts";
 import { msFromDuration, msFromTimestamp, timestampFromMs } from "./time-codec.ts";
+import { encodedLength } from "./value-size.ts";
+
+/** The tag of a dispatch's task. */
+const DISPATCH_TASK = 0x0a;
 
 /** The newest dispatch and the last event of a task, as read from the log. */
 export interface TaskRecord {
@@ -78,7 +84,16 @@ function read<Desc extends DescMessage>(desc: Desc, bytes: Uint8Array): MessageS
 
 /** Writes a dispatch. */
 export function encodeDispatch(dispatch: MessageInitShape<typeof DispatchSchema>): Uint8Array<ArrayBuffer> {
-  return toBinary(DispatchSchema, create(DispatchSchema, dispatch));
+  const message = create(DispatchSchema, dispatch);
+  const task = message.task === undefined ? undefined : takeApart(TaskSchema, message.task, "input");
+  if (task === undefined) return toBinary(DispatchSchema, message);
+  const rest = toBinary(DispatchSchema, { ...message, task: undefined });
+  const writer = new BackWriter(encodedLength(task.size) + rest.length);
+  writer.copy(rest);
+  const end = writer.at;
+  writeWhole(writer, task);
+  writer.wrap(DISPATCH_TASK, end);
+  return writer.finish();
 }
 
 /** What only the writer of an event knows. */
@@ -111,7 +126,7 @@ export function encodeEvent(draft: EventDraft, context: EventContext): Uint8Arra
     dispatchSequence: BigInt(draft.dispatchSequence),
     deliveries: draft.deliveries,
   };
-  return toBinary(TaskEventSchema, event);
+  return encodeAround(TaskEventSchema, event, "result");
 }
 
 function failureToWire(failure: Failure, attempt: number): TaskFailure {
