@@ -25,7 +25,7 @@ export function urlsOf(command: Command): string[] {
 
 /** A client for a command: a person waits, so it gives up sooner than a service would. */
 export function openClient(command: Command, options: Omit<ClientOptions, "url" | "urls"> = {}): MycelClient {
-  return createClient({ urls: urlsOf(command), timeoutMs: 15_000, maximumTries: 3, ...options });
+  return createClient({ urls: urlsOf(command), timeoutMs: 15_000, retry: { attempts: 3 }, ...options });
 }
 
 /** Tells a person that a stream broke and is being resumed, once for each break, so that silence is not taken for a hang. */

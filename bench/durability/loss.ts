@@ -69,7 +69,7 @@ export async function measureLoss(options: LossOptions): Promise<Loss> {
     }),
   );
   const client = stack.use(
-    createClient({ url: String(coordinator.ready["url"]), maximumTries: 1, timeoutMs: CALL_MS }),
+    createClient({ url: String(coordinator.ready["url"]), retry: { attempts: 1 }, timeoutMs: CALL_MS }),
   );
   await acceptAgain(client);
   const total = { acknowledged: 0, lost: 0, oldestLostSeconds: 0 };

@@ -25,7 +25,7 @@ export function doctorCommand(context: CliContext): Command {
       const urls = urlsOf(command);
       await using client = openClient(command, {
         timeoutMs: 5_000,
-        maximumTries: Math.max(1, urls.length),
+        retry: { attempts: Math.max(1, urls.length) },
         connectTimeoutMs: 3_000,
       });
       const checks: Check[] = [

@@ -1,10 +1,30 @@
 // The options of a client: what they mean, their defaults, and their check.
 import type { Interceptor } from "@connectrpc/connect";
+import type { Clock } from "../../lib/core/clock.ts";
 import { type Logger, silentLogger } from "../../lib/core/logger.ts";
 import { invalidOption } from "./mycel-error.ts";
+import {
+  type BreakerOptions,
+  type ResolvedBreakerOptions,
+  resolveBreakerOptions,
+} from "./resilience/breaker-options.ts";
 
 /** The protocol that a client speaks. All three are served on the same port. */
 export type TransportKind = "grpc" | "connect" | "grpc-web";
+
+/** When and how often a call that failed is tried again. */
+export interface CallRetryOptions {
+  /** How often an idempotent call is tried at most. From 1; default Infinity: as often as its time allows. */
+  readonly attempts?: number;
+  /**
+   * The wait after a coordinator answered UNAVAILABLE without saying how long, in milliseconds; it doubles from then on, and varies by a
+   * quarter. From 1 to 60,000; default 1,000. A coordinator that says how long (RetryInfo) is believed, and one that cannot be reached is
+   * left for the next at once.
+   */
+  readonly initialMs?: number;
+  /** The longest such wait, in milliseconds. From `initialMs` to 600,000; default 4,000. */
+  readonly maximumMs?: number;
+}
 
 /** Options of `createClient`. */
 export interface ClientOptions {
@@ -19,8 +39,10 @@ export interface ClientOptions {
    * limits of their own.
    */
   readonly timeoutMs?: number;
-  /** How often an idempotent call is tried at most. From 1; default Infinity: as often as its time allows. */
-  readonly maximumTries?: number;
+  /** When and how often a call that failed is tried again. */
+  readonly retry?: CallRetryOptions;
+  /** When a coordinator that fails is left alone, and for how long; false for never. */
+  readonly breaker?: BreakerOptions | false;
   /** How long a broken stream of events is tried to be resumed, in milliseconds. From 0 to 86,400,000; default 60,000. */
   readonly reconnectTimeoutMs?: number;
   /** How long a connection may take to open, in milliseconds. From 1 to 600,000; default 5,000. */
@@ -40,6 +62,8 @@ export interface ClientOptions {
   readonly gatherSubmissions?: boolean;
   /** Takes a line when a server is left or a stream resumed. Default: silent. */
   readonly logger?: Logger;
+  /** Where the time of circuit breakers and kept answers comes from. Default: the machine. */
+  readonly clock?: Clock;
 }
 
 /** The options with their defaults filled in. */
@@ -48,6 +72,9 @@ export interface ResolvedOptions {
   readonly transport: TransportKind;
   readonly timeoutMs: number;
   readonly maximumTries: number;
+  /** The waits after answers that say nothing about them. */
+  readonly backoff: { readonly initialMs: number; readonly maximumMs: number };
+  readonly breaker: ResolvedBreakerOptions | undefined;
   readonly reconnectTimeoutMs: number;
   readonly connectTimeoutMs: number;
   readonly silenceTimeoutMs: number;
@@ -55,13 +82,17 @@ export interface ResolvedOptions {
   readonly interceptors: readonly Interceptor[];
   readonly gatherSubmissions: boolean;
   readonly logger: Logger;
+  readonly clock: Clock;
 }
 
+const SYSTEM_CLOCK: Clock = { now: () => Date.now(), monotonicMs: () => performance.now() };
 const DAY_MS = 86_400_000;
 const DEFAULT_TIMEOUT_MS = 30_000;
 // Longer than a coordinator's restart or a leader election, shorter than a person's patience with a silent stream.
 const DEFAULT_RECONNECT_TIMEOUT_MS = 60_000;
 const DEFAULT_CONNECT_TIMEOUT_MS = 5_000;
+const DEFAULT_RETRY_INITIAL_MS = 1_000;
+const DEFAULT_RETRY_MAXIMUM_MS = 4_000;
 // A silent stream carries a keep-alive at least every 15 seconds; three in a row are not missed by chance.
 const DEFAULT_SILENCE_TIMEOUT_MS = 45_000;
 
@@ -75,7 +106,9 @@ export function resolveOptions(options: ClientOptions): ResolvedOptions {
     urls: urlsOf(options),
     transport,
     timeoutMs: within("timeoutMs", options.timeoutMs ?? DEFAULT_TIMEOUT_MS, 1, DAY_MS),
-    maximumTries: within("maximumTries", options.maximumTries ?? Infinity, 1, Infinity),
+    maximumTries: within("retry.attempts", options.retry?.attempts ?? Infinity, 1, Infinity),
+    backoff: backoffOf(options.retry ?? {}),
+    breaker: resolveBreakerOptions(options.breaker ?? {}),
     reconnectTimeoutMs: within(
       "reconnectTimeoutMs",
       options.reconnectTimeoutMs ?? DEFAULT_RECONNECT_TIMEOUT_MS,
@@ -88,6 +121,7 @@ export function resolveOptions(options: ClientOptions): ResolvedOptions {
     interceptors: options.interceptors ?? [],
     gatherSubmissions: options.gatherSubmissions ?? true,
     logger: options.logger ?? silentLogger,
+    clock: options.clock ?? SYSTEM_CLOCK,
   };
 }
 
@@ -95,6 +129,12 @@ export function resolveOptions(options: ClientOptions): ResolvedOptions {
 export function within(name: string, value: number, from: number, to: number): number {
   if (!(value >= from && value <= to)) throw invalidOption(name, `must be from ${from} to ${to}, got ${value}`);
   return value;
+}
+
+function backoffOf(retry: CallRetryOptions): ResolvedOptions["backoff"] {
+  const initialMs = within("retry.initialMs", retry.initialMs ?? DEFAULT_RETRY_INITIAL_MS, 1, 60_000);
+  const maximumMs = retry.maximumMs ?? Math.max(initialMs, DEFAULT_RETRY_MAXIMUM_MS);
+  return { initialMs, maximumMs: within("retry.maximumMs", maximumMs, initialMs, 600_000) };
 }
 
 /** Their values are not shown: they may be credentials. */

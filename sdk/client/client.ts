@@ -25,6 +25,11 @@ import {
   unfinished,
   waitForOutcome,
 } from "./outcome.ts";
+import { type Breakers, EndpointBreakers } from "./resilience/breakers.ts";
+import { type CallOptions, limitsOf, type RpcLimits, streamLimitsOf } from "./resilience/call-limits.ts";
+import { KeptAnswer } from "./resilience/kept-answer.ts";
+import { capabilitiesOf, type MeshCapability } from "./resilience/mesh-capabilities.ts";
+import { askHealth, askMeshHealth, type MeshHealth } from "./resilience/mesh-health.ts";
 import { closedError, createResilientTransport } from "./resilient-transport.ts";
 import { type FollowOptions, followTask } from "./result-stream.ts";
 import type { TaskOptions, TaskSubmission } from "./submission.ts";
@@ -41,8 +46,8 @@ import { type SubmitAck, submitStream } from "./submit-stream.ts";
 import { type ListOptions, type TaskFilterOptions, filterOf, pagesOf } from "./task-filter.ts";
 import { type TaskRun, startRun } from "./task-run.ts";
 
-/** Options of `watch`. */
-export interface WatchOptions {
+/** Options of `watch`. A watch lasts until its task has ended, unless it is given a `timeoutMs`, or a `ctx` with a deadline. */
+export interface WatchOptions extends CallOptions {
   /** The cursor of the last event that the caller has, to go on after it. Default: from the start of the task. */
   readonly cursor?: string;
   /** Which kinds to get. Default: all. State changes into a terminal state always come. */
@@ -70,12 +75,16 @@ export interface MycelClient extends AsyncDisposable {
   readonly rpc: Client<typeof AgentService>;
   /** The blob service itself. */
   readonly blobs: Client<typeof BlobService>;
+  /** The circuit breakers of its coordinators. */
+  readonly breakers: Breakers;
+  /** Whether coordinators serve, asked by the standard health service. Kept for a minute, or two seconds if none does. Never rejects. */
+  health(): Promise<MeshHealth>;
+  /** What the registered agents can do, by task type, ordered by type. Kept for five minutes. */
+  capabilities(): Promise<ReadonlyMap<string, MeshCapability>>;
+  /** Forgets what `health` and `capabilities` keep: the next to ask gets news. */
+  clearCache(): void;
   /** Submits one task. */
-  submit(
-    type: string,
-    input?: unknown,
-    options?: TaskOptions & { readonly signal?: AbortSignal },
-  ): Promise<SubmittedTask>;
+  submit(type: string, input?: unknown, options?: TaskOptions & CallOptions): Promise<SubmittedTask>;
   /** Submits any number of tasks in few calls. The results are in the order of the tasks. */
   submitMany(
     tasks: Iterable<TaskSubmission> | AsyncIterable<TaskSubmission>,
@@ -90,7 +99,7 @@ export interface MycelClient extends AsyncDisposable {
   run<Result = unknown>(
     type: string,
     input?: unknown,
-    options?: TaskOptions & Pick<WatchOptions, "kinds" | "signal">,
+    options?: TaskOptions & Omit<WatchOptions, "cursor">,
   ): TaskRun<Result>;
   /** Follows a task: every event once, in order, over as many connections as it takes, until it has ended. */
   watch(taskId: string, options?: WatchOptions): AsyncIterable<TaskEvent>;
@@ -101,19 +110,19 @@ export interface MycelClient extends AsyncDisposable {
   /** Waits until a task is completed and returns what it returned. Rejects with a TaskFailedError if it ends otherwise. */
   result<Result = unknown>(taskId: string, options?: WaitOptions): Promise<Result>;
   /** How far a task is. */
-  status(taskId: string, options?: { readonly signal?: AbortSignal }): Promise<TaskStatus>;
+  status(taskId: string, options?: CallOptions): Promise<TaskStatus>;
   /** A task with its input and result. */
-  get(taskId: string, options?: { readonly signal?: AbortSignal }): Promise<Task>;
+  get(taskId: string, options?: CallOptions): Promise<Task>;
   /** Lists tasks, newest first. May lag behind by a second. */
   list(filter?: TaskFilterOptions, options?: ListOptions): AsyncIterable<Task>;
   /** Counts tasks by state. May lag behind by a second. */
-  count(filter?: TaskFilterOptions, options?: { readonly signal?: AbortSignal }): Promise<TaskCount>;
+  count(filter?: TaskFilterOptions, options?: CallOptions): Promise<TaskCount>;
   /** Cancels a task that has not ended. */
-  cancel(taskId: string, reason?: string, options?: { readonly signal?: AbortSignal }): Promise<TaskStatus>;
+  cancel(taskId: string, reason?: string, options?: CallOptions): Promise<TaskStatus>;
   /** Submits a dead letter again, as a new task. A further `requestId` gives a further new task. */
   retry(
     taskId: string,
-    options?: { readonly requestId?: string; readonly signal?: AbortSignal },
+    options?: CallOptions & { readonly requestId?: string },
   ): Promise<{ readonly task: Task; readonly existing: boolean }>;
   /** Lists the tasks that failed for good, newest failure first. */
   deadLetters(
@@ -135,12 +144,28 @@ export interface MycelClient extends AsyncDisposable {
   value(payload: Payload | undefined, options?: { readonly signal?: AbortSignal }): Promise<unknown>;
 }
 
+const HEALTH_KEPT_MS = 60_000;
+// Of an outage, the news that it is over is what everybody waits for.
+const OUTAGE_KEPT_MS = 2_000;
+const CAPABILITIES_KEPT_MS = 300_000;
+
 /** Makes a client. Connects when the first call is made. Throws a MycelError (INVALID_OPTION) for a wrong option. */
 export function createClient(clientOptions: ClientOptions): MycelClient {
   const options = resolveOptions(clientOptions);
-  const endpoints = createEndpoints(options);
+  const { clock } = options;
   const closed = new AbortController();
-  const transport = createResilientTransport(options, endpoints, closed.signal);
+  const breakers = new EndpointBreakers({
+    urls: options.urls,
+    options: options.breaker,
+    clock,
+    logger: options.logger,
+    serves: async (url) => {
+      const endpoint = endpoints.all.find((each) => each.url === url);
+      return endpoint !== undefined && (await askHealth(endpoint)).status === "serving";
+    },
+  });
+  const endpoints = createEndpoints(options, breakers);
+  const transport = createResilientTransport(options, endpoints, breakers, closed.signal);
   const rpc = createRpcClient(AgentService, transport);
   const blobs = createRpcClient(BlobService, transport);
   const calls = { rpc, blobs: { rpc: blobs, options }, options };
@@ -148,15 +173,34 @@ export function createClient(clientOptions: ClientOptions): MycelClient {
   const servers = endpoints.count;
   const signalsWith = (signal: AbortSignal | undefined): AbortSignal[] =>
     signal === undefined ? [closed.signal] : [closed.signal, signal];
+  const limited = (call: CallOptions): RpcLimits => limitsOf(call, options.timeoutMs, clock.now());
+
+  const health = new KeptAnswer(
+    () =>
+      askMeshHealth(
+        endpoints.all,
+        (url) => breakers.of(url)?.state,
+        () => clock.now(),
+      ),
+    ({ healthy }) => (healthy ? HEALTH_KEPT_MS : OUTAGE_KEPT_MS),
+    () => clock.monotonicMs(),
+  );
+  const capabilities = new KeptAnswer(
+    () => capabilitiesOf(client.agents()),
+    () => CAPABILITIES_KEPT_MS,
+    () => clock.monotonicMs(),
+  );
 
   const follow = (
     open: FollowOptions["open"],
-    { cursor = "", kinds = [], signal }: WatchOptions,
+    { cursor = "", kinds = [], signal }: Pick<WatchOptions, "cursor" | "kinds" | "signal">,
   ): AsyncGenerator<TaskEvent, void, undefined> =>
     followTask({ ...options, open, cursor, servers, filtered: kinds.length > 0, signals: signalsWith(signal) });
 
-  const outcome = async (taskId: string, wait: WaitOptions = {}): Promise<TaskOutcome> =>
-    await waitForOutcome(calls, taskId, wait);
+  const outcome = async (taskId: string, { timeoutMs = Infinity, ...wait }: WaitOptions = {}): Promise<TaskOutcome> => {
+    const { timeoutMs: leftMs = Infinity, ...limits } = limitsOf(wait, Infinity, clock.now());
+    return await waitForOutcome(calls, taskId, { timeoutMs: Math.min(timeoutMs, leftMs), ...limits });
+  };
 
   // The last event of a run holds the outcome; without it (left early, or followed from a later place) the mesh is asked.
   const resultAfter = async (
@@ -175,34 +219,47 @@ export function createClient(clientOptions: ClientOptions): MycelClient {
   const client: Untyped = {
     rpc,
     blobs,
-    submit: async (type, input, { signal, ...task } = {}) =>
-      await submitOne(calls, gatherer, { ...task, type, input }, signal),
+    breakers,
+    health: () => health.get(),
+    capabilities: () => capabilities.get(),
+    clearCache() {
+      health.clear();
+      capabilities.clear();
+    },
+    submit: async (type, input, task = {}) => await submitOne(calls, gatherer, { ...task, type, input }, limited(task)),
     submitMany: async (tasks, many = {}) => await submitMany(calls, tasks, many),
     submitStream: (tasks, { signal } = {}) => submitStream(tasks, { ...calls, servers, signals: signalsWith(signal) }),
-    run: (type, input, { kinds = [], signal, ...task } = {}) =>
-      startRun({
+    run(type, input, { kinds = [], ...task } = {}) {
+      const { signal, remaining } = streamLimitsOf(task, () => clock.now());
+      return startRun({
         rpc,
         kinds: kindsToWire(kinds),
+        remaining,
         prepare: () => prepareSubmission(calls.blobs, { ...task, type, input }, signal),
         follow: (open) => follow(open, { kinds, ...withSignal(signal) }),
         resultOf: (taskId, last) => resultAfter(taskId, last, signal),
-      }),
-    watch(taskId, watch = {}) {
-      const kinds = kindsToWire(watch.kinds ?? []);
-      return follow((cursor, signal) => rpc.streamResults({ taskId, cursor, kinds }, { signal }), watch);
+      });
+    },
+    watch(taskId, { kinds = [], cursor = "", ...call } = {}) {
+      const wanted = kindsToWire(kinds);
+      const { signal, remaining } = streamLimitsOf(call, () => clock.now());
+      return follow(
+        (from, ended) => rpc.streamResults({ taskId, cursor: from, kinds: wanted }, { signal: ended, ...remaining() }),
+        { cursor, kinds, ...withSignal(signal) },
+      );
     },
     outcome,
     waitFor: async (taskId, wait) => completedOrThrow(await outcome(taskId, wait)),
     result: async (taskId, wait) => completedOrThrow(await outcome(taskId, wait)).result,
-    status: async (taskId, call = {}) => present((await rpc.getTaskStatus({ taskId }, call)).status),
-    get: async (taskId, call = {}) => present((await rpc.getTask({ taskId }, call)).task),
-    list: (filter = {}, { pageSize = 0, signal } = {}) =>
+    status: async (taskId, call = {}) => present((await rpc.getTaskStatus({ taskId }, limited(call))).status),
+    get: async (taskId, call = {}) => present((await rpc.getTask({ taskId }, limited(call))).task),
+    list: (filter = {}, { pageSize = 0, ...call } = {}) =>
       pagesOf(
-        (pageToken) => rpc.listTasks({ pageSize, pageToken, filter: filterOf(filter) }, withSignal(signal)),
+        (pageToken) => rpc.listTasks({ pageSize, pageToken, filter: filterOf(filter) }, limited(call)),
         (page) => page.tasks,
       ),
     async count(filter = {}, call = {}) {
-      const { counts, totalCount, asOfTime } = await rpc.countTasks({ filter: filterOf(filter) }, call);
+      const { counts, totalCount, asOfTime } = await rpc.countTasks({ filter: filterOf(filter) }, limited(call));
       const byState = new Map<TaskState, number>();
       for (const { state, taskCount } of counts) {
         const name = stateFromWire(state);
@@ -211,20 +268,21 @@ export function createClient(clientOptions: ClientOptions): MycelClient {
       const asOfMs = msFromTimestamp(asOfTime);
       return { total: Number(totalCount), byState, asOf: asOfMs === undefined ? undefined : new Date(asOfMs) };
     },
-    cancel: async (taskId, reason = "", call = {}) => present((await rpc.cancelTask({ taskId, reason }, call)).status),
-    async retry(taskId, { requestId = "", signal } = {}) {
-      const { task, existing } = await rpc.retryTask({ taskId, requestId }, withSignal(signal));
+    cancel: async (taskId, reason = "", call = {}) =>
+      present((await rpc.cancelTask({ taskId, reason }, limited(call))).status),
+    async retry(taskId, { requestId = "", ...call } = {}) {
+      const { task, existing } = await rpc.retryTask({ taskId, requestId }, limited(call));
       return { task: present(task), existing };
     },
-    deadLetters: ({ includeRedriven = false, ...filter } = {}, { pageSize = 0, signal } = {}) =>
+    deadLetters: ({ includeRedriven = false, ...filter } = {}, { pageSize = 0, ...call } = {}) =>
       pagesOf(
         (pageToken) =>
-          rpc.listDeadLetters({ pageSize, pageToken, includeRedriven, filter: filterOf(filter) }, withSignal(signal)),
+          rpc.listDeadLetters({ pageSize, pageToken, includeRedriven, filter: filterOf(filter) }, limited(call)),
         (page) => page.deadLetters,
       ),
-    agents: ({ type = "" } = {}, { pageSize = 0, signal } = {}) =>
+    agents: ({ type = "" } = {}, { pageSize = 0, ...call } = {}) =>
       pagesOf(
-        (pageToken) => rpc.listAgents({ pageSize, pageToken, type }, withSignal(signal)),
+        (pageToken) => rpc.listAgents({ pageSize, pageToken, type }, limited(call)),
         (page) => page.agents,
       ),
     watchAgents: ({ type = "" } = {}, { signal } = {}) =>
@@ -240,6 +298,7 @@ export function createClient(clientOptions: ClientOptions): MycelClient {
     value: async (payload, { signal } = {}) => await fetchPayload(calls.blobs, payload, signal),
     async [Symbol.asyncDispose]() {
       closed.abort(closedError());
+      breakers[Symbol.dispose]();
       endpoints[Symbol.dispose]();
     },
   };

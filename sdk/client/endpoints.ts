@@ -11,6 +11,8 @@ import { ClientSession, letGo } from "../../lib/rpc/client-session.ts";
 import { clientTracing } from "../../lib/rpc/interceptors/tracing.ts";
 import type { ResolvedOptions } from "./client-options.ts";
 import { createGrpcTransport } from "./grpc/grpc-transport.ts";
+import type { EndpointBreakers } from "./resilience/breakers.ts";
+import type { EndpointBreaker } from "./resilience/endpoint-breaker.ts";
 
 /** One server. */
 export interface Endpoint {
@@ -18,6 +20,8 @@ export interface Endpoint {
   readonly url: string;
   /** Speaks to it, once. */
   readonly transport: Transport;
+  /** Keeps calls away while it is out; undefined for a client without breakers. */
+  readonly breaker: EndpointBreaker | undefined;
   /** Whether the next call needs no new connection. */
   readonly connected: boolean;
   /**
@@ -29,10 +33,12 @@ export interface Endpoint {
 
 /** The servers of a client. Disposing closes their connections within a moment; calls that are still under way then fail. */
 export interface Endpoints extends Disposable {
+  /** All of them, in order of preference. */
+  readonly all: readonly Endpoint[];
   /** How many there are. */
   readonly count: number;
-  /** The one in use. */
-  readonly current: Endpoint;
+  /** The one to use: the one in use, or the next whose breaker admits a call; undefined if none does. */
+  readonly current: Endpoint | undefined;
   /** Leaves a server for the next, unless another call did that already. */
   leave(endpoint: Endpoint): void;
 }
@@ -47,24 +53,29 @@ const STREAMS_END_MS = 100;
 const MAX_SESSION_MEMORY_MB = 256;
 
 /** Makes the connections' managers; connects nowhere yet. */
-export function createEndpoints(options: ResolvedOptions): Endpoints {
-  const endpoints = options.urls.map((url) => createEndpoint(url, options));
+export function createEndpoints(options: ResolvedOptions, breakers: Pick<EndpointBreakers, "of">): Endpoints {
+  const endpoints = options.urls.map((url) => createEndpoint(url, options, breakers.of(url)));
   let at = 0;
-  const current = (): (typeof endpoints)[number] => {
-    const endpoint = endpoints[at % endpoints.length];
-    if (endpoint === undefined) throw new RangeError("no endpoints");
-    return endpoint;
+  const current = (): (typeof endpoints)[number] | undefined => {
+    for (let passed = 0; passed < endpoints.length; passed += 1) {
+      const endpoint = endpoints[(at + passed) % endpoints.length];
+      if (endpoint?.breaker?.admits !== false) return endpoint;
+    }
+    return undefined;
   };
   return {
+    all: endpoints,
     count: endpoints.length,
     get current() {
       return current();
     },
     leave(endpoint) {
-      if (endpoint !== current()) return;
-      at = (at + 1) % endpoints.length;
+      const index = endpoints.findIndex((each) => each === endpoint);
+      // Its breaker may have opened over what it is left for: then it is passed over already.
+      if (endpoint !== current() && index !== at) return;
+      at = (index + 1) % endpoints.length;
       if (endpoints.length > 1) {
-        options.logger.info({ left: endpoint.url, now: current().url }, "switching to another coordinator");
+        options.logger.info({ left: endpoint.url, now: current()?.url }, "switching to another coordinator");
       }
     },
     [Symbol.dispose]() {
@@ -73,7 +84,11 @@ export function createEndpoints(options: ResolvedOptions): Endpoints {
   };
 }
 
-function createEndpoint(url: string, options: ResolvedOptions): Endpoint & { close(): Promise<void> } {
+function createEndpoint(
+  url: string,
+  options: ResolvedOptions,
+  breaker: EndpointBreaker | undefined,
+): Endpoint & { close(): Promise<void> } {
   const session = new ClientSession(
     url,
     // Pinging idle connections too would ping one that was closed with a stream open, and the error of that nobody can catch. An idle
@@ -85,6 +100,7 @@ function createEndpoint(url: string, options: ResolvedOptions): Endpoint & { clo
   return {
     url,
     transport: createTransport(url, session, options),
+    breaker,
     get connected() {
       return connected();
     },

@@ -1,6 +1,11 @@
 // What users import as `mycel/client`. Only re-exports.
 export { type MycelClient, type TaskCount, type WatchOptions, createClient } from "./client.ts";
-export type { ClientOptions, TransportKind } from "./client-options.ts";
+export type { CallRetryOptions, ClientOptions, TransportKind } from "./client-options.ts";
+export type { BreakerChange, BreakerOptions, BreakerState } from "./resilience/breaker-options.ts";
+export type { Breakers } from "./resilience/breakers.ts";
+export type { AttemptLimits, CallOptions } from "./resilience/call-limits.ts";
+export type { MeshCapability } from "./resilience/mesh-capabilities.ts";
+export type { EndpointHealth, MeshHealth } from "./resilience/mesh-health.ts";
 export type { BlobDownload, BlobSource, UploadOptions } from "./blobs.ts";
 export type {
   ChunkEvent,

@@ -62,6 +62,8 @@ export interface MycelErrorOptions {
   readonly retryDelayMs?: number | undefined;
   /** More for programs. */
   readonly metadata?: Readonly<Record<string, string>>;
+  /** Whether it is certain that nothing was begun. */
+  readonly unaccepted?: boolean;
   /** What led to it: usually the ConnectError. */
   readonly cause?: unknown;
 }
@@ -73,7 +75,7 @@ export class MycelError extends Error {
   readonly code: ErrorCode;
   /**
    * The stable UPPER_SNAKE reason, e.g. `TASK_NOT_FOUND`; undefined if the server gave none. The client's own reasons: `INVALID_OPTION`,
-   * `CLIENT_CLOSED`, `CONNECTION_LOST`, `SEQUENCE_GAP`, `WAIT_TIMEOUT`, `CHECKSUM_MISMATCH`.
+   * `CLIENT_CLOSED`, `CONNECTION_LOST`, `CIRCUIT_OPEN`, `SEQUENCE_GAP`, `WAIT_TIMEOUT`, `CHECKSUM_MISMATCH`.
    */
   readonly reason: string | undefined;
   /** The fields that are not as they must be; empty unless the code is `invalid_argument`. */
@@ -82,6 +84,11 @@ export class MycelError extends Error {
   readonly retryDelayMs: number | undefined;
   /** More for programs, from the server's ErrorInfo. */
   readonly metadata: Readonly<Record<string, string>>;
+  /**
+   * True if it is certain that no coordinator took the call up: none was reached, or every one refused. False if that is not known, as when
+   * an answer was lost.
+   */
+  readonly unaccepted: boolean;
 
   constructor(code: ErrorCode, message: string, options: MycelErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
@@ -90,6 +97,7 @@ export class MycelError extends Error {
     this.violations = options.violations ?? [];
     this.retryDelayMs = options.retryDelayMs;
     this.metadata = options.metadata ?? {};
+    this.unaccepted = options.unaccepted ?? false;
   }
 }
 
@@ -163,6 +171,13 @@ export function toMycelError(error: unknown): MycelError {
     metadata: details.metadata,
     cause: error,
   });
+}
+
+/** The same error, with what is known of the call now. */
+export function withAcceptance(error: MycelError, unaccepted: boolean): MycelError {
+  if (error.unaccepted === unaccepted) return error;
+  const { code, message, reason, violations, retryDelayMs, metadata, cause } = error;
+  return new MycelError(code, message, { reason, violations, retryDelayMs, metadata, cause, unaccepted });
 }
 
 /** The error that a signal stands for. */

@@ -13,6 +13,7 @@ import type { ResolvedOptions } from "./client-options.ts";
 import { stateNameOf } from "./event.ts";
 import { MycelError, TaskFailedError, abortError } from "./mycel-error.ts";
 import { decodeBlob, decodePayload } from "./payload.ts";
+import type { AttemptLimits } from "./resilience/call-limits.ts";
 
 /** A task that ended with a result. */
 export interface CompletedTask<Result = unknown> {
@@ -43,6 +44,8 @@ export interface WaitOptions {
   readonly timeoutMs?: number;
   /** Ends the wait. */
   readonly signal?: AbortSignal;
+  /** The context of the handler that waits: the wait ends with its attempt, however long it might take otherwise. */
+  readonly ctx?: AttemptLimits;
 }
 
 /** What a wait needs of a client. */
@@ -55,25 +58,34 @@ export interface OutcomeCalls {
 // Half of the longest long poll: proxies in between give a silent call up after a minute.
 const LONG_POLL_MS = MAX_STATUS_WAIT_MS / 2;
 
+/** How soon to look whether a coordinator may be asked again, in milliseconds. */
+const CIRCUIT_PAUSE_MS = 1_000;
+
 /** How soon to ask again for the result of a task whose end was told by one server and is not known to the next, in milliseconds. */
 const BEHIND_PAUSE_MS = 100;
 
 /** Waits for a task's end and returns it. */
 export async function waitForOutcome(calls: OutcomeCalls, taskId: string, options: WaitOptions): Promise<TaskOutcome> {
   const { signal } = options;
-  const started = performance.now();
-  const deadline = started + (options.timeoutMs ?? Infinity);
+  const deadline = performance.now() + (options.timeoutMs ?? Infinity);
+  let lastHeard = performance.now();
   for (;;) {
     const leftMs = Math.max(0, deadline - performance.now());
     const waitMs = Math.ceil(Math.min(leftMs, LONG_POLL_MS));
-    const { status } = await calls.rpc.getTaskStatus(
-      { taskId, wait: durationFromMs(waitMs) },
-      // The wait outlives outages as a watch does, but not the caller's own limit by more than one answer.
-      {
-        timeoutMs: waitMs + Math.min(leftMs + calls.options.timeoutMs, calls.options.reconnectTimeoutMs),
-        ...withSignal(signal),
-      },
-    );
+    // The wait outlives outages as a watch does, but not the caller's own limit by more than one answer.
+    const patienceMs = Math.min(leftMs + calls.options.timeoutMs, calls.options.reconnectTimeoutMs);
+    let status: TaskStatus | undefined;
+    try {
+      const limits = { timeoutMs: waitMs + patienceMs, ...withSignal(signal) };
+      ({ status } = await calls.rpc.getTaskStatus({ taskId, wait: durationFromMs(waitMs) }, limits));
+    } catch (error) {
+      const spent = performance.now() - lastHeard >= patienceMs;
+      if (!(error instanceof MycelError && error.reason === "CIRCUIT_OPEN") || spent) throw error;
+      await pause(Math.min(error.retryDelayMs ?? CIRCUIT_PAUSE_MS, CIRCUIT_PAUSE_MS), signal);
+      if (signal?.aborted === true) throw abortError(signal);
+      continue;
+    }
+    lastHeard = performance.now();
     if (status === undefined)
       throw new MycelError("internal", `the server answered without the status of task ${taskId}`);
     const state = stateNameOf(status);

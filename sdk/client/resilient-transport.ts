@@ -5,14 +5,16 @@ import { MethodOptions_IdempotencyLevel } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError, type StreamResponse, type Transport, type UnaryResponse } from "@connectrpc/connect";
 import type { ResolvedOptions } from "./client-options.ts";
 import type { Endpoint, Endpoints } from "./endpoints.ts";
-import { MycelError, abortError, toMycelError } from "./mycel-error.ts";
+import { MycelError, abortError, toMycelError, withAcceptance } from "./mycel-error.ts";
 import { pause } from "../../lib/time/pause.ts";
-import { delayBeforeTry, judge } from "./retry.ts";
+import type { EndpointBreakers } from "./resilience/breakers.ts";
+import { delayBeforeTry, isRefusal, judge, verdictOn } from "./retry.ts";
 
 /** Makes the transport. `closed` is aborted when the client is disposed. Everything it throws is a MycelError. */
 export function createResilientTransport(
   options: ResolvedOptions,
   endpoints: Endpoints,
+  breakers: Pick<EndpointBreakers, "allOpen">,
   closed: AbortSignal,
 ): Transport {
   const failure = (error: unknown, endpoint: Endpoint, signal: AbortSignal | undefined): MycelError => {
@@ -34,6 +36,16 @@ export function createResilientTransport(
     if (failed.kind === "lost" || failed.kind === "leaving" || isUnavailable(error)) endpoints.leave(endpoint);
   };
 
+  const tried = <T>(
+    endpoint: Endpoint,
+    signal: AbortSignal | undefined,
+    tryMs: number,
+    work: () => Promise<T>,
+  ): Promise<T> => {
+    if (endpoint.breaker === undefined) return work();
+    return endpoint.breaker.run(work, (error) => verdictOn(error, signal?.aborted === true || closed.aborted, tryMs));
+  };
+
   async function unary<I extends DescMessage, O extends DescMessage>(
     ...[method, signal, timeoutMs, header, input, contextValues]: UnaryArguments<I, O>
   ): Promise<UnaryResponse<I, O>> {
@@ -41,25 +53,33 @@ export function createResilientTransport(
     const deadline = performance.now() + limitMs;
     const repeatable = isRepeatable(method, input);
     let before: MycelError | undefined;
+    // Whether a server may have begun what was asked for.
+    let begun = false;
     for (let tries = 1; ; tries += 1) {
       const endpoint = endpoints.current;
+      if (endpoint === undefined) throw withAcceptance(breakers.allOpen(before), !begun);
       const remainingMs = deadline - performance.now();
       let sent = false;
       try {
-        await ready(endpoint, signal, remainingMs);
-        sent = true;
-        return await endpoint.transport.unary(method, signal, wholeMs(remainingMs), header, input, contextValues);
+        return await tried(endpoint, signal, remainingMs, async () => {
+          await ready(endpoint, signal, remainingMs);
+          sent = true;
+          return await endpoint.transport.unary(method, signal, wholeMs(remainingMs), header, input, contextValues);
+        });
       } catch (error) {
         const failed = judge(error, signal?.aborted === true || closed.aborted);
+        begun ||= sent && !isRefusal(error);
         leaveIfUseless(error, endpoint);
         // A try that the deadline cuts short says less than the failure that made it necessary.
-        if (before !== undefined && isOutOfTime(error, deadline)) throw before;
-        before = failure(error, endpoint, signal);
+        if (before !== undefined && isOutOfTime(error, deadline)) throw withAcceptance(before, !begun);
+        before = withAcceptance(failure(error, endpoint, signal), !begun);
         if (failed.kind === "final" || (sent && !repeatable) || tries >= options.maximumTries) throw before;
-        const delayMs = delayBeforeTry(failed, tries, endpoints.count, Math.random());
+        const delayMs = delayBeforeTry(failed, tries, endpoints.count, Math.random(), options.backoff);
         if (performance.now() + delayMs >= deadline) throw before;
         options.logger.debug({ err: error, method: method.name, tries, delay_ms: delayMs }, "trying a call again");
-        if (delayMs > 0 && !(await pause(delayMs, signal, closed))) throw failure(error, endpoint, signal);
+        if (delayMs > 0 && !(await pause(delayMs, signal, closed))) {
+          throw withAcceptance(failure(error, endpoint, signal), !begun);
+        }
       }
     }
   }
@@ -70,15 +90,20 @@ export function createResilientTransport(
     const limitMs = timeoutMs === undefined ? undefined : wholeMs(timeoutMs);
     for (let tries = 1; ; tries += 1) {
       const endpoint = endpoints.current;
+      if (endpoint === undefined) throw withAcceptance(breakers.allOpen(undefined), true);
       let sent = false;
       try {
-        await ready(endpoint, signal, limitMs ?? Infinity);
-        sent = true;
-        const response = await endpoint.transport.stream(method, signal, limitMs, header, input, contextValues);
+        const response = await tried(endpoint, signal, limitMs ?? Infinity, async () => {
+          await ready(endpoint, signal, limitMs ?? Infinity);
+          sent = true;
+          return await endpoint.transport.stream(method, signal, limitMs, header, input, contextValues);
+        });
         return { ...response, message: guarded(response.message, endpoint, signal) };
       } catch (error) {
         leaveIfUseless(error, endpoint);
-        if (sent || error instanceof MycelError || tries >= endpoints.count) throw failure(error, endpoint, signal);
+        if (sent || error instanceof MycelError || tries >= endpoints.count) {
+          throw withAcceptance(failure(error, endpoint, signal), !sent || isRefusal(error));
+        }
       }
     }
   }
@@ -88,11 +113,16 @@ export function createResilientTransport(
     endpoint: Endpoint,
     signal: AbortSignal | undefined,
   ): AsyncGenerator<T> {
+    let answered = false;
     try {
-      yield* messages;
+      for await (const message of messages) {
+        answered = true;
+        yield message;
+      }
     } catch (error) {
       leaveIfUseless(error, endpoint);
-      throw failure(error, endpoint, signal);
+      endpoint.breaker?.note(error, verdictOn(error, signal?.aborted === true || closed.aborted, 0));
+      throw withAcceptance(failure(error, endpoint, signal), !answered && isRefusal(error));
     }
   }
 

@@ -59,7 +59,7 @@ export async function* followTask(options: FollowOptions): AsyncGenerator<TaskEv
     if (aborted !== undefined) throw abortError(aborted);
     failures += 1;
     const failed = {
-      kind: failure.retryDelayMs === undefined || failure.reason === "DRAINING" ? "lost" : "busy",
+      kind: failure.retryDelayMs === undefined || ELSEWHERE.has(failure.reason) ? "lost" : "busy",
     } as const;
     const delayMs = delayBeforeTry(
       failed.kind === "busy" ? { kind: "busy", delayMs: failure.retryDelayMs ?? 0 } : failed,
@@ -76,6 +76,9 @@ export async function* followTask(options: FollowOptions): AsyncGenerator<TaskEv
     if (!(await pause(delayMs, ...options.signals))) throw abortError(AbortSignal.any([...options.signals]));
   }
 }
+
+// A delay that is not for whoever has nothing better to do than to look whether somebody is there again.
+const ELSEWHERE: ReadonlySet<string | undefined> = new Set(["DRAINING", "CIRCUIT_OPEN"]);
 
 // RESOURCE_EXHAUSTED with a delay is a server with too many streams.
 function isResumable(error: MycelError): boolean {

@@ -2,6 +2,7 @@
 // The waiting is in resilient-transport.ts: a retry library's delays cannot be ended by the caller's signal, and here they must.
 import { Code, ConnectError } from "@connectrpc/connect";
 import { readDetails } from "../../lib/rpc/rich-error.ts";
+import type { Verdict } from "./resilience/endpoint-breaker.ts";
 
 /** What a failed try means. */
 export type FailedTry =
@@ -14,10 +15,14 @@ export type FailedTry =
   /** The server asks to come back; after `delayMs` if it said when. */
   | { readonly kind: "busy"; readonly delayMs?: number };
 
-/** The first wait when nobody says how long, in milliseconds. */
-export const FIRST_DELAY_MS = 50;
-/** The longest wait when nobody says how long, in milliseconds. Short: a coordinator is replaced within seconds. */
-export const LONGEST_DELAY_MS = 2_000;
+/** How the waits between tries grow, in milliseconds. */
+export interface Backoff {
+  readonly initialMs: number;
+  readonly maximumMs: number;
+}
+
+/** The waits before connecting anew once every server was tried. Short: a coordinator is replaced within seconds. */
+export const RECONNECT: Backoff = { initialMs: 50, maximumMs: 2_000 };
 
 /** Judges an error. `aborted` says that the caller itself ended the call: then nothing is tried again. */
 export function judge(error: unknown, aborted: boolean): FailedTry {
@@ -31,6 +36,23 @@ export function judge(error: unknown, aborted: boolean): FailedTry {
   return error.code === Code.Unavailable ? { kind: "busy" } : { kind: "final" };
 }
 
+/** What a failed try says about its endpoint, for a circuit breaker. `tryMs` is how long the try was given. */
+export function verdictOn(error: unknown, aborted: boolean, tryMs: number): Verdict {
+  if (aborted || !(error instanceof ConnectError)) return "unknown";
+  if (isConnectionLoss(error)) return "out";
+  if ([...error.metadata.keys()].length === 0 && readDetails(error).reason === undefined) {
+    return error.code === Code.DeadlineExceeded && tryMs >= TELLING_SILENCE_MS ? "out" : "unknown";
+  }
+  // No coordinator says this without a reason: it is what stands before one that cannot be reached.
+  return error.code === Code.Unavailable && readDetails(error).reason === undefined ? "out" : "alive";
+}
+
+/** Whether it is certain that a server that was sent a call has begun nothing for it. */
+export function isRefusal(error: unknown): boolean {
+  if (!(error instanceof ConnectError) || isConnectionLoss(error)) return false;
+  return REFUSALS.has(error.code) || readDetails(error).reason === "DRAINING";
+}
+
 /**
  * How long to wait before the next try, in milliseconds.
  *
@@ -38,19 +60,37 @@ export function judge(error: unknown, aborted: boolean): FailedTry {
  * @param tries how many tries were made, from 1
  * @param servers how many servers there are to try
  * @param random from 0 to below 1: spreads clients that failed together
+ * @param backoff the waits after a server's answer that does not say how long
  */
 export function delayBeforeTry(
   failed: Exclude<FailedTry, { kind: "final" }>,
   tries: number,
   servers: number,
   random: number,
+  backoff: Backoff = RECONNECT,
 ): number {
-  if (failed.kind === "busy" && failed.delayMs !== undefined) return failed.delayMs * (1 + 0.2 * random);
+  if (failed.kind === "busy") {
+    if (failed.delayMs !== undefined) return failed.delayMs * (1 + 0.2 * random);
+    return grown(backoff, tries - 1) * (0.75 + 0.5 * random);
+  }
   // As long as there is a server that was not tried, there is nothing to wait for.
-  if (failed.kind !== "busy" && tries < servers) return 0;
-  const round = Math.max(0, failed.kind === "busy" ? tries - 1 : tries - servers);
-  return Math.min(LONGEST_DELAY_MS, FIRST_DELAY_MS * 2 ** Math.min(round, 16)) * (0.5 + 0.5 * random);
+  return tries < servers ? 0 : grown(RECONNECT, tries - servers) * (0.5 + 0.5 * random);
 }
+
+function grown({ initialMs, maximumMs }: Backoff, round: number): number {
+  return Math.min(maximumMs, initialMs * 2 ** Math.min(round, 16));
+}
+
+// A caller in a hurry that gets no answer learns nothing about the server.
+const TELLING_SILENCE_MS = 1_000;
+
+const REFUSALS: ReadonlySet<Code> = new Set([
+  Code.InvalidArgument,
+  Code.ResourceExhausted,
+  Code.Unauthenticated,
+  Code.PermissionDenied,
+  Code.Unimplemented,
+]);
 
 // What connect-node throws when the connection breaks: no word of the server's, and one of these codes. A cut HTTP/2 stream looks like
 // a cancellation, so the code alone does not tell them apart; a server's own answer always carries headers or trailers.

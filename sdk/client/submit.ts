@@ -20,6 +20,7 @@ import { MycelError, abortError, invalidOption, itemError, toMycelError } from "
 import { encodeInput } from "./payload.ts";
 import { pause } from "../../lib/time/pause.ts";
 import { isTracing } from "../../lib/wire/trace-context.ts";
+import type { RpcLimits } from "./resilience/call-limits.ts";
 import { type TaskSubmission, submissionOf } from "./submission.ts";
 import type { Submission, SubmitGatherer } from "./submit-gatherer.ts";
 
@@ -83,19 +84,22 @@ export async function submitOne(
   calls: SubmitCalls,
   gatherer: SubmitGatherer,
   task: TaskSubmission,
-  signal: AbortSignal | undefined,
+  limits: RpcLimits,
 ): Promise<SubmittedTask> {
+  const { signal } = limits;
   const submission = await prepare(calls.blobs, task, signal);
   const { gatherSubmissions, interceptors, timeoutMs } = calls.options;
-  // Interceptors, and traces, are to see each call.
-  if (!gatherSubmissions || interceptors.length > 0 || isTracing()) {
-    return submittedOf(await calls.rpc.submitTask(submission.request, withSignal(signal)));
+  // Interceptors, and traces, are to see each call; and those that travel together have a deadline in common.
+  if (!gatherSubmissions || limits.timeoutMs !== undefined || interceptors.length > 0 || isTracing()) {
+    return submittedOf(await calls.rpc.submitTask(submission.request, limits));
   }
   const deadline = performance.now() + timeoutMs;
   const verdict = await gatherer.submit(submission, signal);
   // An error of its own, with the caller in its trace.
   if (verdict instanceof MycelError) throw new MycelError(verdict.code, verdict.message, verdict);
   if (verdict !== undefined) return submittedOf(verdict);
+  // What travelled with others may arrive though its caller has left.
+  if (signal?.aborted === true) throw abortError(signal);
   const leftMs = Math.max(1, deadline - performance.now());
   return submittedOf(await calls.rpc.submitTask(submission.request, { timeoutMs: leftMs, ...withSignal(signal) }));
 }

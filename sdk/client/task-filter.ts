@@ -4,6 +4,7 @@ import type { TaskFilterSchema } from "../../gen/mycel/v1/agent_service_pb.ts";
 import { TASK_STATES, type TaskState } from "../../lib/core/task-state.ts";
 import { stateToWire } from "../../lib/wire/state-codec.ts";
 import { invalidOption } from "./mycel-error.ts";
+import type { CallOptions } from "./resilience/call-limits.ts";
 import { timestamp } from "./submission.ts";
 
 /** Which tasks. A task must satisfy everything that is set. */
@@ -24,12 +25,10 @@ export interface TaskFilterOptions {
   readonly createdUntil?: Date;
 }
 
-/** How to read a list. */
-export interface ListOptions {
+/** How to read a list. The limits are those of each page, which is a call. */
+export interface ListOptions extends CallOptions {
   /** How many a page has. From 1 to 1,000; default: the server's. */
   readonly pageSize?: number;
-  /** Ends the reading. */
-  readonly signal?: AbortSignal;
 }
 
 /** The filter for the wire. */

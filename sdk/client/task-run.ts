@@ -7,7 +7,8 @@ import type {
   SubmitTaskRequest,
 } from "../../gen/mycel/v1/agent_service_pb.ts";
 import { type TaskEvent, isLast } from "./event.ts";
-import { MycelError, invalidOption } from "./mycel-error.ts";
+import { MycelError, invalidOption, toMycelError, withAcceptance } from "./mycel-error.ts";
+import type { StreamLimits } from "./resilience/call-limits.ts";
 import { type SubmittedTask, submittedOf } from "./submit.ts";
 
 /** A task that was submitted and is followed. Iterate it for its events (once), ask it for its result, or both. */
@@ -25,6 +26,8 @@ export interface TaskRun<Result = unknown> extends AsyncIterable<TaskEvent> {
 export interface RunOptions {
   readonly rpc: Pick<Client<typeof AgentService>, "runTask" | "streamResults">;
   readonly kinds: ResultKind[];
+  /** What a connection that is opened now has left. */
+  readonly remaining: StreamLimits["remaining"];
   /** Encodes the submission, uploading a large input. */
   readonly prepare: () => Promise<SubmitTaskRequest>;
   /** Follows a task whose streams are opened so. */
@@ -39,11 +42,13 @@ export interface RunOptions {
 export function startRun(options: RunOptions): TaskRun {
   const accepted = Promise.withResolvers<SubmittedTask>();
   let taskId: string | undefined;
+  // Whether a coordinator may have taken the submission, whatever it answered.
+  let begun = false;
   let request: Promise<SubmitTaskRequest> | undefined;
 
   async function* open(cursor: string, signal: AbortSignal): AsyncGenerator<StreamResultsResponse> {
     if (taskId !== undefined) {
-      yield* options.rpc.streamResults({ taskId, cursor, kinds: options.kinds }, { signal });
+      yield* options.rpc.streamResults({ taskId, cursor, kinds: options.kinds }, { signal, ...options.remaining() });
       return;
     }
     // Until the answer is there, the same request is sent again: its id makes that safe. One that could not be prepared never left.
@@ -52,14 +57,20 @@ export function startRun(options: RunOptions): TaskRun {
       throw error;
     });
     const task = await request;
-    for await (const { kind } of options.rpc.runTask({ task, kinds: options.kinds }, { signal })) {
-      if (kind.case === "submitted") {
-        const submitted = submittedOf(kind.value);
-        taskId = submitted.taskId;
-        accepted.resolve(submitted);
-      } else if (kind.case === "result") {
-        yield kind.value;
+    const limits = { signal, ...options.remaining() };
+    try {
+      for await (const { kind } of options.rpc.runTask({ task, kinds: options.kinds }, limits)) {
+        if (kind.case === "submitted") {
+          const submitted = submittedOf(kind.value);
+          taskId = submitted.taskId;
+          accepted.resolve(submitted);
+        } else if (kind.case === "result") {
+          yield kind.value;
+        }
       }
+    } catch (error) {
+      begun ||= !toMycelError(error).unaccepted;
+      throw error;
     }
   }
 
@@ -67,7 +78,8 @@ export function startRun(options: RunOptions): TaskRun {
   const left = Promise.withResolvers<TaskEvent | undefined>();
   // Pulled at once, so that the task is submitted even if nobody reads yet.
   let first: Promise<IteratorResult<TaskEvent>> | undefined = events.next();
-  const fail = (error: unknown): void => {
+  const fail = (cause: unknown): void => {
+    const error = cause instanceof MycelError ? withAcceptance(cause, !begun) : cause;
     accepted.reject(error);
     left.reject(error);
   };

@@ -6,6 +6,9 @@ import type { BreakerChange, BreakerState, ResolvedBreakerOptions } from "./brea
 import { EndpointBreaker } from "./endpoint-breaker.ts";
 import { HealthProbes } from "./health-probes.ts";
 
+/** How long a trial is given before whoever was sent away meanwhile asks again, in milliseconds. */
+const TRIAL_MS = 100;
+
 /** The circuit breakers of a client, as its users see them. */
 export interface Breakers {
   /** Where each is, by the endpoint's URL. Empty for a client without breakers. */
@@ -59,7 +62,9 @@ export class EndpointBreakers implements Breakers, Disposable {
   /** The error of a call that no endpoint may take. */
   allOpen(cause: unknown): MycelError {
     const breakers = [...this.#byUrl];
-    const retryDelayMs = Math.ceil(Math.min(...breakers.map(([, breaker]) => breaker.opensInMs)));
+    const inMs = Math.ceil(Math.min(...breakers.map(([, breaker]) => breaker.opensInMs)));
+    // At 0 a trial is under way, which decides it.
+    const retryDelayMs = Math.max(TRIAL_MS, inMs);
     const each = breakers.map(([url, { lastFailure }]) =>
       lastFailure.includes(url) ? lastFailure : `${url}: ${lastFailure}`,
     );

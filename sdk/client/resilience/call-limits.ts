@@ -48,13 +48,22 @@ export function limitsOf({ signal, timeoutMs, ctx }: CallOptions, defaultMs: num
   };
 }
 
-/**
- * A signal for a stream, which has no limit unless somebody says so: aborted with a TimeoutError when the time is up. Undefined for one that
- * nothing ends.
- */
-export function streamSignalOf(options: CallOptions, nowMs: number): AbortSignal | undefined {
-  const { signal, timeoutMs } = limitsOf(options, Infinity, nowMs);
-  if (timeoutMs === undefined || timeoutMs === Infinity) return signal;
+/** The limits of a stream, over as many connections as it takes. */
+export interface StreamLimits {
+  /** Aborted by the caller, or with a TimeoutError when the time is up; undefined if nothing ends the stream. */
+  readonly signal: AbortSignal | undefined;
+  /** What a connection that is opened now has left. */
+  readonly remaining: () => Pick<RpcLimits, "timeoutMs">;
+}
+
+/** The limits of a stream, which has none unless somebody says so. Throws as {@link limitsOf}. */
+export function streamLimitsOf(options: CallOptions, now: () => number): StreamLimits {
+  const { signal, timeoutMs = Infinity } = limitsOf(options, Infinity, now());
+  if (timeoutMs === Infinity) return { signal, remaining: () => ({}) };
+  const deadlineMs = now() + timeoutMs;
   const late = AbortSignal.timeout(Math.ceil(timeoutMs));
-  return signal === undefined ? late : AbortSignal.any([signal, late]);
+  return {
+    signal: signal === undefined ? late : AbortSignal.any([signal, late]),
+    remaining: () => ({ timeoutMs: Math.max(1, deadlineMs - now()) }),
+  };
 }

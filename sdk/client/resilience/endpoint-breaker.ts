@@ -83,6 +83,17 @@ export class EndpointBreaker {
     }
   }
 
+  /** Takes note of what became of a try after it had begun well. */
+  note(failure: unknown, verdict: Verdict): void {
+    if (this.#state !== "closed") return;
+    const failed = this.run(
+      () => Promise.reject(failure),
+      () => verdict,
+    );
+    // Whoever made the try knows.
+    failed.catch(() => undefined);
+  }
+
   /** The endpoint seems to be back: the next call may see for itself. */
   hasten(): void {
     if (this.#state === "open") this.#halfOpenAtMs = this.#parts.clock.monotonicMs();

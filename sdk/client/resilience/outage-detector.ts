@@ -41,8 +41,9 @@ export class OutageDetector implements IBreaker {
   failure(state: CircuitState): boolean {
     const nowMs = this.#nowMs();
     const inARow = this.#inARow.failure();
-    this.#mostFailed = this.#recent.failure(state);
-    // After a long while without a failure, the outage of then is not the one of now.
+    // Of an outage, the beginning says enough: the failures of a second without an answer would outweigh many good ones after it.
+    if (!inARow) this.#mostFailed = this.#recent.failure(state);
+    // After a long while without a failure, the trouble of then is not that of now.
     if (nowMs - this.#lastFailureMs > this.#patienceMs && !inARow) this.#badSinceMs = undefined;
     this.#lastFailureMs = nowMs;
     if (state !== CircuitState.Closed) return true;

@@ -14,7 +14,7 @@ const INPUT = { until: "go", ballast: "x".repeat(200_000) };
 test("a broker with little room refuses new tasks in time, and takes them again once there is room", async () => {
   await using mesh = await openMesh({ nats: { maxFileBytes: 80 * MIB } });
   await mesh.startAgent("worker");
-  await using client = createClient({ urls: mesh.urls, maximumTries: 1 });
+  await using client = createClient({ urls: mesh.urls, retry: { attempts: 1 } });
 
   const accepted: string[] = [];
   const refusals: MycelError[] = [];

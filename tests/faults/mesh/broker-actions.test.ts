@@ -37,7 +37,7 @@ test("consumers that match are deleted, and tasks go on when the mesh has made t
 });
 
 test("a store that is full takes no task until room is given back", async () => {
-  await using hasty = createClient({ urls: mesh.urls, maximumTries: 1 });
+  await using hasty = createClient({ urls: mesh.urls, retry: { attempts: 1 } });
   expect(await fillStore(mesh.natsUrl)).toBeGreaterThan(20 * MIB);
   await expect(hasty.submit("quick")).rejects.toMatchObject({ reason: "STORAGE_FULL" });
   await freeStore(mesh.natsUrl);

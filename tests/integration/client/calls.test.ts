@@ -34,7 +34,7 @@ test("idempotent calls see no error while coordinators die one after the other",
 test("a call says plainly that nobody is there", async () => {
   await using mesh = await openFakeCoordinator();
   await mesh.stop();
-  await using client = createClient({ url: mesh.url, maximumTries: 2 });
+  await using client = createClient({ url: mesh.url, retry: { attempts: 2 } });
   await expect(client.status("t")).rejects.toMatchObject({
     code: "unavailable",
     reason: "CONNECTION_LOST",
@@ -44,7 +44,7 @@ test("a call says plainly that nobody is there", async () => {
 
 test("a call keeps the caller's deadline over all tries", async () => {
   await using mesh = await openFakeCoordinator();
-  await using client = createClient({ url: mesh.url, timeoutMs: 300 });
+  await using client = createClient({ url: mesh.url, timeoutMs: 300, retry: { initialMs: 50 } });
   mesh.failNext("GetTaskStatus", ...Array.from({ length: 50 }, () => unavailable()));
   await expect(client.status("t")).rejects.toMatchObject({ code: "unavailable", reason: "BROKER_UNAVAILABLE" });
   expect(mesh.count("GetTaskStatus")).toBeGreaterThan(1);
@@ -53,7 +53,7 @@ test("a call keeps the caller's deadline over all tries", async () => {
 
 test("a call says what went wrong, and not that time ran out, when the deadline cuts the last try short", async () => {
   await using mesh = await openFakeCoordinator();
-  await using client = createClient({ url: mesh.url, timeoutMs: 300 });
+  await using client = createClient({ url: mesh.url, timeoutMs: 300, retry: { initialMs: 50 } });
   mesh.failNext("GetTaskStatus", unavailable(), "hang");
   await expect(client.status("t")).rejects.toMatchObject({ code: "unavailable", reason: "BROKER_UNAVAILABLE" });
 });

@@ -143,7 +143,7 @@ describe("a call that fails", () => {
 
   test("for good fails each submission, each with an error of its own", async () => {
     await using mesh = await openFakeCoordinator();
-    await using client = createClient({ url: mesh.url, maximumTries: 1 });
+    await using client = createClient({ url: mesh.url, retry: { attempts: 1 } });
     mesh.failNext("BatchSubmitTasks", unavailable("BROKER_UNAVAILABLE", 5));
     const [first, second] = await submitAll(client, 2);
     const reason = { code: "unavailable", reason: "BROKER_UNAVAILABLE", retryDelayMs: 5 };

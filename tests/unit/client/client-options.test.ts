@@ -9,7 +9,21 @@ test.for<[ClientOptions, string]>([
   [{ url: "localhost:8080" }, 'url must be like http://127.0.0.1:8080, got "localhost:8080"'],
   [{ url: "http://a", timeoutMs: 0 }, "timeoutMs must be from 1 to 86400000, got 0"],
   [{ url: "http://a", timeoutMs: Number.NaN }, "timeoutMs must be from 1 to 86400000, got NaN"],
-  [{ url: "http://a", maximumTries: 0 }, "maximumTries must be from 1 to Infinity, got 0"],
+  [{ url: "http://a", retry: { attempts: 0 } }, "retry.attempts must be from 1 to Infinity, got 0"],
+  [{ url: "http://a", retry: { initialMs: 0 } }, "retry.initialMs must be from 1 to 60000, got 0"],
+  [
+    { url: "http://a", retry: { initialMs: 500, maximumMs: 499 } },
+    "retry.maximumMs must be from 500 to 600000, got 499",
+  ],
+  [{ url: "http://a", breaker: { failures: 0 } }, "breaker.failures must be from 1 to 1000000, got 0"],
+  [{ url: "http://a", breaker: { failures: 1.5 } }, "breaker.failures must be a whole number, got 1.5"],
+  [
+    { url: "http://a", breaker: { failureRatio: 1 } },
+    "breaker.failureRatio must be between 0 and 1, both excluded, got 1",
+  ],
+  [{ url: "http://a", breaker: { patienceMs: -1 } }, "breaker.patienceMs must be from 0 to 600000, got -1"],
+  [{ url: "http://a", breaker: { openMs: 0 } }, "breaker.openMs must be from 1 to 3600000, got 0"],
+  [{ url: "http://a", breaker: { probeMs: 50 } }, "breaker.probeMs must be 0 or from 100 to 600000, got 50"],
   [{ url: "http://a", headers: { "x a": "1" } }, 'headers must be such as HTTP can carry, "x a" is not'],
   [{ url: "http://a", headers: { "x-a": "1\n2" } }, 'headers must be such as HTTP can carry, "x-a" is not'],
   [
