@@ -4,6 +4,7 @@ import { type AgentDefinition, capability, defineAgent, TerminalError } from "..
 import { parseCodeAnalysisInput } from "./code-analysis/analysis-input.ts";
 import { analyseFiles } from "./code-analysis/analyse-files.ts";
 import { AnalysisRefusedError } from "./code-analysis/confined-root.ts";
+import { dataTransformTask } from "./data-transform/data-transform-task.ts";
 import { echoTask } from "./echo/echo-task.ts";
 import type { InputReading } from "./field-violation.ts";
 
@@ -17,6 +18,9 @@ export interface StockAgentOptions {
   readonly allowedRoots: readonly string[];
 }
 
+/** Each may take a core and its memory limit. */
+const MAX_TRANSFORM_PROCESSES = 4;
+
 /** Defines the stock agent. */
 export function stockAgent({ name, concurrency, allowedRoots }: StockAgentOptions): AgentDefinition {
   return defineAgent({
@@ -24,6 +28,7 @@ export function stockAgent({ name, concurrency, allowedRoots }: StockAgentOption
     concurrency,
     capabilities: {
       echo: echoTask,
+      "data-transform": dataTransformTask({ processes: Math.min(concurrency, MAX_TRANSFORM_PROCESSES) }),
       "code-analysis": capability({
         description: "Measures source files with a real parser: { root, files }.",
         parse: (value) => accepted(parseCodeAnalysisInput(value)),

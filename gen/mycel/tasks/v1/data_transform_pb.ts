@@ -268,14 +268,14 @@ export type SortOperation = Message<"mycel.tasks.v1.SortOperation"> & {
   descending: boolean;
 
   /**
-   * Whether strings are ordered by the rules of a language, as a BCP 47 tag such as `de`; by code points if unset.
+   * Whether strings are ordered by the rules of a language, as a BCP 47 tag such as `de`; by UTF-16 code units if unset.
    *
    * @generated from field: string locale = 3;
    */
   locale: string;
 
   /**
-   * Whether digits within strings count as numbers: `file2` before `file10`.
+   * Whether digits within strings count as numbers: `file2` before `file10`. The rules are those of English if `locale` is unset.
    *
    * @generated from field: bool numeric = 4;
    */
