@@ -20,8 +20,6 @@ import {
   TIMERS_FIRED,
   TIMERS_STREAM,
   TIMERS_SUBJECTS,
-} from "../wire/subjects.ts";
-import { NatsUnavailableError } from "./connection.ts";
   WEBHOOK_DELIVERIES_STREAM,
   WEBHOOK_DELIVERY_SUBJECTS,
   WEBHOOK_ENDPOINT_SUBJECTS,
@@ -29,6 +27,8 @@ import { NatsUnavailableError } from "./connection.ts";
   WEBHOOK_HOOK_REPUBLISH,
   WEBHOOK_HOOK_SUBJECTS,
   WEBHOOK_HOOKS_STREAM,
+} from "../wire/subjects.ts";
+import { NatsUnavailableError } from "./connection.ts";
 import { ROLE_TTL_MS } from "./role.ts";
 import { FEED_ACK_WAIT_NANOS } from "./work-feed.ts";
 import { isNoRoom, settleMaxBytes } from "./stream-room.ts";
@@ -108,8 +108,6 @@ export function streamConfigs(options: SizedOptions): readonly [tasks: NamedConf
       max_bytes: -1,
       allow_msg_schedules: true,
     },
-  ];
-}
     ...webhookConfigs(options),
   ];
 }
@@ -147,6 +145,8 @@ function webhookConfigs({ replicas, retentionMs, maxBytes }: SizedOptions): read
       discard: "old",
       max_bytes: maxBytes === -1 ? -1 : Math.max(Math.floor(maxBytes / DELIVERIES_PART), LEAST_DELIVERIES_BYTES),
     },
+  ];
+}
 
 /** How long to wait for a JetStream that is not ready: longer than a cluster's election. */
 const PATIENCE_MS = 30_000;

@@ -14,14 +14,14 @@ export const AGENTS_BUCKET = "MYCEL_AGENTS";
 export const ROLES_BUCKET = "MYCEL_ROLES";
 /** The object-store bucket of blobs. */
 export const BLOBS_BUCKET = "MYCEL_BLOBS";
-
-/** The stream in which JetStream keeps a key-value bucket. */
 /** The stream of webhook endpoints. Written by coordinators only, as the two that follow. */
 export const WEBHOOK_ENDPOINTS_STREAM = "MYCEL_WEBHOOK_ENDPOINTS";
 /** The stream of tasks whose states are to be delivered. */
 export const WEBHOOK_HOOKS_STREAM = "MYCEL_WEBHOOK_HOOKS";
 /** The stream of webhook deliveries. */
 export const WEBHOOK_DELIVERIES_STREAM = "MYCEL_WEBHOOK_DELIVERIES";
+
+/** The stream in which JetStream keeps a key-value bucket. */
 export function bucketStream(bucket: string): string {
   return `KV_${bucket}`;
 }
@@ -54,8 +54,6 @@ export const OUTPUT_REPUBLISH: { readonly src: string; readonly dest: string } =
   dest: "live.{{wildcard(1)}}.{{wildcard(2)}}.o.{{wildcard(3)}}.{{wildcard(4)}}",
 };
 
-/** How spans name every dispatch's subject: the template, because subjects are without number. */
-export const DISPATCH_TEMPLATE = "task.{tenant}.{task}.q.{queue}.{priority}";
 /** What the streams of webhooks store: one record a subject. */
 export const WEBHOOK_ENDPOINT_SUBJECTS = "webhook.endpoint.*.*";
 /** See {@link WEBHOOK_ENDPOINT_SUBJECTS}. */
@@ -70,6 +68,8 @@ export const WEBHOOK_HOOK_REPUBLISH: { readonly src: string; readonly dest: stri
 /** What is heard of hooks as they are stored. */
 export const WEBHOOK_HOOKED_FILTER = "hooked.*.*";
 
+/** How spans name every dispatch's subject: the template, because subjects are without number. */
+export const DISPATCH_TEMPLATE = "task.{tenant}.{task}.q.{queue}.{priority}";
 
 /** A dispatch of a task: the work item. */
 export function dispatchSubject(tenant: string, taskId: string, queue: string, priority: number): string {
@@ -184,18 +184,6 @@ export function roleSubject(role: string): string {
   return `mycel.role.${role}`;
 }
 
-/** The queue group in which coordinators share requests. */
-export const COORDINATORS_GROUP = "coordinators";
-
-// Numbers have one spelling: a second one for the same number would be a subject of its own with rights of its own.
-const NUMBER = /^(?:0|[1-9][0-9]{0,15})$/;
-
-function numberOf(token: string | undefined): number | undefined {
-  return token !== undefined && NUMBER.test(token) ? Number(token) : undefined;
-}
-
-/** What the subject of a stored message in the tasks stream says. */
-export type TaskSubject =
 /** Where a webhook endpoint stands. */
 export function webhookEndpointSubject(tenant: string, endpointId: string): string {
   return `webhook.endpoint.${tenant}.${endpointId}`;
@@ -233,6 +221,18 @@ export function webhooksSubject(verb: string): string {
   return `mycel.webhooks.${verb}`;
 }
 
+/** The queue group in which coordinators share requests. */
+export const COORDINATORS_GROUP = "coordinators";
+
+// Numbers have one spelling: a second one for the same number would be a subject of its own with rights of its own.
+const NUMBER = /^(?:0|[1-9][0-9]{0,15})$/;
+
+function numberOf(token: string | undefined): number | undefined {
+  return token !== undefined && NUMBER.test(token) ? Number(token) : undefined;
+}
+
+/** What the subject of a stored message in the tasks stream says. */
+export type TaskSubject =
   | {
       readonly kind: "dispatch";
       readonly tenant: string;
