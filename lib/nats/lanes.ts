@@ -1,19 +1,22 @@
 // The durable consumers from which agents pull: one for each tenant, queue and priority. They are made before the first dispatch is
 // written, they are what agents are told of, and they know how much is waiting.
 
-import { isDeepStrictEqual } from "node:util";
-import { type ConsumerConfig, type ConsumerInfo, JetStreamApiError, type JetStreamManager } from "@nats-io/jetstream";
+import { type ConsumerInfo, JetStreamApiError, type JetStreamManager } from "@nats-io/jetstream";
 import type { NatsConnection } from "@nats-io/nats-core";
 import { MeshError } from "../core/mesh-error.ts";
 import { PRIORITIES } from "../core/names.ts";
-import { laneConsumer, laneFilter, TASKS_STREAM } from "../wire/subjects.ts";
+import { TASKS_STREAM } from "../wire/subjects.ts";
 import { brokerUnavailable } from "./broker-errors.ts";
 import { askThrough } from "./interruptions.ts";
+import { isSetSo, laneConfig, type LaneConfig } from "./lane-config.ts";
+import type { LanePauses } from "./lane-pauses.ts";
 
 /** What lanes need. */
 export interface LanesParts {
   readonly connection: NatsConnection;
   readonly manager: JetStreamManager;
+  /** Which queues are paused. None is if it is left out. */
+  readonly pauses?: Pick<LanePauses, "untilMs" | "isSettled" | "settle">;
 }
 
 /** What an operator can choose about queues. */
@@ -38,8 +41,6 @@ export interface LaneInfo {
 /** The waiting and running work of one queue, as this process knows it. */
 interface Queue {
   readonly lanes: readonly LaneInfo[];
-  /** How the broker said that their consumers are set, in the same order. */
-  readonly configs: readonly ConsumerConfig[];
   /** What the broker said last. */
   depth: number;
   /** Stored by this process since then. What agents finished since is not known, so the sum errs on the safe side. */
@@ -55,7 +56,6 @@ interface Queue {
 /** JetStream's code for a consumer that exists with other settings. */
 const CONSUMER_EXISTS = 10148;
 
-const NANOS_PER_MS = 1_000_000;
 /** How old a depth must be to be measured anew, in milliseconds. */
 const DEPTH_FRESH_MS = 100;
 /** How much of its limit one process adds to a queue before it measures it again, though by its own count there is room. */
@@ -93,7 +93,7 @@ export class Lanes {
     const known = await this.#queues.get(key)?.catch(() => undefined);
     if (known === undefined) return this.lanesOf(tenant, queue);
     // While the broker does not answer, submissions go on with what is known: it is almost always still there.
-    const made = await this.#make(tenant, queue, known.configs);
+    const made = await this.#make(tenant, queue, true);
     this.#queues.set(key, Promise.resolve(made));
     return made.lanes;
   }
@@ -146,13 +146,19 @@ export class Lanes {
     return made;
   }
 
-  async #make(tenant: string, queue: string, configs: Queue["configs"] = []): Promise<Queue> {
+  async #make(tenant: string, queue: string, known = false): Promise<Queue> {
+    const { pauses } = this.#parts;
     const infos = await Promise.all(
-      PRIORITIES.map(async (priority, i) => {
-        const found = await this.#find(laneConsumer(tenant, queue, priority), configs[i]);
-        return found ?? this.#ensure(tenant, queue, priority);
+      PRIORITIES.map(async (priority) => {
+        const config = laneConfig(tenant, queue, priority, this.#options.leaseMs);
+        const found = known ? await this.#find(config) : undefined;
+        return found ?? this.#ensure(config, pauses?.untilMs(tenant, queue));
       }),
     );
+    // Somebody may have paused it, or let it go on, while they were made or away.
+    if (pauses !== undefined && !infos.every((info) => pauses.isSettled(tenant, queue, info))) {
+      await pauses.settle(tenant, queue);
+    }
     const lanes = infos.map((info, i) => ({
       queue,
       priority: PRIORITIES[i] ?? 0,
@@ -161,7 +167,6 @@ export class Lanes {
     }));
     return {
       lanes,
-      configs: infos.map(({ config }) => config),
       depth: depthOf(infos),
       storedSince: 0,
       maybeTwice: 0,
@@ -172,36 +177,28 @@ export class Lanes {
   }
 
   /**
-   * A consumer that is there, set as it was; undefined if it is not, or that is not known. Each agent asks for its lanes anew, and to make
-   * a consumer that is there costs the broker four times as much as to tell of it (1.1 ms, 0.3 ms).
+   * A consumer that is there, set so; undefined if it is not, or that is not known. Each agent asks for its lanes anew, and to make a
+   * consumer that is there costs the broker four times as much as to tell of it (1.1 ms, 0.3 ms).
    */
-  async #find(consumer: string, config: ConsumerConfig | undefined): Promise<ConsumerInfo | undefined> {
-    if (config === undefined) return undefined;
+  async #find(config: LaneConfig): Promise<ConsumerInfo | undefined> {
     const { connection, manager } = this.#parts;
-    const asked = askThrough(connection, () => manager.consumers.info(TASKS_STREAM, consumer));
+    const asked = askThrough(connection, () => manager.consumers.info(TASKS_STREAM, config.durable_name));
     const info = await asked.catch(() => undefined);
-    return isDeepStrictEqual(info?.config, config) ? info : undefined;
+    return info !== undefined && isSetSo(info.config, config) ? info : undefined;
   }
 
-  async #ensure(tenant: string, queue: string, priority: number): Promise<ConsumerInfo> {
-    const config = {
-      durable_name: laneConsumer(tenant, queue, priority),
-      filter_subject: laneFilter(tenant, queue, priority),
-      ack_policy: "explicit",
-      deliver_policy: "all",
-      ack_wait: this.#options.leaseMs * NANOS_PER_MS,
-      // Attempts are counted in the log; a delivery limit here would only strand messages.
-      max_deliver: -1,
-      max_ack_pending: 100_000,
-      max_waiting: 20_000,
-    } as const;
+  /** A consumer that stands stays as paused as it is, whatever is said here: JetStream takes only a new one's pause from its settings. */
+  async #ensure(config: LaneConfig, pausedUntilMs: number | undefined): Promise<ConsumerInfo> {
     const { connection, manager } = this.#parts;
+    const paused = pausedUntilMs === undefined ? {} : { pause_until: new Date(pausedUntilMs).toISOString() };
     try {
-      return await askThrough(connection, () => manager.consumers.add(TASKS_STREAM, config)).catch((error: unknown) => {
-        // It exists with another lease: an operator changed the setting.
-        if (!(error instanceof JetStreamApiError) || error.code !== CONSUMER_EXISTS) throw error;
-        return askThrough(connection, () => manager.consumers.update(TASKS_STREAM, config.durable_name, config));
-      });
+      return await askThrough(connection, () => manager.consumers.add(TASKS_STREAM, { ...config, ...paused })).catch(
+        (error: unknown) => {
+          // It exists with another lease: an operator changed the setting.
+          if (!(error instanceof JetStreamApiError) || error.code !== CONSUMER_EXISTS) throw error;
+          return askThrough(connection, () => manager.consumers.update(TASKS_STREAM, config.durable_name, config));
+        },
+      );
     } catch (cause) {
       throw brokerUnavailable(cause);
     }

@@ -9,10 +9,12 @@ import { pause } from "../time/pause.ts";
 import {
   AGENTS_BUCKET,
   BLOBS_BUCKET,
+  bucketStream,
   EVENT_REPUBLISH,
   OUTPUT_REPUBLISH,
   OUTPUT_STREAM,
   OUTPUT_SUBJECTS,
+  QUEUES_BUCKET,
   ROLES_BUCKET,
   TASKS_STREAM,
   TASKS_SUBJECTS,
@@ -201,6 +203,7 @@ async function ensure(connection: NatsConnection, given: TopologyOptions): Promi
   await ensureTimersConsumer(manager);
   await ensureKeyBucket(connection, manager, AGENTS_BUCKET, options.replicas, options.agentTtlMs);
   await ensureKeyBucket(connection, manager, ROLES_BUCKET, options.replicas, ROLE_TTL_MS);
+  await ensureSettingsBucket(connection, manager, QUEUES_BUCKET, options.replicas);
   const { replicas } = options;
   const blobAge = options.retentionMs * NANOS_PER_MS;
   await new Objm(connection).create(BLOBS_BUCKET, { replicas, storage: "file", ttl: blobAge, max_bytes: maxBytes });
@@ -229,6 +232,17 @@ async function ensureKeyBucket(
     // Nobody writes there with message ids; but the window may not exceed the age, which may just have shrunk.
     duplicate_window: Math.min(ttlMs, MAX_DUPLICATE_WINDOW_MS) * NANOS_PER_MS,
   });
+}
+
+/** Makes sure that a bucket exists whose keys stay until they are removed. */
+async function ensureSettingsBucket(
+  connection: NatsConnection,
+  manager: JetStreamManager,
+  name: string,
+  replicas: number,
+): Promise<void> {
+  await new Kvm(connection).create(name, { replicas, history: 1, storage: "file" });
+  await adopt(manager, bucketStream(name), { num_replicas: replicas });
 }
 
 /** Gives the stream of a bucket these settings: nats.js makes a bucket, but leaves one that exists as it is. */

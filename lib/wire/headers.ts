@@ -22,6 +22,8 @@ export const SEQUENCE = "Nats-Sequence";
 export const LAST_SEQUENCE = "Nats-Last-Sequence";
 /** JetStream: the subject of a directly read message. */
 export const SUBJECT = "Nats-Subject";
+/** JetStream: how many messages that match follow a directly read one of a batch. */
+export const PENDING = "Nats-Num-Pending";
 /** JetStream: the time at which a directly read message was stored. */
 export const TIME_STAMP = "Nats-Time-Stamp";
 /** JetStream: why it stored a message by itself, e.g. that the last one on its subject expired. */

@@ -12,6 +12,8 @@ export const TIMERS_STREAM = "MYCEL_TIMERS";
 export const AGENTS_BUCKET = "MYCEL_AGENTS";
 /** The key-value bucket in which coordinators take on roles. */
 export const ROLES_BUCKET = "MYCEL_ROLES";
+/** The key-value bucket of what is kept of queues. */
+export const QUEUES_BUCKET = "MYCEL_QUEUES";
 /** The object-store bucket of blobs. */
 export const BLOBS_BUCKET = "MYCEL_BLOBS";
 /** The stream of webhook endpoints. Written by coordinators only, as the two that follow. */
@@ -99,6 +101,16 @@ export function laneFilter(tenant: string, queue: string, priority: number): str
 /** The durable consumer of a queue at a priority. */
 export function laneConsumer(tenant: string, queue: string, priority: number): string {
   return `${tenant}=${queue}=${priority}`;
+}
+
+/** What the name of a lane's consumer says; undefined if it is none. */
+export function parseLaneConsumer(
+  consumer: string,
+): { readonly tenant: string; readonly queue: string; readonly priority: number } | undefined {
+  const [tenant, queue, priority, ...rest] = consumer.split("=");
+  const parsed = numberOf(priority);
+  if (tenant === undefined || queue === undefined || parsed === undefined || rest.length > 0) return undefined;
+  return { tenant, queue, priority: parsed };
 }
 
 /** The outputs of one attempt. */

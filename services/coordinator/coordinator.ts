@@ -6,6 +6,7 @@ import type { ServiceImpl } from "@connectrpc/connect";
 import { nuid } from "@nats-io/nats-core";
 import { AgentService } from "../../gen/mycel/v1/agent_service_pb.ts";
 import { BlobService } from "../../gen/mycel/v1/blob_service_pb.ts";
+import { QueueService } from "../../gen/mycel/v1/queue_service_pb.ts";
 import type { Clock } from "../../lib/core/clock.ts";
 import type { Logger } from "../../lib/core/logger.ts";
 import { MeshError } from "../../lib/core/mesh-error.ts";
@@ -15,10 +16,13 @@ import { openBrokerClock } from "../../lib/nats/broker-clock.ts";
 import { type NatsConnection, openNats } from "../../lib/nats/connection.ts";
 import { DirectReader } from "../../lib/nats/direct-reader.ts";
 import { EventReader } from "../../lib/nats/event-reader.ts";
+import { LanePauses } from "../../lib/nats/lane-pauses.ts";
+import { LaneStates } from "../../lib/nats/lane-states.ts";
 import { Lanes } from "../../lib/nats/lanes.ts";
 import { LiveHub } from "../../lib/nats/live-hub.ts";
 import { LogRoom } from "../../lib/nats/log-room.ts";
 import { OutputLog } from "../../lib/nats/output-log.ts";
+import { QueueSettings } from "../../lib/nats/queue-settings.ts";
 import { Registry } from "../../lib/nats/registry.ts";
 import { RecentWrites } from "../../lib/nats/recent-writes.ts";
 import { StreamPublisher } from "../../lib/nats/stream-publisher.ts";
@@ -32,6 +36,8 @@ import { agentTtlMsOf, type CoordinatorConfig, maxWaitMsOf } from "./config.ts";
 import { openTaskIndex } from "./index/task-index.ts";
 import { rpcErrorOf } from "./interceptors/mesh-errors.ts";
 import { quietLog } from "./quiet-log.ts";
+import { openPauseFollower } from "./queues/pause-follower.ts";
+import { QueueBoard } from "./queues/queue-board.ts";
 import { openDelayedSubmissions } from "./reactors/delayed-submissions.ts";
 import { openDueTimers } from "./reactors/due-timers.ts";
 import { ReportDesk } from "./reports/report-desk.ts";
@@ -39,6 +45,7 @@ import { openResultStreams } from "./results/stream-results.ts";
 import { agentRpcs } from "./rpc/agents.ts";
 import { blobRpcs } from "./rpc/blobs.ts";
 import { listRpcs } from "./rpc/lists.ts";
+import { queueRpcs } from "./rpc/queues.ts";
 import { resultRpcs } from "./rpc/results.ts";
 import { runRpcs } from "./rpc/run.ts";
 import { submissionRpcs } from "./rpc/submissions.ts";
@@ -107,11 +114,24 @@ async function open(config: CoordinatorConfig, logger: Logger, stack: AsyncDispo
   const log = new TaskLog({ connection, manager, publisher, reader });
   const outputs = new OutputLog({ connection, publisher, reader });
   const timers = new Timers(publisher);
+  const settings = stack.use(
+    await QueueSettings.open(connection, {
+      onError: (err) => logger.warn({ err }, "watch of the queues' settings broke; watching again"),
+      onGarbage: (key) => quiet({ key }, "settings of a queue can't be read"),
+    }),
+  );
+  const pauses = new LanePauses({
+    connection,
+    manager,
+    pauseOf: (tenant, queue) => settings.pauseOf(tenant, queue),
+    now: () => clock.now(),
+  });
   const lanes = new Lanes(
-    { connection, manager },
+    { connection, manager, pauses },
     { leaseMs: config.leaseMs, depthLimit: config.queueDepthLimit, maxQueues: config.maxQueues },
     () => clock.monotonicMs(),
   );
+  stack.use(openPauseFollower({ settings, pauses, logger }));
   const logRoom = new LogRoom({ connection, manager }, () => clock.monotonicMs());
   const lifecycle = new Lifecycle({ connection, log, outputs, timers, lanes, clock, logger });
   const limits = { maxStartToCloseMs: config.maxStartToCloseMs, maxWaitMs: maxWaitMsOf(config) };
@@ -180,6 +200,12 @@ async function open(config: CoordinatorConfig, logger: Logger, stack: AsyncDispo
     ...resultRpcs(streams),
     ...runRpcs({ submitter, listenToNew: streams.listenToNew }),
   };
+  const board = new QueueBoard({
+    states: new LaneStates({ connection, manager, reader }),
+    settings,
+    registry,
+    clock,
+  });
   const { listener, health } = await openServer({
     host: config.host,
     port: config.port,
@@ -187,6 +213,7 @@ async function open(config: CoordinatorConfig, logger: Logger, stack: AsyncDispo
     services: [
       served(AgentService, agentService),
       served(BlobService, blobRpcs({ blobs: new BlobStore({ connection, reader }) })),
+      served(QueueService, queueRpcs({ board, settings, pauses, lanes, index, lifecycle, clock })),
     ],
     ready: () => readiness(connection, draining.signal),
     shutdown: draining.signal,

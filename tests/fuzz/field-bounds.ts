@@ -125,6 +125,12 @@ const known = (...values: number[]): FieldCase[] => [
   ...[-1, 3, 77, 2 ** 31 - 1, -(2 ** 31)].map((value) => breaks(`${value}`, value)),
 ];
 
+const queueName = [
+  ...name(64, "required"),
+  breaks("a system queue", "_delayed"),
+  breaks("the other system queue", "_withdrawn"),
+];
+
 const flag = [fits("true", true), fits("false", false)];
 const pageSize = [
   fits("unset", 0),
@@ -320,6 +326,42 @@ export const BOUNDS: Readonly<Record<string, readonly FieldCase[]>> = {
     breaks("the most there is", 2n ** 64n - 1n),
   ],
   "DownloadBlobRequest.blob_id": name(100, "required"),
+  "ListQueuesRequest.page_size": pageSize,
+  "ListQueuesRequest.page_token": name(64, "optional"),
+  "GetQueueRequest.queue": queueName,
+  "PauseQueueRequest.queue": queueName,
+  "PauseQueueRequest.reason": text(1_024),
+  "PauseQueueRequest.until_time": [
+    ...timestamp(),
+    fits("in four weeks", { seconds: BigInt(Math.trunc(Date.now() / 1_000)) + 28n * DAY_S, nanos: 1 }),
+    breaks("in five weeks", { seconds: BigInt(Math.trunc(Date.now() / 1_000)) + 35n * DAY_S, nanos: 0 }),
+    breaks("the last", { seconds: 253_402_300_799n, nanos: 999_999_999 }),
+  ],
+  "PauseQueueRequest.duration": duration([1n, 0], 30n * DAY_S),
+  "ResumeQueueRequest.queue": queueName,
+  "PurgeQueueRequest.queue": queueName,
+  "PurgeQueueRequest.types": [
+    ...items(0, 64, (i) => `t${i}`),
+    breaks("a wildcard", ["*"]),
+    breaks("an empty one", [""]),
+    breaks("one too long", ["t".repeat(65)]),
+  ],
+  "PurgeQueueRequest.priorities": [
+    ...items(0, 4, () => 5),
+    breaks("unspecified", [0]),
+    breaks("one that is none", [1, 2]),
+    breaks("a far one", [15, 2 ** 31 - 1]),
+  ],
+  "PurgeQueueRequest.states": [
+    fits("none", []),
+    fits("those that wait", [1, 9, 11]),
+    breaks("one too many", [1, 9, 11, 1]),
+    breaks("one at work", [1, 2]),
+    breaks("one that has ended", [3]),
+    breaks("unspecified", [0]),
+  ],
+  "PurgeQueueRequest.reason": text(512),
+  "PurgeQueueRequest.limit": integer(1, 100_000),
 };
 
 /** Fields whose bound is another where they stand. */
@@ -348,6 +390,10 @@ export const VALID: Readonly<Record<string, object>> = {
   CancelTaskRequest: { taskId: "no-such-task" },
   RetryTaskRequest: { taskId: "no-such-task" },
   DownloadBlobRequest: { blobId: "no-such-blob" },
+  GetQueueRequest: { queue: "no-such-queue" },
+  PauseQueueRequest: { queue: "no-such-queue" },
+  ResumeQueueRequest: { queue: "no-such-queue" },
+  PurgeQueueRequest: { queue: "no-such-queue" },
   BlobRef: { blobId: "b", sha256: new Uint8Array(32) },
 };
 

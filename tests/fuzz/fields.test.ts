@@ -12,10 +12,10 @@ import {
 import { BlobService, type UploadBlobRequestSchema } from "../../gen/mycel/v1/blob_service_pb.ts";
 import { ERROR_DOMAIN, readDetails } from "../../lib/rpc/rich-error.ts";
 import type { TestMesh } from "../support/processes.ts";
+import { SERVICES } from "../support/services.ts";
 import { BOUNDS, ELSEWHERE, type FieldCase, type FieldPath, pathsOf, requestWith } from "./field-bounds.ts";
 import { expectUnharmed, openWatchedMesh, type Vitals, vitalsOf } from "./vitals.ts";
 
-const SERVICES = [AgentService, BlobService] as const;
 const METHODS = SERVICES.flatMap((service) => service.methods);
 
 /** What a call says about its request. */
@@ -44,6 +44,7 @@ afterAll(() => mesh[Symbol.asyncDispose]());
 function caller(transport: ReturnType<typeof createGrpcTransport>): typeof call {
   const agents = createClient(AgentService, transport);
   const blobs = createClient(BlobService, transport);
+  const all = new Map(SERVICES.map((service) => [service.typeName, createClient(service, transport)]));
   return async (method, request) => {
     try {
       if (method.name === "SubmitTaskStream") {
@@ -54,7 +55,7 @@ function caller(transport: ReturnType<typeof createGrpcTransport>): typeof call 
         }
       } else if (method.name === "UploadBlob") await blobs.uploadBlob(upload(request));
       else {
-        const client = (method.parent.typeName === AgentService.typeName ? agents : blobs) as unknown as Record<
+        const client = all.get(method.parent.typeName) as unknown as Record<
           string,
           (request: unknown, options: object) => unknown
         >;

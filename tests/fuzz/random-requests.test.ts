@@ -6,9 +6,9 @@ import { createConnectTransport, createGrpcTransport } from "@connectrpc/connect
 import * as fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { AgentService } from "../../gen/mycel/v1/agent_service_pb.ts";
-import { BlobService } from "../../gen/mycel/v1/blob_service_pb.ts";
 import { ERROR_DOMAIN, readDetails } from "../../lib/rpc/rich-error.ts";
 import type { TestMesh } from "../support/processes.ts";
+import { SERVICES } from "../support/services.ts";
 import { requestWith, VALID } from "./field-bounds.ts";
 import { FUZZ_FACTOR, randomBytes, randomFrom, tries } from "./fuzz-run.ts";
 import { messageOf } from "./message-arbitrary.ts";
@@ -31,7 +31,7 @@ const ANSWERS = [
 const LEFT = ["DeadlineExceeded", "Canceled"];
 const TIMEOUT_MS = 1_000;
 
-const METHODS = [...AgentService.methods, ...BlobService.methods];
+const METHODS = SERVICES.flatMap((service) => service.methods);
 
 type Calls = Readonly<Record<string, (request: unknown, options: object) => unknown>>;
 
@@ -44,10 +44,7 @@ beforeAll(async () => {
   raw = await openRawCaller(mesh.urls[0]!);
   const transport = createGrpcTransport({ baseUrl: mesh.urls[0]! });
   clients = Object.fromEntries(
-    [AgentService, BlobService].map((service) => [
-      service.typeName,
-      createClient(service, transport) as unknown as Calls,
-    ]),
+    SERVICES.map((service) => [service.typeName, createClient(service, transport) as unknown as Calls]),
   );
   before = await vitalsOf(mesh);
 });

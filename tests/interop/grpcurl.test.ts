@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type CommandResult, jsonDocuments, outputOf, runCommand } from "../support/command.ts";
 import { echoInput, expectEchoStream, openStockMesh, type StockMesh } from "../support/stock-mesh.ts";
 import { findGrpcurl } from "./toolchain.ts";
+import { SERVICES } from "../support/services.ts";
 
 const grpcurl = await findGrpcurl();
 
@@ -26,8 +27,7 @@ describe.skipIf(grpcurl === undefined)("grpcurl", () => {
       "grpc.health.v1.Health",
       "grpc.reflection.v1.ServerReflection",
       "grpc.reflection.v1alpha.ServerReflection",
-      "mycel.v1.AgentService",
-      "mycel.v1.BlobService",
+      ...SERVICES.map(({ typeName }) => typeName),
     ]);
     const methods = (await run(stock.address, "list", "mycel.v1.AgentService")).trim().split("\n");
     for (const name of ["RegisterAgent", "SubmitTask", "GetTaskStatus", "StreamResults"]) {

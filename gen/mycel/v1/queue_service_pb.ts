@@ -143,7 +143,7 @@ export type PauseQueueRequest = Message<"mycel.v1.PauseQueueRequest"> & {
    */
   end: {
     /**
-     * At this time, at most 365 days from now. A time in the past ends the pause at once.
+     * At this time, at most 30 days from now. A time in the past ends the pause at once.
      *
      * @generated from field: google.protobuf.Timestamp until_time = 3;
      */
@@ -151,7 +151,7 @@ export type PauseQueueRequest = Message<"mycel.v1.PauseQueueRequest"> & {
     case: "untilTime";
   } | {
     /**
-     * This long from now. From 1 second to 365 days.
+     * This long from now. From 1 second to 30 days.
      *
      * @generated from field: google.protobuf.Duration duration = 4;
      */
@@ -300,7 +300,8 @@ export type PurgeQueueResponse = Message<"mycel.v1.PurgeQueueResponse"> & {
   purgedCount: bigint;
 
   /**
-   * How many tasks of those that were asked for still wait, as far as the index shows. 0 when the purge is complete.
+   * How many tasks of those that were asked for still wait, as far as the index shows. 0 when the purge is complete. With `priorities`
+   * it is a lower bound: at least 1 if more may wait.
    *
    * @generated from field: int64 remaining_count = 2;
    */

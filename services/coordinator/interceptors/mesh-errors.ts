@@ -12,6 +12,7 @@ const CODES: Readonly<Record<MeshErrorReason, Code>> = {
   TASK_NOT_FOUND: Code.NotFound,
   AGENT_NOT_FOUND: Code.NotFound,
   BLOB_NOT_FOUND: Code.NotFound,
+  QUEUE_NOT_FOUND: Code.NotFound,
   TASK_ALREADY_EXISTS: Code.AlreadyExists,
   TASK_NOT_CANCELABLE: Code.FailedPrecondition,
   TASK_NOT_DEAD: Code.FailedPrecondition,
@@ -24,12 +25,12 @@ const CODES: Readonly<Record<MeshErrorReason, Code>> = {
   DRAINING: Code.Unavailable,
   BROKER_UNAVAILABLE: Code.Unavailable,
   INDEX_UNAVAILABLE: Code.Unavailable,
-  BLOB_CORRUPT: Code.DataLoss,
   WEBHOOK_ENDPOINT_NOT_FOUND: Code.NotFound,
   WEBHOOK_ENDPOINT_ALREADY_EXISTS: Code.AlreadyExists,
   WEBHOOK_ENDPOINT_LIMIT: Code.ResourceExhausted,
   WEBHOOK_DELIVERY_NOT_FOUND: Code.NotFound,
   WEBHOOKS_UNAVAILABLE: Code.Unavailable,
+  BLOB_CORRUPT: Code.DataLoss,
   TASK_UNREADABLE: Code.DataLoss,
 };
 

@@ -9,7 +9,7 @@ import type { Logger } from "../../../lib/core/logger.ts";
 import { MeshError, taskNotFound, taskUnreadable } from "../../../lib/core/mesh-error.ts";
 import { decideCancel } from "../../../lib/core/settle.ts";
 import { beginRequiredFor, fenceOf, stateOf } from "../../../lib/core/task.ts";
-import { isTerminal } from "../../../lib/core/task-state.ts";
+import { isTerminal, type TaskState } from "../../../lib/core/task-state.ts";
 import { signalCancel } from "../../../lib/nats/agent-requests.ts";
 import type { Lanes } from "../../../lib/nats/lanes.ts";
 import type { OutputLog } from "../../../lib/nats/output-log.ts";
@@ -93,6 +93,30 @@ export class Lifecycle {
       }
       return sequenceOf(await this.move(record, decision.event, crypto.randomUUID()));
     });
+  }
+
+  /** Cancels a task that waits, in one of these states; false if it does not, and is left as it is. Throws TASK_NOT_FOUND. */
+  async cancelWaiting(
+    tenant: string,
+    taskId: string,
+    states: ReadonlySet<TaskState>,
+    reason: string,
+  ): Promise<boolean> {
+    let canceled = false;
+    await this.#decide(tenant, taskId, async (record) => {
+      const view = viewOf(record);
+      const state = stateOf(view);
+      const decision = states.has(state) ? decideCancel(view, reason) : undefined;
+      if (decision?.kind !== "write") {
+        // Whoever canceled it may have died before it took it out of its queue.
+        if (state === "canceled") await this.#cancelAgain(record);
+        return fenceOf(view);
+      }
+      const sequence = sequenceOf(await this.move(record, decision.event, crypto.randomUUID()));
+      canceled = sequence !== undefined;
+      return sequence;
+    });
+    return canceled;
   }
 
   /** Ends a task that is still open when its log is about to expire. */

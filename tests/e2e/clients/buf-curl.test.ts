@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { BadRequestSchema, ErrorInfoSchema, ResourceInfoSchema } from "../../../gen/google/rpc/error_details_pb.ts";
 import { type CommandResult, jsonDocuments, outputOf, runCommand } from "../../support/command.ts";
 import { echoInput, expectEchoStream, openStockMesh, type StockMesh } from "../../support/stock-mesh.ts";
+import { SERVICES } from "../../support/services.ts";
 
 const BUF = join(import.meta.dirname, "../../../node_modules/.bin/buf");
 const METHODS = [
@@ -51,8 +52,7 @@ test("buf curl lists the services and methods", async () => {
     "grpc.health.v1.Health",
     "grpc.reflection.v1.ServerReflection",
     "grpc.reflection.v1alpha.ServerReflection",
-    "mycel.v1.AgentService",
-    "mycel.v1.BlobService",
+    ...SERVICES.map(({ typeName }) => typeName),
   ]);
   const methods = await outputOf(BUF, ["curl", "--http2-prior-knowledge", "--list-methods", stock.url]);
   const listed = methods.trim().split("\n");

@@ -13,6 +13,7 @@ import {
   statusDetails,
 } from "../../support/grpc-js-client.ts";
 import { ECHO_REPEAT, echoInput, openStockMesh, type StockMesh } from "../../support/stock-mesh.ts";
+import { SERVICES } from "../../support/services.ts";
 
 let stock: StockMesh;
 let rpc: GrpcJsClient;
@@ -266,7 +267,7 @@ describe("grpc-health-check's client", () => {
         const done = (error: ServiceError | null, answer: unknown): void => (error ? reject(error) : resolve(answer));
         health["check"]!({ service }, done);
       });
-    for (const service of ["", "mycel.v1.AgentService", "mycel.v1.BlobService"]) {
+    for (const service of ["", ...SERVICES.map(({ typeName }) => typeName)]) {
       expect(await check(service)).toMatchObject({ status: "SERVING" });
     }
     await expect(check("no.such")).rejects.toMatchObject({ code: status.NOT_FOUND });
