@@ -99,13 +99,16 @@ export class Registry implements AsyncDisposable {
     return this.#agents.get(keyOf(tenant, agentId));
   }
 
-  /** Writes an agent, whatever stood there, and lets it live for a TTL. */
+  /** Writes an agent, whatever stood there, and lets it live for a TTL. Throws MeshError BROKER_UNAVAILABLE. */
   async put(tenant: string, agent: Agent): Promise<void> {
     const key = keyOf(tenant, agent.agentId);
     this.#wrote(key, await this.#write(key, toBinary(AgentSchema, agent)), agent);
   }
 
-  /** Lets an agent that is registered live for another TTL, changed in this way. Returns whether it is registered. */
+  /**
+   * Lets an agent that is registered live for another TTL, changed in this way. Returns whether it is registered. Throws MeshError
+   * BROKER_UNAVAILABLE.
+   */
   async renew(tenant: string, agentId: string, change: (known: Agent) => Agent): Promise<boolean> {
     const key = keyOf(tenant, agentId);
     let known = this.#known(key) ?? (await this.#read(key));
@@ -123,7 +126,7 @@ export class Registry implements AsyncDisposable {
     return false;
   }
 
-  /** Removes an agent. */
+  /** Removes an agent. Throws MeshError BROKER_UNAVAILABLE. */
   async remove(tenant: string, agentId: string): Promise<void> {
     const key = keyOf(tenant, agentId);
     const headers = natsHeaders();
@@ -258,8 +261,12 @@ export class Registry implements AsyncDisposable {
 
   async #publish(key: string, value: Uint8Array, options: Partial<JetStreamPublishOptions>): Promise<number> {
     const subject = bucketSubject(AGENTS_BUCKET, key);
-    const { seq } = await askThrough(this.#connection, () => this.#client.publish(subject, value, options));
-    return seq;
+    try {
+      const { seq } = await askThrough(this.#connection, () => this.#client.publish(subject, value, options));
+      return seq;
+    } catch (cause) {
+      throw isConflict(cause) ? cause : brokerUnavailable(cause);
+    }
   }
 }
 

@@ -121,6 +121,16 @@ test("nobody is lost and added anew when the connection was gone", async () => {
   expect(mesh.changes(here).filter((change) => change.startsWith("lost"))).toEqual([]);
 });
 
+test("whoever registers or leaves while nobody keeps the bucket is told to come again", async () => {
+  await using mesh = await openRegistries();
+  const [here] = mesh.registries;
+  await here.put("t", agent({}));
+  await (await jetstreamManager(mesh.connections[0])).streams.delete(STREAM);
+
+  await expect(here.put("t", agent({ agentId: "b" }))).rejects.toMatchObject({ reason: "BROKER_UNAVAILABLE" });
+  await expect(here.remove("t", "a")).rejects.toMatchObject({ reason: "BROKER_UNAVAILABLE" });
+});
+
 test("a registry that is closed while it opens its watch anew does not wait for ever", async () => {
   const failed = Promise.withResolvers<unknown>();
   await using mesh = await openRegistries(failed.resolve);
