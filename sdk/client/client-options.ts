@@ -49,6 +49,12 @@ export interface ClientOptions {
   readonly connectTimeoutMs?: number;
   /** How long a stream of events may be silent before its connection counts as dead, in milliseconds. From 1; default 45,000. */
   readonly silenceTimeoutMs?: number;
+  /**
+   * Whether messages of 1 KiB and more are sent compressed (gzip), or from how many bytes, from 1 to 16,777,216. Default: true, but not to
+   * a coordinator on this machine (`localhost`, `127.x.x.x`, `[::1]`), where it only costs time. Answers are compressed by the same rule of
+   * the coordinator's.
+   */
+  readonly compress?: boolean | number;
   /** Headers of every request, e.g. `authorization`. */
   readonly headers?: Readonly<Record<string, string>>;
   /** Connect interceptors, run for each try. */
@@ -78,6 +84,8 @@ export interface ResolvedOptions {
   readonly reconnectTimeoutMs: number;
   readonly connectTimeoutMs: number;
   readonly silenceTimeoutMs: number;
+  /** From how many bytes messages to a coordinator are compressed; Infinity for never. */
+  readonly compressFromBytes: (url: string) => number;
   readonly headers: Readonly<Record<string, string>>;
   readonly interceptors: readonly Interceptor[];
   readonly gatherSubmissions: boolean;
@@ -91,6 +99,8 @@ const DEFAULT_TIMEOUT_MS = 30_000;
 // Longer than a coordinator's restart or a leader election, shorter than a person's patience with a silent stream.
 const DEFAULT_RECONNECT_TIMEOUT_MS = 60_000;
 const DEFAULT_CONNECT_TIMEOUT_MS = 5_000;
+// What is shorter fits into one packet anyway.
+const COMPRESS_FROM_BYTES = 1_024;
 const DEFAULT_RETRY_INITIAL_MS = 1_000;
 const DEFAULT_RETRY_MAXIMUM_MS = 4_000;
 // A silent stream carries a keep-alive at least every 15 seconds; three in a row are not missed by chance.
@@ -117,6 +127,7 @@ export function resolveOptions(options: ClientOptions): ResolvedOptions {
     ),
     connectTimeoutMs: within("connectTimeoutMs", options.connectTimeoutMs ?? DEFAULT_CONNECT_TIMEOUT_MS, 1, 600_000),
     silenceTimeoutMs: within("silenceTimeoutMs", options.silenceTimeoutMs ?? DEFAULT_SILENCE_TIMEOUT_MS, 1, DAY_MS),
+    compressFromBytes: compressionOf(options.compress),
     headers: checkedHeaders(options.headers ?? {}),
     interceptors: options.interceptors ?? [],
     gatherSubmissions: options.gatherSubmissions ?? true,
@@ -135,6 +146,17 @@ function backoffOf(retry: CallRetryOptions): ResolvedOptions["backoff"] {
   const initialMs = within("retry.initialMs", retry.initialMs ?? DEFAULT_RETRY_INITIAL_MS, 1, 60_000);
   const maximumMs = retry.maximumMs ?? Math.max(initialMs, DEFAULT_RETRY_MAXIMUM_MS);
   return { initialMs, maximumMs: within("retry.maximumMs", maximumMs, initialMs, 600_000) };
+}
+
+function compressionOf(compress: boolean | number | undefined): ResolvedOptions["compressFromBytes"] {
+  if (compress === undefined) return (url) => (isThisMachine(url) ? Infinity : COMPRESS_FROM_BYTES);
+  if (typeof compress === "boolean") return () => (compress ? COMPRESS_FROM_BYTES : Infinity);
+  const fromBytes = within("compress", compress, 1, 16_777_216);
+  return () => fromBytes;
+}
+
+function isThisMachine(url: string): boolean {
+  return /^(?:localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(new URL(url).hostname);
 }
 
 /** Their values are not shown: they may be credentials. */
