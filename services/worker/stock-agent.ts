@@ -6,6 +6,7 @@ import { analyseFiles } from "./code-analysis/analyse-files.ts";
 import { AnalysisRefusedError } from "./code-analysis/confined-root.ts";
 import { dataTransformTask } from "./data-transform/data-transform-task.ts";
 import { echoTask } from "./echo/echo-task.ts";
+import { monitoringTask } from "./monitoring/monitoring-task.ts";
 import type { InputReading } from "./field-violation.ts";
 
 /** What an operator can choose about the stock agent. */
@@ -29,6 +30,7 @@ export function stockAgent({ name, concurrency, allowedRoots }: StockAgentOption
     capabilities: {
       echo: echoTask,
       "data-transform": dataTransformTask({ processes: Math.min(concurrency, MAX_TRANSFORM_PROCESSES) }),
+      monitoring: monitoringTask,
       "code-analysis": capability({
         description: "Measures source files with a real parser: { root, files }.",
         parse: (value) => accepted(parseCodeAnalysisInput(value)),

@@ -10,6 +10,8 @@ import { encodePayload, valueOfPayload } from "../../sdk/agent/payload.ts";
 /** How a handler is called. */
 export interface HandlerCallOptions {
   readonly signal?: AbortSignal;
+  /** When the attempt must be over; in an hour if left out. */
+  readonly deadline?: Date;
   /** What the blob store holds, by id. */
   readonly blobs?: Readonly<Record<string, Uint8Array>>;
   /** Called with each chunk as it is streamed. */
@@ -33,7 +35,7 @@ export async function callCapability(
   input: unknown,
   options: HandlerCallOptions = {},
 ): Promise<HandlerCall> {
-  const { signal = new AbortController().signal, blobs = {}, onChunk } = options;
+  const { signal = new AbortController().signal, deadline, blobs = {}, onChunk } = options;
   const payload: Payload | undefined = isMessage(input, PayloadSchema) ? input : inPayload(input);
   const chunks: unknown[] = [];
   const progress: { fraction: number; message: string }[] = [];
@@ -59,7 +61,7 @@ export async function callCapability(
     },
     {
       attempt: 1,
-      deadlineTimeMs: 0,
+      deadlineTimeMs: deadline?.getTime() ?? Date.now() + 3_600_000,
       signal: () => signal,
       logger: () => {
         throw new Error("no logger here");

@@ -21,15 +21,16 @@ export const file_mycel_tasks_v1_monitoring: GenFile = /*@__PURE__*/
  */
 export type MonitoringInput = Message<"mycel.tasks.v1.MonitoringInput"> & {
   /**
-   * How many samples to take, each streamed as an output. From 1 to 100,000; 1 if unset. 0 goes on until the task is canceled, or its
-   * attempt runs out of time (30 s unless the submission says otherwise).
+   * How many samples to take, each streamed as an output. From 1 to 100,000; 1 if unset. 0 goes on until the task is canceled, and
+   * completes when the time of its attempt is nearly over (30 s unless the submission says otherwise).
    *
    * @generated from field: optional int32 samples = 1;
    */
   samples?: number | undefined;
 
   /**
-   * The time from one sample to the next, in milliseconds, over which rates are measured. From 100 to 3,600,000; 1,000 if unset.
+   * The time from one sample to the next, in milliseconds, over which rates are measured; those of the first sample over a second at
+   * most. From 100 to 3,600,000; 1,000 if unset.
    *
    * @generated from field: optional int32 interval_ms = 2;
    */
