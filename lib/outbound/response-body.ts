@@ -51,26 +51,21 @@ export async function readBody(
     }
   };
   const decoder = DECODERS[coding.trim().toLowerCase()]?.();
+  const raw = new RawBytes(maxBytes + CODING_OVERHEAD_BYTES);
+  let failure: unknown;
   try {
     if (decoder === undefined) await pipeline(body, collect);
-    else
-      await pipeline(
-        body,
-        (source: AsyncIterable<Uint8Array>) => bounded(source, maxBytes + CODING_OVERHEAD_BYTES, full),
-        decoder,
-        collect,
-      );
+    else await pipeline(body, (source: AsyncIterable<Uint8Array>) => raw.read(source), decoder, collect);
   } catch (error) {
-    if (error === full) {
-      if (oversize === "truncate") return { bytes: Buffer.concat(chunks), truncated: true };
-      throw new OutboundError("RESPONSE_TOO_LARGE", `the response's body has more than ${maxBytes} bytes`);
-    }
-    if (decoder !== undefined && isZlibError(error)) {
-      throw new OutboundError("BAD_RESPONSE", "the response's compressed body is broken", { cause: error });
-    }
-    throw error;
+    failure = error;
   }
-  return { bytes: Buffer.concat(chunks), truncated: false };
+  if (failure === full || raw.isOver) {
+    if (oversize === "truncate") return { bytes: Buffer.concat(chunks), truncated: true };
+    throw new OutboundError("RESPONSE_TOO_LARGE", `the response's body has more than ${maxBytes} bytes`);
+  }
+  if (failure === undefined) return { bytes: Buffer.concat(chunks), truncated: false };
+  if (decoder === undefined || !isZlibError(failure)) throw failure;
+  throw new OutboundError("BAD_RESPONSE", "the response's compressed body is broken", { cause: failure });
 }
 
 /** Thrown inside to stop reading. */
@@ -78,13 +73,23 @@ class Full extends Error {
   override readonly name = "Full";
 }
 
-/** Passes on at most `maxBytes`: a compressed stream can go on for ever without a byte of content. */
-async function* bounded(source: AsyncIterable<Uint8Array>, maxBytes: number, full: Full): AsyncGenerator<Uint8Array> {
-  let size = 0;
-  for await (const chunk of source) {
-    size += chunk.byteLength;
-    if (size > maxBytes) throw full;
-    yield chunk;
+/** Reads no more than so many bytes of a compressed stream, which can go on for ever without a byte of content. */
+class RawBytes {
+  /** Whether there was more; what unpacks of the beginning is cut off then. */
+  isOver = false;
+  #room: number;
+
+  constructor(maxBytes: number) {
+    this.#room = maxBytes;
+  }
+
+  async *read(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+    for await (const chunk of source) {
+      this.isOver = chunk.byteLength > this.#room;
+      yield this.isOver ? chunk.subarray(0, this.#room) : chunk;
+      if (this.isOver) return;
+      this.#room -= chunk.byteLength;
+    }
   }
 }
 
