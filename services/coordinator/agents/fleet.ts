@@ -47,8 +47,15 @@ export class Fleet {
     this.#parts = parts;
   }
 
-  /** Registers an agent, or renews its registration. Throws INVALID_REQUEST and QUEUE_LIMIT. */
-  async register(tenant: string, request: RegisterAgentRequest): Promise<{ agent: Agent; session: AgentSession }> {
+  /**
+   * Registers an agent, or renews its registration. Throws INVALID_REQUEST and QUEUE_LIMIT, and the reason of a signal that says that
+   * whoever asked has left: an agent that stops while it registers anew has deregistered already.
+   */
+  async register(
+    tenant: string,
+    request: RegisterAgentRequest,
+    left: AbortSignal,
+  ): Promise<{ agent: Agent; session: AgentSession }> {
     check(request);
     const { registry, clock, randomId } = this.#parts;
     const agentId = request.agentId || `${request.name.replaceAll(/[^A-Za-z0-9_-]/g, "-").slice(0, 40)}-${randomId()}`;
@@ -68,6 +75,7 @@ export class Fleet {
       heartbeatTime: now,
     });
     const session = await this.#session(tenant, agent);
+    left.throwIfAborted();
     await registry.put(tenant, agent);
     return { agent, session };
   }

@@ -43,7 +43,7 @@ const CHANGES: Readonly<Record<RegistryChange["kind"], AgentChange>> = {
 /** Implements the RPCs about agents. */
 export function agentRpcs({ fleet, registry, draining }: AgentRpcParts): AgentRpcs {
   return {
-    registerAgent: (request, context) => fleet.register(tenantOf(context), request),
+    registerAgent: (request, context) => fleet.register(tenantOf(context), request, context.signal),
     deregisterAgent: async ({ agentId }, context) => {
       checkAgentId(agentId);
       await fleet.deregister(tenantOf(context), agentId);
