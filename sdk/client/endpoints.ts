@@ -11,6 +11,7 @@ import { ClientSession, letGo } from "../../lib/rpc/client-session.ts";
 import { clientTracing } from "../../lib/rpc/interceptors/tracing.ts";
 import type { ResolvedOptions } from "./client-options.ts";
 import { createGrpcTransport } from "./grpc/grpc-transport.ts";
+import { encodeLarge } from "./large-requests.ts";
 import type { EndpointBreakers } from "./resilience/breakers.ts";
 import type { EndpointBreaker } from "./resilience/endpoint-breaker.ts";
 
@@ -144,6 +145,7 @@ function createTransport(baseUrl: string, sessionManager: ClientSession, options
         session: sessionManager,
         headers: options.headers,
         interceptors: made,
+        encode: encodeLarge,
         clientStreams,
       });
     }

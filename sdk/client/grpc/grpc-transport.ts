@@ -25,7 +25,7 @@ import type { Http2SessionManager } from "@connectrpc/connect-node";
 import { createMethodSerializationLookup, createMethodUrl } from "@connectrpc/connect/protocol";
 import { CallLife } from "./call-life.ts";
 import { GrpcExchange, type Receiver } from "./grpc-exchange.ts";
-import { enveloped } from "./message-splitter.ts";
+import { enveloped, HEAD_BYTES, withHead } from "./message-splitter.ts";
 import { ManyMessages, OneMessage, type Reading } from "./receivers.ts";
 import { createRequestHeaders, type OwnHeaders, outgoing, type RequestHeaders } from "./request-headers.ts";
 
@@ -36,6 +36,8 @@ export interface GrpcTransportOptions {
   /** Headers of every request. */
   readonly headers: Readonly<Record<string, string>>;
   readonly interceptors: readonly Interceptor[];
+  /** Encodes what it knows better than the library how to, with so many bytes of room in front. */
+  readonly encode?: (request: Message, room: number) => Uint8Array | undefined;
   /** Makes the calls whose client streams, with interceptors and headers of its own. */
   readonly clientStreams: Transport;
 }
@@ -51,7 +53,8 @@ interface Route extends Reading {
   readonly method: DescMethod;
   readonly url: string;
   readonly path: string;
-  readonly serialize: (message: Message) => Uint8Array;
+  /** Encodes a message, with its head. */
+  readonly envelope: (message: Message) => Uint8Array;
 }
 
 /** One call on its way through the interceptors. */
@@ -143,7 +146,7 @@ class GrpcTransport implements Transport {
     const { route } = call;
     const answer = new OneMessage(route);
     // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the request of a unary method
-    this.#send(call, answer, made, request, enveloped(route.serialize(request.message as Message)));
+    this.#send(call, answer, made, request, route.envelope(request.message as Message));
     const message = await answer.answered;
     const { method } = route;
     return {
@@ -167,7 +170,7 @@ class GrpcTransport implements Transport {
     const bodies: Uint8Array[] = [];
     // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the request of a streaming method
     for await (const message of request.message as AsyncIterable<Message>) {
-      bodies.push(enveloped(route.serialize(message)));
+      bodies.push(route.envelope(message));
     }
     const exchange = this.#send(call, answer, made, request, Buffer.concat(bodies));
     answer.onRoom = () => exchange.resume();
@@ -208,7 +211,10 @@ class GrpcTransport implements Transport {
       url,
       path: pathIn(url),
       readMaxBytes: MAX_BYTES,
-      serialize: (message) => input.serialize(message),
+      envelope: (message) => {
+        const encoded = this.#options.encode?.(message, HEAD_BYTES);
+        return encoded === undefined ? enveloped(input.serialize(message)) : withHead(encoded);
+      },
       parse: (data) => output.parse(data),
     };
     this.#routes.set(method, route);

@@ -9,7 +9,7 @@ export interface Envelope {
 }
 
 /** Flags and length in front of every message. */
-const HEAD_BYTES = 5;
+export const HEAD_BYTES = 5;
 
 /** Splits one answer. */
 export class MessageSplitter {
@@ -67,8 +67,14 @@ export class MessageSplitter {
 /** A message with its head. */
 export function enveloped(data: Uint8Array): Buffer {
   const envelope = Buffer.allocUnsafe(HEAD_BYTES + data.length);
-  envelope[0] = 0;
-  envelope.writeUInt32BE(data.length, 1);
   envelope.set(data, HEAD_BYTES);
-  return envelope;
+  return withHead(envelope);
+}
+
+/** Writes the head of a message that was encoded with {@link HEAD_BYTES} of room in front. */
+export function withHead(envelope: Uint8Array): Buffer {
+  const bytes = Buffer.from(envelope.buffer, envelope.byteOffset, envelope.length);
+  bytes[0] = 0;
+  bytes.writeUInt32BE(envelope.length - HEAD_BYTES, 1);
+  return bytes;
 }
