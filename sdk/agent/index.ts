@@ -17,6 +17,7 @@ export {
   type FailureOptions,
   type Outcome,
   retryAfter,
+  RetryableError,
   snooze,
   TerminalError,
 } from "./outcome.ts";

@@ -64,9 +64,7 @@ export function snooze(delayMs: number): Outcome {
   return { [OUTCOME]: true, kind: "snooze", delayMs: inRange("delayMs", delayMs, 0, MAX_WAIT_MS) };
 }
 
-/** Thrown by a handler to end the task at once, whatever attempts are left. Every other error is followed by a retry. */
-export class TerminalError extends Error {
-  override readonly name: string = "TerminalError";
+class ReasonedError extends Error {
   /** A stable UPPER_SNAKE_CASE word for programs. */
   readonly reason: string;
   /** More for whoever debugs; the stack trace if left out. */
@@ -79,6 +77,19 @@ export class TerminalError extends Error {
   }
 }
 
+/** Thrown by a handler to end the task at once, whatever attempts are left. Every other error is followed by a retry. */
+export class TerminalError extends ReasonedError {
+  override readonly name: string = "TerminalError";
+}
+
+/**
+ * Thrown by a handler to say why this attempt failed. The retry policy decides on the next one, as after any error; but this one has a
+ * reason, which the policy's list of reasons that are not retryable may name.
+ */
+export class RetryableError extends ReasonedError {
+  override readonly name: string = "RetryableError";
+}
+
 /** The outcome of a handler that returned. */
 export function outcomeOfValue(value: unknown): Outcome {
   return isOutcome(value) ? value : complete(value);
@@ -86,15 +97,16 @@ export function outcomeOfValue(value: unknown): Outcome {
 
 /** The outcome of a handler that threw. */
 export function outcomeOfError(error: unknown): Outcome {
-  const terminal = error instanceof TerminalError;
+  const reasoned = error instanceof ReasonedError ? error : undefined;
   const message = error instanceof Error ? textOf(error.message || error.name) : `the handler threw ${textOf(error)}`;
   const stack = error instanceof Error ? stackOf(error) : "";
-  const reason = terminal ? error.reason : "HANDLER_ERROR";
-  const details = terminal ? textOf(error.details ?? stack) : stack;
+  const reason = reasoned?.reason ?? "HANDLER_ERROR";
+  const details = textOf(reasoned?.details ?? stack);
+  const retryable = !(error instanceof TerminalError);
   return {
     [OUTCOME]: true,
     kind: "fail",
-    failure: { message, reason, retryable: !terminal, source: "agent", details },
+    failure: { message, reason, retryable, source: "agent", details },
   };
 }
 

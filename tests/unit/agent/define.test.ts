@@ -1,10 +1,12 @@
 import { expect, test } from "vitest";
+import { outcomeOfError } from "../../../sdk/agent/outcome.ts";
 import {
   AgentError,
   type AgentOptions,
   capability,
   defineAgent,
   retryAfter,
+  RetryableError,
   TerminalError,
 } from "../../../sdk/agent/index.ts";
 
@@ -47,4 +49,17 @@ test("a capability is typed by its parse", () => {
 test("outcomes refuse delays and reasons that the contract does not know", () => {
   expect(() => retryAfter(-1)).toThrow(/delayMs is -1, must be from 0 to 518400000/);
   expect(() => new TerminalError("x", { reason: "no good" })).toThrow(/reason is "no good", must be UPPER_SNAKE_CASE/);
+});
+
+test.for<[string, unknown, string, boolean, RegExp]>([
+  ["a terminal error", new TerminalError("x", { reason: "NO_GOOD" }), "NO_GOOD", false, /^TerminalError: x\n/],
+  ["a terminal error that says no more", new TerminalError("x"), "HANDLER_FAILED", false, /^TerminalError: x\n/],
+  ["a retryable error", new RetryableError("x", { reason: "BUSY", details: "y" }), "BUSY", true, /^y$/],
+  ["a retryable error that says no more", new RetryableError("x"), "HANDLER_FAILED", true, /^RetryableError: x\n/],
+  ["any other error", new TypeError("x"), "HANDLER_ERROR", true, /^TypeError: x\n/],
+])("%s fails the attempt with its reason", ([, error, reason, retryable, details]) => {
+  expect(outcomeOfError(error)).toMatchObject({
+    kind: "fail",
+    failure: { message: "x", reason, retryable, source: "agent", details: expect.stringMatching(details) },
+  });
 });
