@@ -54,6 +54,7 @@ import { openServer } from "./server.ts";
 import { BulkSubmitter } from "./submission/bulk.ts";
 import { HOLD_MS } from "./submission/outage-hold.ts";
 import { Submitter } from "./submission/submitter.ts";
+import { createExplainer } from "./tasks/explainer.ts";
 import { Lifecycle } from "./tasks/lifecycle.ts";
 
 /** What a coordinator needs. */
@@ -192,20 +193,18 @@ async function open(config: CoordinatorConfig, logger: Logger, stack: AsyncDispo
       expireTask: (tenant, taskId) => lifecycle.expire(tenant, taskId),
     }),
   );
+  const states = new LaneStates({ connection, manager, reader });
+  const board = new QueueBoard({ states, settings, registry, clock });
+  const { leaseMs } = config;
+  const explainTask = createExplainer({ lifecycle, states, settings, registry, index, clock, leaseMs });
   const agentService: ServiceImpl<typeof AgentService> = {
     ...agentRpcs({ fleet, registry, draining: draining.signal }),
     ...submissionRpcs({ submitter, bulk, lifecycle }),
-    ...taskRpcs({ lifecycle, waitForStatus: streams.waitForStatus }),
+    ...taskRpcs({ lifecycle, waitForStatus: streams.waitForStatus, explainTask }),
     ...listRpcs({ index }),
     ...resultRpcs(streams),
     ...runRpcs({ submitter, listenToNew: streams.listenToNew }),
   };
-  const board = new QueueBoard({
-    states: new LaneStates({ connection, manager, reader }),
-    settings,
-    registry,
-    clock,
-  });
   const { listener, health } = await openServer({
     host: config.host,
     port: config.port,

@@ -271,6 +271,7 @@ export const BOUNDS: Readonly<Record<string, readonly FieldCase[]>> = {
   "GetTaskStatusRequest.wait": duration([0n, 0], 60n),
   "GetTaskStatusRequest.after_revision": [fits("none", 0n), fits("the most", 2n ** 64n - 1n)],
   "GetTaskRequest.task_id": name(100, "required"),
+  "ExplainTaskRequest.task_id": name(100, "required"),
   "TaskFilter.states": [
     ...items(0, 16, () => 1),
     breaks("unspecified", [0]),
@@ -386,6 +387,7 @@ export const VALID: Readonly<Record<string, object>> = {
   RunTaskRequest: { task: { type: "fuzz" } },
   GetTaskStatusRequest: { taskId: "no-such-task" },
   GetTaskRequest: { taskId: "no-such-task" },
+  ExplainTaskRequest: { taskId: "no-such-task" },
   StreamResultsRequest: { taskId: "no-such-task" },
   CancelTaskRequest: { taskId: "no-such-task" },
   RetryTaskRequest: { taskId: "no-such-task" },

@@ -16,13 +16,15 @@ import type { RetryPolicy } from "./retry_policy_pb.ts";
 import { file_mycel_v1_retry_policy } from "./retry_policy_pb.ts";
 import type { Priority, Task, TaskState, TaskStatus, Timeouts } from "./task_pb.ts";
 import { file_mycel_v1_task } from "./task_pb.ts";
+import type { TaskExplanation } from "./task_explanation_pb.ts";
+import { file_mycel_v1_task_explanation } from "./task_explanation_pb.ts";
 import type { Message, UnknownEnum } from "@bufbuild/protobuf";
 
 /**
  * Describes the file mycel/v1/agent_service.proto.
  */
 export const file_mycel_v1_agent_service: GenFile = /*@__PURE__*/
-  fileDesc("ChxteWNlbC92MS9hZ2VudF9zZXJ2aWNlLnByb3RvEghteWNlbC52MSLzAQoUUmVnaXN0ZXJBZ2VudFJlcXVlc3QSEAoIYWdlbnRfaWQYASABKAkSDAoEbmFtZRgCIAEoCRIPCgd2ZXJzaW9uGAMgASgJEioKDGNhcGFiaWxpdGllcxgEIAMoCzIULm15Y2VsLnYxLkNhcGFiaWxpdHkSEwoLY29uY3VycmVuY3kYBSABKAUSOgoGbGFiZWxzGAYgAygLMioubXljZWwudjEuUmVnaXN0ZXJBZ2VudFJlcXVlc3QuTGFiZWxzRW50cnkaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJgChVSZWdpc3RlckFnZW50UmVzcG9uc2USHgoFYWdlbnQYASABKAsyDy5teWNlbC52MS5BZ2VudBInCgdzZXNzaW9uGAIgASgLMhYubXljZWwudjEuQWdlbnRTZXNzaW9uIioKFkRlcmVnaXN0ZXJBZ2VudFJlcXVlc3QSEAoIYWdlbnRfaWQYASABKAkiGQoXRGVyZWdpc3RlckFnZW50UmVzcG9uc2UiIwoPR2V0QWdlbnRSZXF1ZXN0EhAKCGFnZW50X2lkGAEgASgJIjIKEEdldEFnZW50UmVzcG9uc2USHgoFYWdlbnQYASABKAsyDy5teWNlbC52MS5BZ2VudCJIChFMaXN0QWdlbnRzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCRIMCgR0eXBlGAMgASgJIk4KEkxpc3RBZ2VudHNSZXNwb25zZRIfCgZhZ2VudHMYASADKAsyDy5teWNlbC52MS5BZ2VudBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiIgoSV2F0Y2hBZ2VudHNSZXF1ZXN0EgwKBHR5cGUYASABKAkiXAoTV2F0Y2hBZ2VudHNSZXNwb25zZRIlCgZjaGFuZ2UYASABKA4yFS5teWNlbC52MS5BZ2VudENoYW5nZRIeCgVhZ2VudBgCIAEoCzIPLm15Y2VsLnYxLkFnZW50Iu4DChFTdWJtaXRUYXNrUmVxdWVzdBIPCgd0YXNrX2lkGAEgASgJEhIKCnJlcXVlc3RfaWQYAiABKAkSDAoEdHlwZRgDIAEoCRIgCgVpbnB1dBgEIAEoCzIRLm15Y2VsLnYxLlBheWxvYWQSJAoIcHJpb3JpdHkYBSABKA4yEi5teWNlbC52MS5Qcmlvcml0eRINCgVxdWV1ZRgGIAEoCRI3CgZsYWJlbHMYByADKAsyJy5teWNlbC52MS5TdWJtaXRUYXNrUmVxdWVzdC5MYWJlbHNFbnRyeRIkCgh0aW1lb3V0cxgIIAEoCzISLm15Y2VsLnYxLlRpbWVvdXRzEisKDHJldHJ5X3BvbGljeRgJIAEoCzIVLm15Y2VsLnYxLlJldHJ5UG9saWN5Ei0KCnJlc3VsdF90dGwYCiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SMAoKc3RhcnRfdGltZRgLIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBIABIqCgVkZWxheRgMIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkgAGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAFCBwoFc3RhcnQiXQoSU3VibWl0VGFza1Jlc3BvbnNlEg8KB3Rhc2tfaWQYASABKAkSJAoGc3RhdHVzGAIgASgLMhQubXljZWwudjEuVGFza1N0YXR1cxIQCghleGlzdGluZxgDIAEoCCJVChdCYXRjaFN1Ym1pdFRhc2tzUmVxdWVzdBIqCgV0YXNrcxgBIAMoCzIbLm15Y2VsLnYxLlN1Ym1pdFRhc2tSZXF1ZXN0Eg4KBmF0b21pYxgCIAEoCCJNChhCYXRjaFN1Ym1pdFRhc2tzUmVzcG9uc2USMQoHcmVzdWx0cxgBIAMoCzIgLm15Y2VsLnYxLkJhdGNoU3VibWl0VGFza3NSZXN1bHQiewoWQmF0Y2hTdWJtaXRUYXNrc1Jlc3VsdBIxCglzdWJtaXR0ZWQYASABKAsyHC5teWNlbC52MS5TdWJtaXRUYXNrUmVzcG9uc2VIABIkCgVlcnJvchgCIAEoCzITLm15Y2VsLnYxLkl0ZW1FcnJvckgAQggKBnJlc3VsdCKYAQoJSXRlbUVycm9yEgwKBGNvZGUYASABKAUSDgoGcmVhc29uGAIgASgJEg8KB21lc3NhZ2UYAyABKAkSLAoKdmlvbGF0aW9ucxgEIAMoCzIYLm15Y2VsLnYxLkZpZWxkVmlvbGF0aW9uEi4KC3JldHJ5X2RlbGF5GAUgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIjQKDkZpZWxkVmlvbGF0aW9uEg0KBWZpZWxkGAEgASgJEhMKC2Rlc2NyaXB0aW9uGAIgASgJIkQKF1N1Ym1pdFRhc2tTdHJlYW1SZXF1ZXN0EikKBHRhc2sYASABKAsyGy5teWNlbC52MS5TdWJtaXRUYXNrUmVxdWVzdCKMAQoYU3VibWl0VGFza1N0cmVhbVJlc3BvbnNlEg0KBWluZGV4GAEgASgEEjEKCXN1Ym1pdHRlZBgCIAEoCzIcLm15Y2VsLnYxLlN1Ym1pdFRhc2tSZXNwb25zZUgAEiQKBWVycm9yGAMgASgLMhMubXljZWwudjEuSXRlbUVycm9ySABCCAoGcmVzdWx0IoABChRHZXRUYXNrU3RhdHVzUmVxdWVzdBIPCgd0YXNrX2lkGAEgASgJEicKBHdhaXQYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SGwoOYWZ0ZXJfcmV2aXNpb24YAyABKARIAIgBAUIRCg9fYWZ0ZXJfcmV2aXNpb24iPQoVR2V0VGFza1N0YXR1c1Jlc3BvbnNlEiQKBnN0YXR1cxgBIAEoCzIULm15Y2VsLnYxLlRhc2tTdGF0dXMiIQoOR2V0VGFza1JlcXVlc3QSDwoHdGFza19pZBgBIAEoCSIvCg9HZXRUYXNrUmVzcG9uc2USHAoEdGFzaxgBIAEoCzIOLm15Y2VsLnYxLlRhc2sirwIKClRhc2tGaWx0ZXISIwoGc3RhdGVzGAEgAygOMhMubXljZWwudjEuVGFza1N0YXRlEg0KBXR5cGVzGAIgAygJEhAKCGFnZW50X2lkGAMgASgJEjAKBmxhYmVscxgEIAMoCzIgLm15Y2VsLnYxLlRhc2tGaWx0ZXIuTGFiZWxzRW50cnkSNAoQY3JlYXRlX3RpbWVfZnJvbRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASNQoRY3JlYXRlX3RpbWVfdW50aWwYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg0KBXF1ZXVlGAcgASgJGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiXwoQTGlzdFRhc2tzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCRIkCgZmaWx0ZXIYAyABKAsyFC5teWNlbC52MS5UYXNrRmlsdGVyInsKEUxpc3RUYXNrc1Jlc3BvbnNlEh0KBXRhc2tzGAEgAygLMg4ubXljZWwudjEuVGFzaxIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkSLgoKYXNfb2ZfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiOQoRQ291bnRUYXNrc1JlcXVlc3QSJAoGZmlsdGVyGAEgASgLMhQubXljZWwudjEuVGFza0ZpbHRlciJ/ChJDb3VudFRhc2tzUmVzcG9uc2USJAoGY291bnRzGAEgAygLMhQubXljZWwudjEuU3RhdGVDb3VudBITCgt0b3RhbF9jb3VudBgCIAEoAxIuCgphc19vZl90aW1lGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJECgpTdGF0ZUNvdW50EiIKBXN0YXRlGAEgASgOMhMubXljZWwudjEuVGFza1N0YXRlEhIKCnRhc2tfY291bnQYAiABKAMiXAoUU3RyZWFtUmVzdWx0c1JlcXVlc3QSDwoHdGFza19pZBgBIAEoCRIOCgZjdXJzb3IYAiABKAkSIwoFa2luZHMYAyADKA4yFC5teWNlbC52MS5SZXN1bHRLaW5kIuoBChVTdHJlYW1SZXN1bHRzUmVzcG9uc2USDgoGY3Vyc29yGAEgASgJEhAKCHNlcXVlbmNlGAIgASgEEiIKCHNuYXBzaG90GAMgASgLMg4ubXljZWwudjEuVGFza0gAEi0KDHN0YXRlX2NoYW5nZRgEIAEoCzIVLm15Y2VsLnYxLlN0YXRlQ2hhbmdlSAASKQoGb3V0cHV0GAUgASgLMhcubXljZWwudjEuQXR0ZW1wdE91dHB1dEgAEikKCmtlZXBfYWxpdmUYBiABKAsyEy5teWNlbC52MS5LZWVwQWxpdmVIAEIGCgRraW5kIlYKC1N0YXRlQ2hhbmdlEiQKBnN0YXR1cxgBIAEoCzIULm15Y2VsLnYxLlRhc2tTdGF0dXMSIQoGcmVzdWx0GAIgASgLMhEubXljZWwudjEuUGF5bG9hZCJUCg1BdHRlbXB0T3V0cHV0Eg8KB2F0dGVtcHQYASABKAUSEAoIYWdlbnRfaWQYAiABKAkSIAoGb3V0cHV0GAMgASgLMhAubXljZWwudjEuT3V0cHV0IgsKCUtlZXBBbGl2ZSJgCg5SdW5UYXNrUmVxdWVzdBIpCgR0YXNrGAEgASgLMhsubXljZWwudjEuU3VibWl0VGFza1JlcXVlc3QSIwoFa2luZHMYAiADKA4yFC5teWNlbC52MS5SZXN1bHRLaW5kIn8KD1J1blRhc2tSZXNwb25zZRIxCglzdWJtaXR0ZWQYASABKAsyHC5teWNlbC52MS5TdWJtaXRUYXNrUmVzcG9uc2VIABIxCgZyZXN1bHQYAiABKAsyHy5teWNlbC52MS5TdHJlYW1SZXN1bHRzUmVzcG9uc2VIAEIGCgRraW5kIjQKEUNhbmNlbFRhc2tSZXF1ZXN0Eg8KB3Rhc2tfaWQYASABKAkSDgoGcmVhc29uGAIgASgJIjoKEkNhbmNlbFRhc2tSZXNwb25zZRIkCgZzdGF0dXMYASABKAsyFC5teWNlbC52MS5UYXNrU3RhdHVzIjcKEFJldHJ5VGFza1JlcXVlc3QSDwoHdGFza19pZBgBIAEoCRISCgpyZXF1ZXN0X2lkGAIgASgJIkMKEVJldHJ5VGFza1Jlc3BvbnNlEhwKBHRhc2sYASABKAsyDi5teWNlbC52MS5UYXNrEhAKCGV4aXN0aW5nGAIgASgIIn8KFkxpc3REZWFkTGV0dGVyc1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgFEhIKCnBhZ2VfdG9rZW4YAiABKAkSJAoGZmlsdGVyGAMgASgLMhQubXljZWwudjEuVGFza0ZpbHRlchIYChBpbmNsdWRlX3JlZHJpdmVuGAQgASgIIo4BChdMaXN0RGVhZExldHRlcnNSZXNwb25zZRIqCgxkZWFkX2xldHRlcnMYASADKAsyFC5teWNlbC52MS5EZWFkTGV0dGVyEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCRIuCgphc19vZl90aW1lGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCI/CgpEZWFkTGV0dGVyEhwKBHRhc2sYASABKAsyDi5teWNlbC52MS5UYXNrEhMKC3JlZHJpdmVuX2J5GAIgASgJKqcBCgtBZ2VudENoYW5nZRIcChhBR0VOVF9DSEFOR0VfVU5TUEVDSUZJRUQQABIWChJBR0VOVF9DSEFOR0VfQURERUQQARIYChRBR0VOVF9DSEFOR0VfVVBEQVRFRBACEhgKFEFHRU5UX0NIQU5HRV9SRU1PVkVEEAMSFQoRQUdFTlRfQ0hBTkdFX0xPU1QQBBIXChNBR0VOVF9DSEFOR0VfU1lOQ0VEEAUqhgEKClJlc3VsdEtpbmQSGwoXUkVTVUxUX0tJTkRfVU5TUEVDSUZJRUQQABIVChFSRVNVTFRfS0lORF9TVEFURRABEhUKEVJFU1VMVF9LSU5EX0NIVU5LEAISGAoUUkVTVUxUX0tJTkRfUFJPR1JFU1MQAxITCg9SRVNVTFRfS0lORF9MT0cQBDL0CgoMQWdlbnRTZXJ2aWNlElUKDVJlZ2lzdGVyQWdlbnQSHi5teWNlbC52MS5SZWdpc3RlckFnZW50UmVxdWVzdBofLm15Y2VsLnYxLlJlZ2lzdGVyQWdlbnRSZXNwb25zZSIDkAICElsKD0RlcmVnaXN0ZXJBZ2VudBIgLm15Y2VsLnYxLkRlcmVnaXN0ZXJBZ2VudFJlcXVlc3QaIS5teWNlbC52MS5EZXJlZ2lzdGVyQWdlbnRSZXNwb25zZSIDkAICEkYKCEdldEFnZW50EhkubXljZWwudjEuR2V0QWdlbnRSZXF1ZXN0GhoubXljZWwudjEuR2V0QWdlbnRSZXNwb25zZSIDkAIBEkwKCkxpc3RBZ2VudHMSGy5teWNlbC52MS5MaXN0QWdlbnRzUmVxdWVzdBocLm15Y2VsLnYxLkxpc3RBZ2VudHNSZXNwb25zZSIDkAIBEkwKC1dhdGNoQWdlbnRzEhwubXljZWwudjEuV2F0Y2hBZ2VudHNSZXF1ZXN0Gh0ubXljZWwudjEuV2F0Y2hBZ2VudHNSZXNwb25zZTABEkwKClN1Ym1pdFRhc2sSGy5teWNlbC52MS5TdWJtaXRUYXNrUmVxdWVzdBocLm15Y2VsLnYxLlN1Ym1pdFRhc2tSZXNwb25zZSIDkAICEl4KEEJhdGNoU3VibWl0VGFza3MSIS5teWNlbC52MS5CYXRjaFN1Ym1pdFRhc2tzUmVxdWVzdBoiLm15Y2VsLnYxLkJhdGNoU3VibWl0VGFza3NSZXNwb25zZSIDkAICEl0KEFN1Ym1pdFRhc2tTdHJlYW0SIS5teWNlbC52MS5TdWJtaXRUYXNrU3RyZWFtUmVxdWVzdBoiLm15Y2VsLnYxLlN1Ym1pdFRhc2tTdHJlYW1SZXNwb25zZSgBMAESVQoNR2V0VGFza1N0YXR1cxIeLm15Y2VsLnYxLkdldFRhc2tTdGF0dXNSZXF1ZXN0Gh8ubXljZWwudjEuR2V0VGFza1N0YXR1c1Jlc3BvbnNlIgOQAgESQwoHR2V0VGFzaxIYLm15Y2VsLnYxLkdldFRhc2tSZXF1ZXN0GhkubXljZWwudjEuR2V0VGFza1Jlc3BvbnNlIgOQAgESSQoJTGlzdFRhc2tzEhoubXljZWwudjEuTGlzdFRhc2tzUmVxdWVzdBobLm15Y2VsLnYxLkxpc3RUYXNrc1Jlc3BvbnNlIgOQAgESTAoKQ291bnRUYXNrcxIbLm15Y2VsLnYxLkNvdW50VGFza3NSZXF1ZXN0GhwubXljZWwudjEuQ291bnRUYXNrc1Jlc3BvbnNlIgOQAgESUgoNU3RyZWFtUmVzdWx0cxIeLm15Y2VsLnYxLlN0cmVhbVJlc3VsdHNSZXF1ZXN0Gh8ubXljZWwudjEuU3RyZWFtUmVzdWx0c1Jlc3BvbnNlMAESQAoHUnVuVGFzaxIYLm15Y2VsLnYxLlJ1blRhc2tSZXF1ZXN0GhkubXljZWwudjEuUnVuVGFza1Jlc3BvbnNlMAESTAoKQ2FuY2VsVGFzaxIbLm15Y2VsLnYxLkNhbmNlbFRhc2tSZXF1ZXN0GhwubXljZWwudjEuQ2FuY2VsVGFza1Jlc3BvbnNlIgOQAgISSQoJUmV0cnlUYXNrEhoubXljZWwudjEuUmV0cnlUYXNrUmVxdWVzdBobLm15Y2VsLnYxLlJldHJ5VGFza1Jlc3BvbnNlIgOQAgISWwoPTGlzdERlYWRMZXR0ZXJzEiAubXljZWwudjEuTGlzdERlYWRMZXR0ZXJzUmVxdWVzdBohLm15Y2VsLnYxLkxpc3REZWFkTGV0dGVyc1Jlc3BvbnNlIgOQAgFiBnByb3RvMw", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_mycel_v1_agent, file_mycel_v1_output, file_mycel_v1_payload, file_mycel_v1_retry_policy, file_mycel_v1_task]);
+  fileDesc("ChxteWNlbC92MS9hZ2VudF9zZXJ2aWNlLnByb3RvEghteWNlbC52MSLzAQoUUmVnaXN0ZXJBZ2VudFJlcXVlc3QSEAoIYWdlbnRfaWQYASABKAkSDAoEbmFtZRgCIAEoCRIPCgd2ZXJzaW9uGAMgASgJEioKDGNhcGFiaWxpdGllcxgEIAMoCzIULm15Y2VsLnYxLkNhcGFiaWxpdHkSEwoLY29uY3VycmVuY3kYBSABKAUSOgoGbGFiZWxzGAYgAygLMioubXljZWwudjEuUmVnaXN0ZXJBZ2VudFJlcXVlc3QuTGFiZWxzRW50cnkaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJgChVSZWdpc3RlckFnZW50UmVzcG9uc2USHgoFYWdlbnQYASABKAsyDy5teWNlbC52MS5BZ2VudBInCgdzZXNzaW9uGAIgASgLMhYubXljZWwudjEuQWdlbnRTZXNzaW9uIioKFkRlcmVnaXN0ZXJBZ2VudFJlcXVlc3QSEAoIYWdlbnRfaWQYASABKAkiGQoXRGVyZWdpc3RlckFnZW50UmVzcG9uc2UiIwoPR2V0QWdlbnRSZXF1ZXN0EhAKCGFnZW50X2lkGAEgASgJIjIKEEdldEFnZW50UmVzcG9uc2USHgoFYWdlbnQYASABKAsyDy5teWNlbC52MS5BZ2VudCJIChFMaXN0QWdlbnRzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCRIMCgR0eXBlGAMgASgJIk4KEkxpc3RBZ2VudHNSZXNwb25zZRIfCgZhZ2VudHMYASADKAsyDy5teWNlbC52MS5BZ2VudBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiIgoSV2F0Y2hBZ2VudHNSZXF1ZXN0EgwKBHR5cGUYASABKAkiXAoTV2F0Y2hBZ2VudHNSZXNwb25zZRIlCgZjaGFuZ2UYASABKA4yFS5teWNlbC52MS5BZ2VudENoYW5nZRIeCgVhZ2VudBgCIAEoCzIPLm15Y2VsLnYxLkFnZW50Iu4DChFTdWJtaXRUYXNrUmVxdWVzdBIPCgd0YXNrX2lkGAEgASgJEhIKCnJlcXVlc3RfaWQYAiABKAkSDAoEdHlwZRgDIAEoCRIgCgVpbnB1dBgEIAEoCzIRLm15Y2VsLnYxLlBheWxvYWQSJAoIcHJpb3JpdHkYBSABKA4yEi5teWNlbC52MS5Qcmlvcml0eRINCgVxdWV1ZRgGIAEoCRI3CgZsYWJlbHMYByADKAsyJy5teWNlbC52MS5TdWJtaXRUYXNrUmVxdWVzdC5MYWJlbHNFbnRyeRIkCgh0aW1lb3V0cxgIIAEoCzISLm15Y2VsLnYxLlRpbWVvdXRzEisKDHJldHJ5X3BvbGljeRgJIAEoCzIVLm15Y2VsLnYxLlJldHJ5UG9saWN5Ei0KCnJlc3VsdF90dGwYCiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SMAoKc3RhcnRfdGltZRgLIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBIABIqCgVkZWxheRgMIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkgAGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAFCBwoFc3RhcnQiXQoSU3VibWl0VGFza1Jlc3BvbnNlEg8KB3Rhc2tfaWQYASABKAkSJAoGc3RhdHVzGAIgASgLMhQubXljZWwudjEuVGFza1N0YXR1cxIQCghleGlzdGluZxgDIAEoCCJVChdCYXRjaFN1Ym1pdFRhc2tzUmVxdWVzdBIqCgV0YXNrcxgBIAMoCzIbLm15Y2VsLnYxLlN1Ym1pdFRhc2tSZXF1ZXN0Eg4KBmF0b21pYxgCIAEoCCJNChhCYXRjaFN1Ym1pdFRhc2tzUmVzcG9uc2USMQoHcmVzdWx0cxgBIAMoCzIgLm15Y2VsLnYxLkJhdGNoU3VibWl0VGFza3NSZXN1bHQiewoWQmF0Y2hTdWJtaXRUYXNrc1Jlc3VsdBIxCglzdWJtaXR0ZWQYASABKAsyHC5teWNlbC52MS5TdWJtaXRUYXNrUmVzcG9uc2VIABIkCgVlcnJvchgCIAEoCzITLm15Y2VsLnYxLkl0ZW1FcnJvckgAQggKBnJlc3VsdCKYAQoJSXRlbUVycm9yEgwKBGNvZGUYASABKAUSDgoGcmVhc29uGAIgASgJEg8KB21lc3NhZ2UYAyABKAkSLAoKdmlvbGF0aW9ucxgEIAMoCzIYLm15Y2VsLnYxLkZpZWxkVmlvbGF0aW9uEi4KC3JldHJ5X2RlbGF5GAUgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIjQKDkZpZWxkVmlvbGF0aW9uEg0KBWZpZWxkGAEgASgJEhMKC2Rlc2NyaXB0aW9uGAIgASgJIkQKF1N1Ym1pdFRhc2tTdHJlYW1SZXF1ZXN0EikKBHRhc2sYASABKAsyGy5teWNlbC52MS5TdWJtaXRUYXNrUmVxdWVzdCKMAQoYU3VibWl0VGFza1N0cmVhbVJlc3BvbnNlEg0KBWluZGV4GAEgASgEEjEKCXN1Ym1pdHRlZBgCIAEoCzIcLm15Y2VsLnYxLlN1Ym1pdFRhc2tSZXNwb25zZUgAEiQKBWVycm9yGAMgASgLMhMubXljZWwudjEuSXRlbUVycm9ySABCCAoGcmVzdWx0IoABChRHZXRUYXNrU3RhdHVzUmVxdWVzdBIPCgd0YXNrX2lkGAEgASgJEicKBHdhaXQYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SGwoOYWZ0ZXJfcmV2aXNpb24YAyABKARIAIgBAUIRCg9fYWZ0ZXJfcmV2aXNpb24iPQoVR2V0VGFza1N0YXR1c1Jlc3BvbnNlEiQKBnN0YXR1cxgBIAEoCzIULm15Y2VsLnYxLlRhc2tTdGF0dXMiIQoOR2V0VGFza1JlcXVlc3QSDwoHdGFza19pZBgBIAEoCSIvCg9HZXRUYXNrUmVzcG9uc2USHAoEdGFzaxgBIAEoCzIOLm15Y2VsLnYxLlRhc2siJQoSRXhwbGFpblRhc2tSZXF1ZXN0Eg8KB3Rhc2tfaWQYASABKAkiRQoTRXhwbGFpblRhc2tSZXNwb25zZRIuCgtleHBsYW5hdGlvbhgBIAEoCzIZLm15Y2VsLnYxLlRhc2tFeHBsYW5hdGlvbiKvAgoKVGFza0ZpbHRlchIjCgZzdGF0ZXMYASADKA4yEy5teWNlbC52MS5UYXNrU3RhdGUSDQoFdHlwZXMYAiADKAkSEAoIYWdlbnRfaWQYAyABKAkSMAoGbGFiZWxzGAQgAygLMiAubXljZWwudjEuVGFza0ZpbHRlci5MYWJlbHNFbnRyeRI0ChBjcmVhdGVfdGltZV9mcm9tGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBI1ChFjcmVhdGVfdGltZV91bnRpbBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDQoFcXVldWUYByABKAkaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJfChBMaXN0VGFza3NSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJEiQKBmZpbHRlchgDIAEoCzIULm15Y2VsLnYxLlRhc2tGaWx0ZXIiewoRTGlzdFRhc2tzUmVzcG9uc2USHQoFdGFza3MYASADKAsyDi5teWNlbC52MS5UYXNrEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCRIuCgphc19vZl90aW1lGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCI5ChFDb3VudFRhc2tzUmVxdWVzdBIkCgZmaWx0ZXIYASABKAsyFC5teWNlbC52MS5UYXNrRmlsdGVyIn8KEkNvdW50VGFza3NSZXNwb25zZRIkCgZjb3VudHMYASADKAsyFC5teWNlbC52MS5TdGF0ZUNvdW50EhMKC3RvdGFsX2NvdW50GAIgASgDEi4KCmFzX29mX3RpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIkQKClN0YXRlQ291bnQSIgoFc3RhdGUYASABKA4yEy5teWNlbC52MS5UYXNrU3RhdGUSEgoKdGFza19jb3VudBgCIAEoAyJcChRTdHJlYW1SZXN1bHRzUmVxdWVzdBIPCgd0YXNrX2lkGAEgASgJEg4KBmN1cnNvchgCIAEoCRIjCgVraW5kcxgDIAMoDjIULm15Y2VsLnYxLlJlc3VsdEtpbmQi6gEKFVN0cmVhbVJlc3VsdHNSZXNwb25zZRIOCgZjdXJzb3IYASABKAkSEAoIc2VxdWVuY2UYAiABKAQSIgoIc25hcHNob3QYAyABKAsyDi5teWNlbC52MS5UYXNrSAASLQoMc3RhdGVfY2hhbmdlGAQgASgLMhUubXljZWwudjEuU3RhdGVDaGFuZ2VIABIpCgZvdXRwdXQYBSABKAsyFy5teWNlbC52MS5BdHRlbXB0T3V0cHV0SAASKQoKa2VlcF9hbGl2ZRgGIAEoCzITLm15Y2VsLnYxLktlZXBBbGl2ZUgAQgYKBGtpbmQiVgoLU3RhdGVDaGFuZ2USJAoGc3RhdHVzGAEgASgLMhQubXljZWwudjEuVGFza1N0YXR1cxIhCgZyZXN1bHQYAiABKAsyES5teWNlbC52MS5QYXlsb2FkIlQKDUF0dGVtcHRPdXRwdXQSDwoHYXR0ZW1wdBgBIAEoBRIQCghhZ2VudF9pZBgCIAEoCRIgCgZvdXRwdXQYAyABKAsyEC5teWNlbC52MS5PdXRwdXQiCwoJS2VlcEFsaXZlImAKDlJ1blRhc2tSZXF1ZXN0EikKBHRhc2sYASABKAsyGy5teWNlbC52MS5TdWJtaXRUYXNrUmVxdWVzdBIjCgVraW5kcxgCIAMoDjIULm15Y2VsLnYxLlJlc3VsdEtpbmQifwoPUnVuVGFza1Jlc3BvbnNlEjEKCXN1Ym1pdHRlZBgBIAEoCzIcLm15Y2VsLnYxLlN1Ym1pdFRhc2tSZXNwb25zZUgAEjEKBnJlc3VsdBgCIAEoCzIfLm15Y2VsLnYxLlN0cmVhbVJlc3VsdHNSZXNwb25zZUgAQgYKBGtpbmQiNAoRQ2FuY2VsVGFza1JlcXVlc3QSDwoHdGFza19pZBgBIAEoCRIOCgZyZWFzb24YAiABKAkiOgoSQ2FuY2VsVGFza1Jlc3BvbnNlEiQKBnN0YXR1cxgBIAEoCzIULm15Y2VsLnYxLlRhc2tTdGF0dXMiNwoQUmV0cnlUYXNrUmVxdWVzdBIPCgd0YXNrX2lkGAEgASgJEhIKCnJlcXVlc3RfaWQYAiABKAkiQwoRUmV0cnlUYXNrUmVzcG9uc2USHAoEdGFzaxgBIAEoCzIOLm15Y2VsLnYxLlRhc2sSEAoIZXhpc3RpbmcYAiABKAgifwoWTGlzdERlYWRMZXR0ZXJzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCRIkCgZmaWx0ZXIYAyABKAsyFC5teWNlbC52MS5UYXNrRmlsdGVyEhgKEGluY2x1ZGVfcmVkcml2ZW4YBCABKAgijgEKF0xpc3REZWFkTGV0dGVyc1Jlc3BvbnNlEioKDGRlYWRfbGV0dGVycxgBIAMoCzIULm15Y2VsLnYxLkRlYWRMZXR0ZXISFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJEi4KCmFzX29mX3RpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIj8KCkRlYWRMZXR0ZXISHAoEdGFzaxgBIAEoCzIOLm15Y2VsLnYxLlRhc2sSEwoLcmVkcml2ZW5fYnkYAiABKAkqpwEKC0FnZW50Q2hhbmdlEhwKGEFHRU5UX0NIQU5HRV9VTlNQRUNJRklFRBAAEhYKEkFHRU5UX0NIQU5HRV9BRERFRBABEhgKFEFHRU5UX0NIQU5HRV9VUERBVEVEEAISGAoUQUdFTlRfQ0hBTkdFX1JFTU9WRUQQAxIVChFBR0VOVF9DSEFOR0VfTE9TVBAEEhcKE0FHRU5UX0NIQU5HRV9TWU5DRUQQBSqGAQoKUmVzdWx0S2luZBIbChdSRVNVTFRfS0lORF9VTlNQRUNJRklFRBAAEhUKEVJFU1VMVF9LSU5EX1NUQVRFEAESFQoRUkVTVUxUX0tJTkRfQ0hVTksQAhIYChRSRVNVTFRfS0lORF9QUk9HUkVTUxADEhMKD1JFU1VMVF9LSU5EX0xPRxAEMsULCgxBZ2VudFNlcnZpY2USVQoNUmVnaXN0ZXJBZ2VudBIeLm15Y2VsLnYxLlJlZ2lzdGVyQWdlbnRSZXF1ZXN0Gh8ubXljZWwudjEuUmVnaXN0ZXJBZ2VudFJlc3BvbnNlIgOQAgISWwoPRGVyZWdpc3RlckFnZW50EiAubXljZWwudjEuRGVyZWdpc3RlckFnZW50UmVxdWVzdBohLm15Y2VsLnYxLkRlcmVnaXN0ZXJBZ2VudFJlc3BvbnNlIgOQAgISRgoIR2V0QWdlbnQSGS5teWNlbC52MS5HZXRBZ2VudFJlcXVlc3QaGi5teWNlbC52MS5HZXRBZ2VudFJlc3BvbnNlIgOQAgESTAoKTGlzdEFnZW50cxIbLm15Y2VsLnYxLkxpc3RBZ2VudHNSZXF1ZXN0GhwubXljZWwudjEuTGlzdEFnZW50c1Jlc3BvbnNlIgOQAgESTAoLV2F0Y2hBZ2VudHMSHC5teWNlbC52MS5XYXRjaEFnZW50c1JlcXVlc3QaHS5teWNlbC52MS5XYXRjaEFnZW50c1Jlc3BvbnNlMAESTAoKU3VibWl0VGFzaxIbLm15Y2VsLnYxLlN1Ym1pdFRhc2tSZXF1ZXN0GhwubXljZWwudjEuU3VibWl0VGFza1Jlc3BvbnNlIgOQAgISXgoQQmF0Y2hTdWJtaXRUYXNrcxIhLm15Y2VsLnYxLkJhdGNoU3VibWl0VGFza3NSZXF1ZXN0GiIubXljZWwudjEuQmF0Y2hTdWJtaXRUYXNrc1Jlc3BvbnNlIgOQAgISXQoQU3VibWl0VGFza1N0cmVhbRIhLm15Y2VsLnYxLlN1Ym1pdFRhc2tTdHJlYW1SZXF1ZXN0GiIubXljZWwudjEuU3VibWl0VGFza1N0cmVhbVJlc3BvbnNlKAEwARJVCg1HZXRUYXNrU3RhdHVzEh4ubXljZWwudjEuR2V0VGFza1N0YXR1c1JlcXVlc3QaHy5teWNlbC52MS5HZXRUYXNrU3RhdHVzUmVzcG9uc2UiA5ACARJDCgdHZXRUYXNrEhgubXljZWwudjEuR2V0VGFza1JlcXVlc3QaGS5teWNlbC52MS5HZXRUYXNrUmVzcG9uc2UiA5ACARJPCgtFeHBsYWluVGFzaxIcLm15Y2VsLnYxLkV4cGxhaW5UYXNrUmVxdWVzdBodLm15Y2VsLnYxLkV4cGxhaW5UYXNrUmVzcG9uc2UiA5ACARJJCglMaXN0VGFza3MSGi5teWNlbC52MS5MaXN0VGFza3NSZXF1ZXN0GhsubXljZWwudjEuTGlzdFRhc2tzUmVzcG9uc2UiA5ACARJMCgpDb3VudFRhc2tzEhsubXljZWwudjEuQ291bnRUYXNrc1JlcXVlc3QaHC5teWNlbC52MS5Db3VudFRhc2tzUmVzcG9uc2UiA5ACARJSCg1TdHJlYW1SZXN1bHRzEh4ubXljZWwudjEuU3RyZWFtUmVzdWx0c1JlcXVlc3QaHy5teWNlbC52MS5TdHJlYW1SZXN1bHRzUmVzcG9uc2UwARJACgdSdW5UYXNrEhgubXljZWwudjEuUnVuVGFza1JlcXVlc3QaGS5teWNlbC52MS5SdW5UYXNrUmVzcG9uc2UwARJMCgpDYW5jZWxUYXNrEhsubXljZWwudjEuQ2FuY2VsVGFza1JlcXVlc3QaHC5teWNlbC52MS5DYW5jZWxUYXNrUmVzcG9uc2UiA5ACAhJJCglSZXRyeVRhc2sSGi5teWNlbC52MS5SZXRyeVRhc2tSZXF1ZXN0GhsubXljZWwudjEuUmV0cnlUYXNrUmVzcG9uc2UiA5ACAhJbCg9MaXN0RGVhZExldHRlcnMSIC5teWNlbC52MS5MaXN0RGVhZExldHRlcnNSZXF1ZXN0GiEubXljZWwudjEuTGlzdERlYWRMZXR0ZXJzUmVzcG9uc2UiA5ACAWIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_mycel_v1_agent, file_mycel_v1_output, file_mycel_v1_payload, file_mycel_v1_retry_policy, file_mycel_v1_task, file_mycel_v1_task_explanation]);
 
 /**
  * Describes the agent to register.
@@ -767,6 +769,48 @@ export const GetTaskResponseSchema: GenMessage<GetTaskResponse> = /*@__PURE__*/
   messageDesc(file_mycel_v1_agent_service, 22);
 
 /**
+ * Names the task to explain.
+ *
+ * @generated from message mycel.v1.ExplainTaskRequest
+ */
+export type ExplainTaskRequest = Message<"mycel.v1.ExplainTaskRequest"> & {
+  /**
+   * The task.
+   *
+   * @generated from field: string task_id = 1;
+   */
+  taskId: string;
+};
+
+/**
+ * Describes the message mycel.v1.ExplainTaskRequest.
+ * Use `create(ExplainTaskRequestSchema)` to create a new message.
+ */
+export const ExplainTaskRequestSchema: GenMessage<ExplainTaskRequest> = /*@__PURE__*/
+  messageDesc(file_mycel_v1_agent_service, 23);
+
+/**
+ * The explanation.
+ *
+ * @generated from message mycel.v1.ExplainTaskResponse
+ */
+export type ExplainTaskResponse = Message<"mycel.v1.ExplainTaskResponse"> & {
+  /**
+   * The explanation.
+   *
+   * @generated from field: mycel.v1.TaskExplanation explanation = 1;
+   */
+  explanation?: TaskExplanation | undefined;
+};
+
+/**
+ * Describes the message mycel.v1.ExplainTaskResponse.
+ * Use `create(ExplainTaskResponseSchema)` to create a new message.
+ */
+export const ExplainTaskResponseSchema: GenMessage<ExplainTaskResponse> = /*@__PURE__*/
+  messageDesc(file_mycel_v1_agent_service, 24);
+
+/**
  * Which tasks to list or count. A task must satisfy every field that is set.
  *
  * @generated from message mycel.v1.TaskFilter
@@ -827,7 +871,7 @@ export type TaskFilter = Message<"mycel.v1.TaskFilter"> & {
  * Use `create(TaskFilterSchema)` to create a new message.
  */
 export const TaskFilterSchema: GenMessage<TaskFilter> = /*@__PURE__*/
-  messageDesc(file_mycel_v1_agent_service, 23);
+  messageDesc(file_mycel_v1_agent_service, 25);
 
 /**
  * Says which tasks to list.
@@ -862,7 +906,7 @@ export type ListTasksRequest = Message<"mycel.v1.ListTasksRequest"> & {
  * Use `create(ListTasksRequestSchema)` to create a new message.
  */
 export const ListTasksRequestSchema: GenMessage<ListTasksRequest> = /*@__PURE__*/
-  messageDesc(file_mycel_v1_agent_service, 24);
+  messageDesc(file_mycel_v1_agent_service, 26);
 
 /**
  * A page of tasks.
@@ -897,7 +941,7 @@ export type ListTasksResponse = Message<"mycel.v1.ListTasksResponse"> & {
  * Use `create(ListTasksResponseSchema)` to create a new message.
  */
 export const ListTasksResponseSchema: GenMessage<ListTasksResponse> = /*@__PURE__*/
-  messageDesc(file_mycel_v1_agent_service, 25);
+  messageDesc(file_mycel_v1_agent_service, 27);
 
 /**
  * Says which tasks to count.
@@ -918,7 +962,7 @@ export type CountTasksRequest = Message<"mycel.v1.CountTasksRequest"> & {
  * Use `create(CountTasksRequestSchema)` to create a new message.
  */
 export const CountTasksRequestSchema: GenMessage<CountTasksRequest> = /*@__PURE__*/
-  messageDesc(file_mycel_v1_agent_service, 26);
+  messageDesc(file_mycel_v1_agent_service, 28);
 
 /**
  * The counts.
@@ -953,7 +997,7 @@ export type CountTasksResponse = Message<"mycel.v1.CountTasksResponse"> & {
  * Use `create(CountTasksResponseSchema)` to create a new message.
  */
 export const CountTasksResponseSchema: GenMessage<CountTasksResponse> = /*@__PURE__*/
-  messageDesc(file_mycel_v1_agent_service, 27);
+  messageDesc(file_mycel_v1_agent_service, 29);
 
 /**
  * How many tasks are in a state.
@@ -981,7 +1025,7 @@ export type StateCount = Message<"mycel.v1.StateCount"> & {
  * Use `create(StateCountSchema)` to create a new message.
  */
 export const StateCountSchema: GenMessage<StateCount> = /*@__PURE__*/
-  messageDesc(file_mycel_v1_agent_service, 28);
+  messageDesc(file_mycel_v1_agent_service, 30);
 
 /**
  * Names the task, and says what to stream from where.
@@ -1016,7 +1060,7 @@ export type StreamResultsRequest = Message<"mycel.v1.StreamResultsRequest"> & {
  * Use `create(StreamResultsRequestSchema)` to create a new message.
  */
 export const StreamResultsRequestSchema: GenMessage<StreamResultsRequest> = /*@__PURE__*/
-  messageDesc(file_mycel_v1_agent_service, 29);
+  messageDesc(file_mycel_v1_agent_service, 31);
 
 /**
  * One message of a stream of results.
@@ -1084,7 +1128,7 @@ export type StreamResultsResponse = Message<"mycel.v1.StreamResultsResponse"> & 
  * Use `create(StreamResultsResponseSchema)` to create a new message.
  */
 export const StreamResultsResponseSchema: GenMessage<StreamResultsResponse> = /*@__PURE__*/
-  messageDesc(file_mycel_v1_agent_service, 30);
+  messageDesc(file_mycel_v1_agent_service, 32);
 
 /**
  * A state change.
@@ -1112,7 +1156,7 @@ export type StateChange = Message<"mycel.v1.StateChange"> & {
  * Use `create(StateChangeSchema)` to create a new message.
  */
 export const StateChangeSchema: GenMessage<StateChange> = /*@__PURE__*/
-  messageDesc(file_mycel_v1_agent_service, 31);
+  messageDesc(file_mycel_v1_agent_service, 33);
 
 /**
  * An output with the attempt that gave it. When the attempt number grows, an attempt has failed and the outputs begin anew.
@@ -1147,7 +1191,7 @@ export type AttemptOutput = Message<"mycel.v1.AttemptOutput"> & {
  * Use `create(AttemptOutputSchema)` to create a new message.
  */
 export const AttemptOutputSchema: GenMessage<AttemptOutput> = /*@__PURE__*/
-  messageDesc(file_mycel_v1_agent_service, 32);
+  messageDesc(file_mycel_v1_agent_service, 34);
 
 /**
  * Nothing happened for a while.
@@ -1162,7 +1206,7 @@ export type KeepAlive = Message<"mycel.v1.KeepAlive"> & {
  * Use `create(KeepAliveSchema)` to create a new message.
  */
 export const KeepAliveSchema: GenMessage<KeepAlive> = /*@__PURE__*/
-  messageDesc(file_mycel_v1_agent_service, 33);
+  messageDesc(file_mycel_v1_agent_service, 35);
 
 /**
  * Describes the task to run.
@@ -1190,7 +1234,7 @@ export type RunTaskRequest = Message<"mycel.v1.RunTaskRequest"> & {
  * Use `create(RunTaskRequestSchema)` to create a new message.
  */
 export const RunTaskRequestSchema: GenMessage<RunTaskRequest> = /*@__PURE__*/
-  messageDesc(file_mycel_v1_agent_service, 34);
+  messageDesc(file_mycel_v1_agent_service, 36);
 
 /**
  * One message of a run.
@@ -1227,7 +1271,7 @@ export type RunTaskResponse = Message<"mycel.v1.RunTaskResponse"> & {
  * Use `create(RunTaskResponseSchema)` to create a new message.
  */
 export const RunTaskResponseSchema: GenMessage<RunTaskResponse> = /*@__PURE__*/
-  messageDesc(file_mycel_v1_agent_service, 35);
+  messageDesc(file_mycel_v1_agent_service, 37);
 
 /**
  * Names the task to cancel.
@@ -1255,7 +1299,7 @@ export type CancelTaskRequest = Message<"mycel.v1.CancelTaskRequest"> & {
  * Use `create(CancelTaskRequestSchema)` to create a new message.
  */
 export const CancelTaskRequestSchema: GenMessage<CancelTaskRequest> = /*@__PURE__*/
-  messageDesc(file_mycel_v1_agent_service, 36);
+  messageDesc(file_mycel_v1_agent_service, 38);
 
 /**
  * The canceled task.
@@ -1276,7 +1320,7 @@ export type CancelTaskResponse = Message<"mycel.v1.CancelTaskResponse"> & {
  * Use `create(CancelTaskResponseSchema)` to create a new message.
  */
 export const CancelTaskResponseSchema: GenMessage<CancelTaskResponse> = /*@__PURE__*/
-  messageDesc(file_mycel_v1_agent_service, 37);
+  messageDesc(file_mycel_v1_agent_service, 39);
 
 /**
  * Names the dead letter to redrive.
@@ -1304,7 +1348,7 @@ export type RetryTaskRequest = Message<"mycel.v1.RetryTaskRequest"> & {
  * Use `create(RetryTaskRequestSchema)` to create a new message.
  */
 export const RetryTaskRequestSchema: GenMessage<RetryTaskRequest> = /*@__PURE__*/
-  messageDesc(file_mycel_v1_agent_service, 38);
+  messageDesc(file_mycel_v1_agent_service, 40);
 
 /**
  * The new task.
@@ -1332,7 +1376,7 @@ export type RetryTaskResponse = Message<"mycel.v1.RetryTaskResponse"> & {
  * Use `create(RetryTaskResponseSchema)` to create a new message.
  */
 export const RetryTaskResponseSchema: GenMessage<RetryTaskResponse> = /*@__PURE__*/
-  messageDesc(file_mycel_v1_agent_service, 39);
+  messageDesc(file_mycel_v1_agent_service, 41);
 
 /**
  * Says which dead letters to list.
@@ -1374,7 +1418,7 @@ export type ListDeadLettersRequest = Message<"mycel.v1.ListDeadLettersRequest"> 
  * Use `create(ListDeadLettersRequestSchema)` to create a new message.
  */
 export const ListDeadLettersRequestSchema: GenMessage<ListDeadLettersRequest> = /*@__PURE__*/
-  messageDesc(file_mycel_v1_agent_service, 40);
+  messageDesc(file_mycel_v1_agent_service, 42);
 
 /**
  * A page of dead letters.
@@ -1409,7 +1453,7 @@ export type ListDeadLettersResponse = Message<"mycel.v1.ListDeadLettersResponse"
  * Use `create(ListDeadLettersResponseSchema)` to create a new message.
  */
 export const ListDeadLettersResponseSchema: GenMessage<ListDeadLettersResponse> = /*@__PURE__*/
-  messageDesc(file_mycel_v1_agent_service, 41);
+  messageDesc(file_mycel_v1_agent_service, 43);
 
 /**
  * A task that failed for good.
@@ -1437,7 +1481,7 @@ export type DeadLetter = Message<"mycel.v1.DeadLetter"> & {
  * Use `create(DeadLetterSchema)` to create a new message.
  */
 export const DeadLetterSchema: GenMessage<DeadLetter> = /*@__PURE__*/
-  messageDesc(file_mycel_v1_agent_service, 42);
+  messageDesc(file_mycel_v1_agent_service, 44);
 
 /**
  * What happened to an agent.
@@ -1692,6 +1736,18 @@ export const AgentService: GenService<{
     methodKind: "unary";
     input: typeof GetTaskRequestSchema;
     output: typeof GetTaskResponseSchema;
+  },
+  /**
+   * Explains why a task is where it is: what it waits for, who is at work, how it ended, and which time limit passes next.
+   *
+   * For people and their screens: the answer holds for the moment, and its words may change. Answers NOT_FOUND (TASK_NOT_FOUND).
+   *
+   * @generated from rpc mycel.v1.AgentService.ExplainTask
+   */
+  explainTask: {
+    methodKind: "unary";
+    input: typeof ExplainTaskRequestSchema;
+    output: typeof ExplainTaskResponseSchema;
   },
   /**
    * Lists tasks, newest first, from the index, which may lag behind the log by a second; `as_of_time` says how far it is.

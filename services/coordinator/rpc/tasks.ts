@@ -1,4 +1,4 @@
-// The RPCs about one task: how far it is, what it holds, and its cancellation.
+// The RPCs about one task: how far it is and why, what it holds, and its cancellation.
 
 import type { ServiceImpl } from "@connectrpc/connect";
 import type { AgentService } from "../../../gen/mycel/v1/agent_service_pb.ts";
@@ -6,20 +6,22 @@ import { MAX_STATUS_WAIT_MS } from "../../../lib/core/limits.ts";
 import { statusOf, taskOf } from "../../../lib/wire/task-codec.ts";
 import { msFromDuration } from "../../../lib/wire/time-codec.ts";
 import { Violations } from "../../../lib/wire/validation.ts";
+import type { ExplainTask } from "../tasks/explainer.ts";
 import type { Lifecycle } from "../tasks/lifecycle.ts";
 import { tenantOf } from "./caller.ts";
 import type { WaitForStatus } from "../results/stream-results.ts";
 
-type TaskRpcs = Pick<ServiceImpl<typeof AgentService>, "getTaskStatus" | "getTask" | "cancelTask">;
+type TaskRpcs = Pick<ServiceImpl<typeof AgentService>, "getTaskStatus" | "getTask" | "explainTask" | "cancelTask">;
 
 /** What the RPCs need. */
 export interface TaskRpcParts {
   readonly lifecycle: Lifecycle;
   readonly waitForStatus: WaitForStatus;
+  readonly explainTask: ExplainTask;
 }
 
 /** Implements the RPCs about one task. */
-export function taskRpcs({ lifecycle, waitForStatus }: TaskRpcParts): TaskRpcs {
+export function taskRpcs({ lifecycle, waitForStatus, explainTask }: TaskRpcParts): TaskRpcs {
   return {
     getTaskStatus: async ({ taskId, wait, afterRevision }, context) => {
       const v = new Violations();
@@ -39,6 +41,12 @@ export function taskRpcs({ lifecycle, waitForStatus }: TaskRpcParts): TaskRpcs {
       v.taskId("task_id", taskId);
       v.throwIfAny();
       return { task: taskOf(await lifecycle.readCurrent(tenantOf(context), taskId), true) };
+    },
+    explainTask: async ({ taskId }, context) => {
+      const v = new Violations();
+      v.taskId("task_id", taskId);
+      v.throwIfAny();
+      return { explanation: await explainTask(tenantOf(context), taskId) };
     },
     cancelTask: async ({ taskId, reason }, context) => {
       const v = new Violations();

@@ -134,7 +134,11 @@ test("whoever was told the end of a task gets its end from a replica that does n
   const delivery = await parts.pull();
   await parts.report(delivery, { kind: COMPLETE });
   parts.replica.upTo = delivery.sequence;
-  const rpcs = taskRpcs({ lifecycle: parts.lifecycle, waitForStatus: () => Promise.reject(new Error("nobody waits")) });
+  const rpcs = taskRpcs({
+    lifecycle: parts.lifecycle,
+    waitForStatus: () => Promise.reject(new Error("nobody waits")),
+    explainTask: () => Promise.reject(new Error("nobody asks why")),
+  });
   const context = (method: "getTask" | "getTaskStatus") =>
     createHandlerContext({
       service: AgentService,
