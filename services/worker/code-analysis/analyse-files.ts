@@ -1,13 +1,30 @@
 // The work of a `code-analysis` task: reads the files of one chunk one after another and measures them. Every file is
 // read asynchronously, which gives the event loop a turn to renew the agent's lease and to hear a cancel. Reads only.
 import type { FileHandle } from "node:fs/promises";
-import type { CodeAnalysisInput } from "./analysis-input.ts";
 import { type CodeAnalysisOutput, outputOf } from "./analysis-output.ts";
-import { type ConfinedRoot, resolveConfinedRoot, systemErrorCode } from "./confined-root.ts";
+import { type CodeFinding, type Findings, mergedFindings } from "./code-finding.ts";
+import { type ConfinedRoot, resolveConfinedRoot, systemErrorCode } from "../confined-root.ts";
 import { analyseFile, BINARY_PROBE_BYTES, DEFAULT_MAX_FILE_BYTES, isBinaryContent } from "./file-analysis.ts";
 import type { FileMetrics } from "./file-metrics.ts";
 import { languageOf } from "./language.ts";
 import { LineCounter } from "./line-count.ts";
+import type { RuleBook } from "./security/security-scan.ts";
+import type { SourceInspection } from "./source-analysis.ts";
+
+/** The files of one chunk. */
+export interface AnalysisFiles {
+  /** Absolute folder. */
+  readonly root: string;
+  /** Files by their paths relative to `root`. */
+  readonly files: readonly string[];
+}
+
+/** How far a chunk is. */
+export interface AnalysisProgress {
+  /** Files that are done, from 1. */
+  readonly done: number;
+  readonly total: number;
+}
 
 /** How one chunk is analysed. */
 export interface AnalyseFilesOptions {
@@ -15,10 +32,10 @@ export interface AnalyseFilesOptions {
   readonly allowedRoots: readonly string[];
   /** Ends the work between two files, or between two reads of a huge one, by throwing the signal's reason. */
   readonly signal?: AbortSignal | undefined;
-  /** Called after each file, e.g. to report progress; `done` counts from 1. What it throws ends the analysis. */
-  readonly onFile?:
-    | ((metrics: FileMetrics, progress: { readonly done: number; readonly total: number }) => void)
-    | undefined;
+  /** Called after each file, with what was found in it. It is waited for; what it throws ends the analysis. */
+  readonly onFile?: ((metrics: FileMetrics, progress: AnalysisProgress, findings: Findings) => unknown) | undefined;
+  /** The security rules to apply; none if left out. */
+  readonly rules?: RuleBook | undefined;
   /** Largest file that is parsed or searched, in bytes; larger ones are only counted. Default 2 MiB. */
   readonly maxFileBytes?: number | undefined;
 }
@@ -28,21 +45,28 @@ export interface AnalyseFilesOptions {
  *
  * Throws AnalysisRefusedError when the root is not allowed or a file lies outside of it.
  */
-export async function analyseFiles(
-  input: CodeAnalysisInput,
-  options: AnalyseFilesOptions,
-): Promise<CodeAnalysisOutput> {
-  const { allowedRoots, signal, onFile, maxFileBytes = DEFAULT_MAX_FILE_BYTES } = options;
+export async function analyseFiles(input: AnalysisFiles, options: AnalyseFilesOptions): Promise<CodeAnalysisOutput> {
+  const { allowedRoots, signal, onFile, rules, maxFileBytes = DEFAULT_MAX_FILE_BYTES } = options;
   const root = await resolveConfinedRoot(input.root, allowedRoots);
   const files: FileMetrics[] = [];
+  const findings: Findings[] = [];
   for (const path of input.files) {
     signal?.throwIfAborted();
     const content = await readConfined(root, path, { maxFileBytes, signal });
-    const metrics = content instanceof Uint8Array ? analyseFile({ path, content }, { maxFileBytes }) : content;
+    let found: Findings = { count: 0, listed: [] };
+    const inspection: SourceInspection = {
+      rules,
+      onFindings: ({ count, listed }) => {
+        found = { count, listed: listed.map((finding): CodeFinding => ({ file: path, ...finding })) };
+      },
+    };
+    const metrics =
+      content instanceof Uint8Array ? analyseFile({ path, content }, { maxFileBytes, inspection }) : content;
     files.push(metrics);
-    onFile?.(metrics, { done: files.length, total: input.files.length });
+    if (found.count > 0) findings.push(found);
+    await onFile?.(metrics, { done: files.length, total: input.files.length }, found);
   }
-  return outputOf(files);
+  return outputOf(files, mergedFindings(findings));
 }
 
 /** The content of a file that may be analysed, or the metrics of one that may not. */

@@ -1,5 +1,6 @@
 // The result of a `code-analysis` task, kept within the size that the mesh carries inline. Pure.
 import { type AnalysisTotals, totalsOf } from "./analysis-totals.ts";
+import type { CodeFinding, Findings } from "./code-finding.ts";
 import type { FileMetrics } from "./file-metrics.ts";
 
 /** Largest output as JSON, in bytes: leaves room for its envelope within the mesh's inline limit of 256 KiB. */
@@ -16,15 +17,26 @@ export interface CodeAnalysisOutput {
   readonly files: readonly FileMetrics[];
   /** Always exact, whatever was left out of `files`. */
   readonly totals: AnalysisTotals;
+  /** The most severe findings; fewer where something else was left out too. */
+  readonly findings: readonly CodeFinding[];
+  /** Always exact. */
+  readonly findingCount: number;
 }
 
+/** How many findings are told where not all of the rest fits. */
+const FEW_FINDINGS = 50;
+
 /** The most detailed output of `files` that fits into 190,000 bytes of JSON. */
-export function outputOf(files: readonly FileMetrics[]): CodeAnalysisOutput {
-  const totals = totalsOf(files);
-  const full: CodeAnalysisOutput = { detail: "full", files, totals };
+export function outputOf(
+  files: readonly FileMetrics[],
+  { count, listed }: Findings = { count: 0, listed: [] },
+): CodeAnalysisOutput {
+  const rest = { totals: totalsOf(files), findings: listed, findingCount: count };
+  const full: CodeAnalysisOutput = { detail: "full", files, ...rest };
   if (fits(full)) return full;
-  const counts: CodeAnalysisOutput = { detail: "counts", files: files.map(withoutLists), totals };
-  return fits(counts) ? counts : { detail: "totals", files: [], totals };
+  const few = { ...rest, findings: listed.slice(0, FEW_FINDINGS) };
+  const counts: CodeAnalysisOutput = { detail: "counts", files: files.map(withoutLists), ...few };
+  return fits(counts) ? counts : { detail: "totals", files: [], ...few };
 }
 
 function fits(output: CodeAnalysisOutput): boolean {

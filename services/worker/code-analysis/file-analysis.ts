@@ -2,7 +2,7 @@
 import type { FileMetrics } from "./file-metrics.ts";
 import { languageOf } from "./language.ts";
 import { countLines, textLines } from "./line-count.ts";
-import { analyseSource } from "./source-analysis.ts";
+import { analyseSource, type SourceInspection } from "./source-analysis.ts";
 import { countTodos } from "./todo-markers.ts";
 
 /** Files above this are only counted: 2 MiB is more than any hand-written source and parses in well under a second. */
@@ -16,6 +16,8 @@ export interface FileAnalysisOptions {
   readonly maxFileBytes?: number | undefined;
   /** Functions listed by length, and by complexity; default 5, 0 lists none. Counts stay exact. */
   readonly topFunctions?: number | undefined;
+  /** What else is done with a source. */
+  readonly inspection?: SourceInspection | undefined;
 }
 
 /** Measures the file `path` (relative, forward slashes) with the given content. Never throws on any content. */
@@ -24,7 +26,7 @@ export function analyseFile(
   options: FileAnalysisOptions = {},
 ): FileMetrics {
   const { path, content } = file;
-  const { maxFileBytes = DEFAULT_MAX_FILE_BYTES, topFunctions = DEFAULT_TOP_FUNCTIONS } = options;
+  const { maxFileBytes = DEFAULT_MAX_FILE_BYTES, topFunctions = DEFAULT_TOP_FUNCTIONS, inspection } = options;
   const { name: language, dialect } = languageOf(path);
   const measured = { path, bytes: content.byteLength, language };
   if (isBinaryContent(content)) return { ...measured, kind: "binary" };
@@ -33,7 +35,7 @@ export function analyseFile(
   }
   const text = new TextDecoder().decode(content);
   if (dialect !== undefined) {
-    const source = analyseSource(text, dialect, topFunctions);
+    const source = analyseSource(text, dialect, topFunctions, inspection);
     if (source.kind === "parsed") return { ...measured, ...source };
     const { findingCount, findings } = source;
     return { ...measured, kind: "text", lines: textLines(text), todos: countTodos(text), findingCount, findings };

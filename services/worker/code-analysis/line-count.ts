@@ -49,6 +49,12 @@ export class LineCounter {
   }
 }
 
+/** Makes a function from an offset in `text` to its line and column, both from 1. */
+export function placeFinder(text: string): (offset: number) => { readonly line: number; readonly column: number } {
+  const lineAt = lineFinder(text);
+  return (offset) => ({ line: lineAt(offset), column: offset - text.lastIndexOf("\n", offset - 1) });
+}
+
 /** Makes a function from an offset in `text` to its line, from 1. */
 export function lineFinder(text: string): (offset: number) => number {
   const starts = [0];

@@ -1,12 +1,14 @@
 // Measures one TypeScript or JavaScript source with a real parser (oxc-parser). Pure; a broken source is a finding.
 import { parseSync, type ParseResult } from "oxc-parser";
+import { FindingCollector, type Findings, type SourceFinding } from "./code-finding.ts";
 import { ComplexityMeter } from "./complexity.ts";
 import type { Finding, FunctionMetrics, ParsedFile } from "./file-metrics.ts";
 import { clip } from "./function-names.ts";
 import type { Dialect } from "./language.ts";
-import { lineFinder, sourceLines } from "./line-count.ts";
+import { lineFinder, placeFinder, sourceLines } from "./line-count.ts";
 import { ModuleLinks } from "./module-links.ts";
 import { MAX_NESTING_BOUND, nestingBound } from "./nesting-bound.ts";
+import { type RuleBook, SecurityScan } from "./security/security-scan.ts";
 import { walkSyntax } from "./syntax-walk.ts";
 import { countTodos } from "./todo-markers.ts";
 
@@ -24,13 +26,46 @@ export type SourceAnalysis =
   | SourceMetrics
   | { readonly kind: "unparsed"; readonly findingCount: number; readonly findings: readonly Finding[] };
 
+/** What is done beside measuring. */
+export interface SourceInspection {
+  /** The security rules to apply; none if left out. */
+  readonly rules?: RuleBook | undefined;
+  /** Called once with everything that was found: the parser's complaints, and what the rules say. */
+  readonly onFindings?: ((findings: Findings<SourceFinding>) => void) | undefined;
+}
+
 /** Measures `text`; at most `topFunctions` functions are listed by length and by complexity. */
-export function analyseSource(text: string, dialect: Dialect, topFunctions: number): SourceAnalysis {
+export function analyseSource(
+  text: string,
+  dialect: Dialect,
+  topFunctions: number,
+  inspection: SourceInspection = {},
+): SourceAnalysis {
+  const found = new FindingCollector();
+  const analysis = measured(text, dialect, topFunctions, inspection.rules, found);
+  inspection.onFindings?.(found.found);
+  return analysis;
+}
+
+function measured(
+  text: string,
+  dialect: Dialect,
+  topFunctions: number,
+  rules: RuleBook | undefined,
+  found: FindingCollector,
+): SourceAnalysis {
   if (nestingBound(text) > MAX_NESTING_BOUND) {
-    return { kind: "unparsed", findingCount: 1, findings: [{ message: "nested too deeply to be parsed safely" }] };
+    const message = "nested too deeply to be parsed safely";
+    found.add({ severity: "error", rule: "syntax", message });
+    return { kind: "unparsed", findingCount: 1, findings: [{ message }] };
   }
   const result = parse(text, dialect);
   const lineAt = lineFinder(text);
+  const placeAt = placeFinder(text);
+  for (const { message, labels } of result.errors) {
+    const place = labels[0] === undefined ? {} : placeAt(labels[0].start);
+    found.add({ severity: "error", rule: "syntax", ...place, message: clip(message, MAX_MESSAGE_LENGTH) });
+  }
   const findingCount = result.errors.length;
   const findings = result.errors.slice(0, MAX_FINDINGS).map((error): Finding => {
     const message = clip(error.message, MAX_MESSAGE_LENGTH);
@@ -43,13 +78,21 @@ export function analyseSource(text: string, dialect: Dialect, topFunctions: numb
 
   const meter = new ComplexityMeter(lineAt);
   const links = new ModuleLinks();
+  const scan =
+    rules === undefined
+      ? undefined
+      : new SecurityScan(rules, ({ name, severity, message }, { start }) => {
+          found.add({ severity, rule: name, ...placeAt(start), message });
+        });
   walkSyntax(program, {
     enter(node, parent) {
       meter.enter(node, parent);
       links.enter(node);
+      scan?.enter(node);
     },
     leave(node, parent) {
       meter.leave(node, parent);
+      scan?.leave();
     },
   });
   links.addStaticExports(result.module);

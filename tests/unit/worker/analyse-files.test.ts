@@ -7,7 +7,7 @@ import { expect, onTestFinished, test } from "vitest";
 import { analyseFiles } from "../../../services/worker/code-analysis/analyse-files.ts";
 import { MAX_OUTPUT_BYTES, outputOf } from "../../../services/worker/code-analysis/analysis-output.ts";
 import { totalsOf } from "../../../services/worker/code-analysis/analysis-totals.ts";
-import type { AnalysisRefusedError } from "../../../services/worker/code-analysis/confined-root.ts";
+import type { AnalysisRefusedError } from "../../../services/worker/confined-root.ts";
 import { analyseFile } from "../../../services/worker/code-analysis/file-analysis.ts";
 
 async function aFolder(files: Record<string, string>): Promise<string> {

@@ -1,15 +1,30 @@
 // The input of a code-analysis task: every violation at once.
 import { expect, test } from "vitest";
-import { parseCodeAnalysisInput } from "../../../services/worker/code-analysis/analysis-input.ts";
+import { codeAnalysisTask } from "../../../services/worker/code-analysis/code-analysis-task.ts";
+import { callCapability } from "../../support/handler-call.ts";
 
-test("a root and some files are accepted as they are", () => {
-  const input = { root: "/src", files: ["a.ts", "b/c..ts", "..d/e"] };
-  expect(parseCodeAnalysisInput(input)).toEqual({ kind: "valid", input });
+const task = codeAnalysisTask({ allowedRoots: [] });
+
+/** The fields that are refused; what is accepted gets as far as the root, which is not allowed. */
+async function refused(input: unknown): Promise<string[]> {
+  const { failure = "" } = await callCapability(task, input);
+  if (failure.startsWith("ROOT_NOT_ALLOWED: ")) return [];
+  expect(failure).toMatch(/^INVALID_INPUT: invalid input: /);
+  const lines = failure.replace("INVALID_INPUT: invalid input: ", "").split(/; (?!the fields)/);
+  return lines.map((line) => /^([\w[\].]+): /.exec(line)?.[1] ?? "");
+}
+
+test("a root and some files are accepted as they are", async () => {
+  expect(await refused({ root: "/src", files: ["a.ts", "b/c..ts", "..d/e"] })).toEqual([]);
 });
 
-test.for([1, 500])("%i files are accepted", (count) => {
+test.for([1, 500])("%i files are accepted", async (count) => {
   const files = Array.from({ length: count }, (_, index) => `f${index}.ts`);
-  expect(parseCodeAnalysisInput({ root: "/", files }).kind).toBe("valid");
+  expect(await refused({ root: "/", files })).toEqual([]);
+});
+
+test("security rules are accepted by their names", async () => {
+  expect(await refused({ root: "/", files: ["a"], security: true, rules: ["no-eval", "weak-hash"] })).toEqual([]);
 });
 
 test.for<[string, unknown, string[]]>([
@@ -27,7 +42,8 @@ test.for<[string, unknown, string[]]>([
   ["a path above 1,024 characters", { root: "/", files: ["x".repeat(1_025)] }, ["files[0]"]],
   ["a file listed twice", { root: "/", files: ["a", "b", "a"] }, ["files[2]"]],
   ["all of it", { root: 1, files: ["../a", "b", "\0"], depth: 2 }, ["depth", "root", "files[0]", "files[2]"]],
-])("%s is refused, each wrong field by name", ([, value, fields]) => {
-  const reading = parseCodeAnalysisInput(value);
-  expect(reading.kind === "invalid" && reading.violations.map(({ field }) => field)).toEqual(fields);
+  ["rules without security", { root: "/", files: ["a"], rules: ["no-eval"] }, ["rules"]],
+  ["a rule that there is not", { root: "/", files: ["a"], security: true, rules: ["no-evil"] }, ["rules[0]"]],
+])("%s is refused, each wrong field by name", async ([, value, fields]) => {
+  expect(await refused(value)).toEqual(fields);
 });

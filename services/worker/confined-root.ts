@@ -1,20 +1,20 @@
-// Keeps an analysis inside the folders that the operator allows. Every path is judged after resolving its links, and
+// Keeps tasks that read files inside the folders that the operator allows. Every path is judged after resolving its links, and
 // files are only ever opened for reading.
 import { constants } from "node:fs";
 import { type FileHandle, open, realpath } from "node:fs/promises";
 import { join, sep } from "node:path";
 
-/** Why an analysis was refused. */
-export type AnalysisRefusalCode = "ROOT_NOT_ALLOWED" | "ROOT_NOT_FOUND" | "PATH_OUTSIDE_ROOT";
+/** Why a path was refused. */
+export type PathRefusalCode = "ROOT_NOT_ALLOWED" | "ROOT_NOT_FOUND" | "PATH_OUTSIDE_ROOT";
 
 /** The task asks for what this agent may not read. Trying again does not help. */
 export class AnalysisRefusedError extends Error {
   override readonly name = "AnalysisRefusedError";
-  readonly code: AnalysisRefusalCode;
+  readonly code: PathRefusalCode;
   /** The path that was asked for, as it was given. */
   readonly path: string;
 
-  constructor(code: AnalysisRefusalCode, path: string, message: string, options?: ErrorOptions) {
+  constructor(code: PathRefusalCode, path: string, message: string, options?: ErrorOptions) {
     super(message, options);
     this.code = code;
     this.path = path;
