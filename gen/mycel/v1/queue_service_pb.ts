@@ -375,7 +375,7 @@ export const QueueService: GenService<{
    *
    * Each ends in CANCELED, with a reason that begins with `queue purged`. A task at work is left alone, and so is one that starts while
    * the call runs. Covers every task that was accepted before the call. Ends no more than `limit` tasks in one call and works for no
-   * more than 20 seconds; `remaining_count` says what is left, for another call. Answers NOT_FOUND (QUEUE_NOT_FOUND). Safe to repeat,
+   * more than 10 seconds; `remaining_count` says what is left, for another call. Answers NOT_FOUND (QUEUE_NOT_FOUND). Safe to repeat,
    * also after an error: what was ended stays ended.
    *
    * @generated from rpc mycel.v1.QueueService.PurgeQueue

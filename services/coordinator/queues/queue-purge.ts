@@ -60,7 +60,7 @@ const PARALLEL = 64;
 /** How many rows of the index are read at once. */
 const PAGE_SIZE = 1_000;
 /** How long one call works, in milliseconds. */
-const BUDGET_MS = 20_000;
+const BUDGET_MS = 10_000;
 /** How long the index may take to show what was accepted before the call, and how often it is asked, in milliseconds. */
 const INDEX_PATIENCE_MS = 5_000;
 const INDEX_LOOK_MS = 100;

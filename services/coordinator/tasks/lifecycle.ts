@@ -95,28 +95,27 @@ export class Lifecycle {
     });
   }
 
-  /** Cancels a task that waits, in one of these states; false if it does not, and is left as it is. Throws TASK_NOT_FOUND. */
+  /** Cancels a task that waits, in one of these states; false if it does not, and is left as it is. Throws TASK_NOT_FOUND and CONFLICT. */
   async cancelWaiting(
     tenant: string,
     taskId: string,
     states: ReadonlySet<TaskState>,
     reason: string,
   ): Promise<boolean> {
-    let canceled = false;
-    await this.#decide(tenant, taskId, async (record) => {
+    for (let tries = 0; tries < MAX_CONFLICTS; tries += 1) {
+      const record = await this.#readForDecision(tenant, taskId);
       const view = viewOf(record);
       const state = stateOf(view);
       const decision = states.has(state) ? decideCancel(view, reason) : undefined;
       if (decision?.kind !== "write") {
         // Whoever canceled it may have died before it took it out of its queue.
         if (state === "canceled") await this.#cancelAgain(record);
-        return fenceOf(view);
+        return false;
       }
-      const sequence = sequenceOf(await this.move(record, decision.event, crypto.randomUUID()));
-      canceled = sequence !== undefined;
-      return sequence;
-    });
-    return canceled;
+      const outcome = await this.move(record, decision.event, crypto.randomUUID());
+      if (outcome.kind === "stored") return true;
+    }
+    throw tooFast(taskId);
   }
 
   /** Ends a task that is still open when its log is about to expire. */
@@ -198,7 +197,7 @@ export class Lifecycle {
       const sequence = await decide(await this.#readForDecision(tenant, taskId));
       if (sequence !== undefined) return this.read(tenant, taskId, sequence);
     }
-    throw new MeshError("CONFLICT", `task ${taskId} changes too fast to be moved now`, { retryDelayMs: 100 });
+    throw tooFast(taskId);
   }
 
   /** The last output that counts of the attempt that an event ends; the output log is fenced if the agent was not asked. */
@@ -207,6 +206,10 @@ export class Lifecycle {
     const { outputSequence, agentId, attempt } = event.ended;
     return outputSequence ?? (await this.#parts.outputs.fence(record, agentId, attempt));
   }
+}
+
+function tooFast(taskId: string): MeshError {
+  return new MeshError("CONFLICT", `task ${taskId} changes too fast to be moved now`, { retryDelayMs: 100 });
 }
 
 function sequenceOf(outcome: WriteOutcome): number | undefined {
