@@ -16,6 +16,8 @@ export class MessageReader {
   readonly #maxBytes: number;
   readonly #kind: string;
   readonly #held = new GrowingBytes();
+  /** How many bytes the message has with its head, once that is there. */
+  #wanted: number | undefined;
 
   /** `kind` is how errors call the method: `unary`, `server-streaming`. */
   constructor(maxBytes: number, kind: string) {
@@ -27,9 +29,10 @@ export class MessageReader {
   add(piece: Uint8Array): void {
     // Almost every message comes as one piece, which need not be copied.
     if (this.#held.length === 0 && isWhole(piece)) this.#held.adopt(piece);
-    else this.#held.add(piece);
+    else this.#held.add(piece, this.#wanted);
     const length = this.#checkedLength(0);
     if (length === undefined) return;
+    this.#wanted = HEAD_BYTES + length;
     const next = HEAD_BYTES + length;
     const extra = this.#checkedLength(next);
     if (extra !== undefined && this.#held.length >= next + HEAD_BYTES + extra) throw this.#moreThanOne();
