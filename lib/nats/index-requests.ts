@@ -1,10 +1,11 @@
 // How coordinators ask the one that holds the index, and how it answers: the contract's own messages, with the tenant beside them.
 
 import { type Msg, type NatsConnection, headers, type Subscription } from "@nats-io/nats-core";
-import { MeshError, type MeshErrorReason, type Violation } from "../core/mesh-error.ts";
+import { MeshError } from "../core/mesh-error.ts";
 import { isName } from "../core/names.ts";
 import { ERROR, TENANT } from "../wire/headers.ts";
 import { COORDINATOR_INBOX, indexSubject, isInInbox } from "../wire/subjects.ts";
+import { errorFromHeader, errorToHeader } from "./error-header.ts";
 
 /** What can be asked of the index. */
 export type IndexVerb = "list_tasks" | "count_tasks" | "list_dead_letters";
@@ -16,9 +17,6 @@ const ASK_TIMEOUT_MS = 5_000;
 
 /** When a holder that vanished is likely to have been replaced, in milliseconds. */
 const RETRY_MS = 2_000;
-
-/** Whoever asks has checked the request before; an answer must not outgrow a message. */
-const MAX_VIOLATIONS = 100;
 
 /** Two holders may overlap for a moment; one of them answers. */
 const GROUP = "index";
@@ -83,30 +81,4 @@ function respond(message: Msg, answer: (tenant: string) => Uint8Array, onError: 
     header.set(ERROR, errorToHeader(told));
     message.respond(new Uint8Array(), { headers: header });
   }
-}
-
-interface WireError {
-  readonly reason: MeshErrorReason;
-  readonly message: string;
-  readonly violations: readonly Violation[];
-  readonly retryDelayMs?: number;
-}
-
-/** A header is one line of ASCII at best: percent-encoding keeps it so whatever a violation quotes. */
-function errorToHeader({ reason, message, violations, retryDelayMs }: MeshError): string {
-  const told = violations.slice(0, MAX_VIOLATIONS);
-  const wire: WireError = {
-    reason,
-    message,
-    violations: told,
-    ...(retryDelayMs === undefined ? {} : { retryDelayMs }),
-  };
-  return encodeURIComponent(JSON.stringify(wire));
-}
-
-function errorFromHeader(text: string): MeshError {
-  // Coordinators write it, nobody else may.
-  const wire: WireError = JSON.parse(decodeURIComponent(text));
-  const { reason, message, violations, retryDelayMs } = wire;
-  return new MeshError(reason, message, { violations, ...(retryDelayMs === undefined ? {} : { retryDelayMs }) });
 }

@@ -1,5 +1,5 @@
 // What follows from an attempt: the table of answers, and what holds for whatever a receiver says.
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { afterAttempt, isDelivered, WEBHOOK_JITTER, WEBHOOK_RETRY_POLICY } from "../../../lib/core/webhook-attempt.ts";
 

@@ -1,5 +1,5 @@
 // Which secrets sign, what a rotation leaves, and what the official library says to the signatures.
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { Webhook } from "standardwebhooks";
 import { describe, expect, test } from "vitest";
 import { MAX_FORMER_SECRETS } from "../../../lib/core/webhook-delivery.ts";
