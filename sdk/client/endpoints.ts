@@ -2,6 +2,7 @@
 // Decides nothing about retries.
 import { Code, ConnectError, type Interceptor, type Transport } from "@connectrpc/connect";
 import {
+  compressionGzip,
   createConnectTransport,
   createGrpcTransport as createConnectGrpcTransport,
   createGrpcWebTransport,
@@ -133,19 +134,25 @@ function createEndpoint(
 function createTransport(baseUrl: string, sessionManager: ClientSession, options: ResolvedOptions): Transport {
   const made = [...options.interceptors, clientTracing()];
   const interceptors = [withHeaders(options.headers), ...made, letGo];
+  const compressFromBytes = options.compressFromBytes(baseUrl);
+  const compression = Number.isFinite(compressFromBytes)
+    ? { sendCompression: compressionGzip, compressMinBytes: compressFromBytes }
+    : {};
+  const connection = { baseUrl, sessionManager, interceptors, ...compression };
   switch (options.transport) {
     case "connect":
-      return createConnectTransport({ baseUrl, sessionManager, interceptors, httpVersion: "2" });
+      return createConnectTransport({ ...connection, httpVersion: "2" });
     case "grpc-web":
-      return createGrpcWebTransport({ baseUrl, sessionManager, interceptors, httpVersion: "2" });
+      return createGrpcWebTransport({ ...connection, httpVersion: "2" });
     default: {
-      const clientStreams = createConnectGrpcTransport({ baseUrl, sessionManager, interceptors });
+      const clientStreams = createConnectGrpcTransport(connection);
       return createGrpcTransport({
         baseUrl,
         session: sessionManager,
         headers: options.headers,
         interceptors: made,
         encode: encodeLarge,
+        compressFromBytes,
         clientStreams,
       });
     }

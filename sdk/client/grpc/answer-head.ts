@@ -21,17 +21,23 @@ export interface AnswerHead {
 /** What answers may be compressed with. */
 export const ACCEPTED_COMPRESSIONS: Compression[] = [compressionGzip, compressionBrotli];
 const CONTENT_TYPES: ReadonlySet<unknown> = new Set(["application/grpc", "application/grpc+proto"]);
-const ORDINARY: AnswerHead = { compression: undefined, foundStatus: false, error: undefined };
+/** By how an answer is encoded: a server that may compress says so of each. */
+const ORDINARY: ReadonlyMap<unknown, AnswerHead> = new Map(
+  [undefined, ...ACCEPTED_COMPRESSIONS].map((compression) => [
+    compression?.name,
+    { compression, foundStatus: false, error: undefined },
+  ]),
+);
 
 /** Reads the headers. Throws ConnectError for an answer that is none. */
 export function readHead(headers: IncomingHttpHeaders & IncomingHttpStatusHeader): AnswerHead {
-  const ordinary =
+  const isOrdinary =
     headers[":status"] === 200 &&
     CONTENT_TYPES.has(headers["content-type"]) &&
-    headers["grpc-encoding"] === undefined &&
     headers["grpc-status"] === undefined &&
     headers["grpc-status-details-bin"] === undefined;
-  if (ordinary) return ORDINARY;
+  const ordinary = isOrdinary ? ORDINARY.get(headers["grpc-encoding"]) : undefined;
+  if (ordinary !== undefined) return ordinary;
   const { compression, foundStatus, headerError } = validateResponseWithCompression(
     ACCEPTED_COMPRESSIONS,
     headers[":status"] ?? 0,

@@ -21,8 +21,8 @@ import {
   type UnaryRequest,
   type UnaryResponse,
 } from "@connectrpc/connect";
-import type { Http2SessionManager } from "@connectrpc/connect-node";
-import { createMethodSerializationLookup, createMethodUrl } from "@connectrpc/connect/protocol";
+import { compressionGzip, type Http2SessionManager } from "@connectrpc/connect-node";
+import { compressedFlag, createMethodSerializationLookup, createMethodUrl } from "@connectrpc/connect/protocol";
 import { CallLife } from "./call-life.ts";
 import { GrpcExchange, type Receiver } from "./grpc-exchange.ts";
 import { enveloped, HEAD_BYTES, withHead } from "./message-splitter.ts";
@@ -38,6 +38,8 @@ export interface GrpcTransportOptions {
   readonly interceptors: readonly Interceptor[];
   /** Encodes what it knows better than the library how to, with so many bytes of room in front. */
   readonly encode?: (request: Message, room: number) => Uint8Array | undefined;
+  /** From how many bytes a message is compressed; Infinity for never. */
+  readonly compressFromBytes: number;
   /** Makes the calls whose client streams, with interceptors and headers of its own. */
   readonly clientStreams: Transport;
 }
@@ -146,7 +148,8 @@ class GrpcTransport implements Transport {
     const { route } = call;
     const answer = new OneMessage(route);
     // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the request of a unary method
-    this.#send(call, answer, made, request, route.envelope(request.message as Message));
+    const body = route.envelope(request.message as Message);
+    this.#send(call, answer, made, request, this.#isLarge(body) ? await compressed(body) : body);
     const message = await answer.answered;
     const { method } = route;
     return {
@@ -170,7 +173,8 @@ class GrpcTransport implements Transport {
     const bodies: Uint8Array[] = [];
     // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the request of a streaming method
     for await (const message of request.message as AsyncIterable<Message>) {
-      bodies.push(route.envelope(message));
+      const body = route.envelope(message);
+      bodies.push(this.#isLarge(body) ? await compressed(body) : body);
     }
     const exchange = this.#send(call, answer, made, request, Buffer.concat(bodies));
     answer.onRoom = () => exchange.resume();
@@ -193,9 +197,14 @@ class GrpcTransport implements Transport {
     const path = this.#pathOf(route, request);
     const exchange = new GrpcExchange({ session: this.#options.session, life, receiver, readMaxBytes: MAX_BYTES });
     const same = request === made;
-    void exchange.send(path, same ? headers.outgoing : outgoing(request.header), body);
+    const plain = same ? headers.outgoing : outgoing(request.header);
+    void exchange.send(path, isCompressed(body) ? { ...plain, "grpc-encoding": compressionGzip.name } : plain, body);
     if (!same && request.signal !== life.signal) exchange.endWith(request.signal);
     return exchange;
+  }
+
+  #isLarge(envelope: Uint8Array): boolean {
+    return envelope.length - HEAD_BYTES >= this.#options.compressFromBytes;
   }
 
   #routeOf(method: DescMethod): Route {
@@ -229,6 +238,17 @@ class GrpcTransport implements Transport {
     const message = `cannot make a request to ${origin}: the http2 session is connected to ${this.#origin}`;
     throw new ConnectError(message, Code.Internal);
   }
+}
+
+/** A message with its head, compressed unless that makes it longer. */
+async function compressed(envelope: Uint8Array): Promise<Uint8Array> {
+  const short = await compressionGzip.compress(envelope.subarray(HEAD_BYTES));
+  return short.length + HEAD_BYTES < envelope.length ? enveloped(short, compressedFlag) : envelope;
+}
+
+/** Whether the first of the messages, each with its head, is compressed. */
+function isCompressed(envelopes: Uint8Array): boolean {
+  return ((envelopes[0] ?? 0) & compressedFlag) !== 0;
 }
 
 /** The request as interceptors see it: headers and signal are made when one looks. */

@@ -65,16 +65,16 @@ export class MessageSplitter {
 }
 
 /** A message with its head. */
-export function enveloped(data: Uint8Array): Buffer {
+export function enveloped(data: Uint8Array, flags = 0): Buffer {
   const envelope = Buffer.allocUnsafe(HEAD_BYTES + data.length);
   envelope.set(data, HEAD_BYTES);
-  return withHead(envelope);
+  return withHead(envelope, flags);
 }
 
 /** Writes the head of a message that was encoded with {@link HEAD_BYTES} of room in front. */
-export function withHead(envelope: Uint8Array): Buffer {
+export function withHead(envelope: Uint8Array, flags = 0): Buffer {
   const bytes = Buffer.from(envelope.buffer, envelope.byteOffset, envelope.length);
-  bytes[0] = 0;
+  bytes[0] = flags;
   bytes.writeUInt32BE(envelope.length - HEAD_BYTES, 1);
   return bytes;
 }

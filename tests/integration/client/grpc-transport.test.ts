@@ -69,7 +69,14 @@ function makeBoth(baseUrl: string, interceptors: Interceptor[] = []): { readonly
   };
   const connects = make((sessionManager) => createConnectTransport({ baseUrl, sessionManager, interceptors }));
   const own = make((session) =>
-    createGrpcTransport({ baseUrl, session, headers: {}, interceptors, clientStreams: connects.transport }),
+    createGrpcTransport({
+      baseUrl,
+      session,
+      headers: {},
+      interceptors,
+      compressFromBytes: Infinity,
+      clientStreams: connects.transport,
+    }),
   );
   return { own, connects };
 }

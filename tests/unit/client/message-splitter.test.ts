@@ -8,7 +8,7 @@ const messages = fc.array(fc.uint8Array({ maxLength: 300 }), { maxLength: 8 });
 test("the same messages come out however they were cut into pieces", () => {
   fc.assert(
     fc.property(messages, fc.array(fc.nat(60), { minLength: 1, maxLength: 40 }), (sent, cuts) => {
-      const bytes = Buffer.concat(sent.map(enveloped));
+      const bytes = Buffer.concat(sent.map((data) => enveloped(data)));
       const splitter = new MessageSplitter(1_000);
       const found: Uint8Array[] = [];
       for (let at = 0, i = 0; at < bytes.length; i += 1) {
