@@ -1,16 +1,13 @@
 // What JetStream does with a paused lane, and that every coordinator keeps lanes as paused as they are set.
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { silentLogger } from "../../../lib/core/logger.ts";
-import { LanePauses } from "../../../lib/nats/lane-pauses.ts";
-import { Lanes } from "../../../lib/nats/lanes.ts";
 import { QueueSettings } from "../../../lib/nats/queue-settings.ts";
-import { dispatchSubject, laneConsumer, parseDeliverySubject, TASKS_STREAM } from "../../../lib/wire/subjects.ts";
-import { openPauseFollower } from "../../../services/coordinator/queues/pause-follower.ts";
+import { dispatchSubject, laneConsumer, TASKS_STREAM } from "../../../lib/wire/subjects.ts";
 import { type MeshLog, openMeshLog } from "../../support/mesh-log.ts";
+import { LEASE_MS, openPausing, type Pausing, pullStanding, type StandingPull, TENANT } from "./pausing.ts";
 
-const TENANT = "t";
-const now = (): number => Date.now();
-const LEASE_MS = 1_000;
+const openCoordinator = (): Promise<Pausing> => openPausing(log);
+const standingPull = (queue: string, heartbeatMs: number): StandingPull =>
+  pullStanding(log.connection, queue, heartbeatMs);
 
 let log: MeshLog;
 beforeAll(async () => {
@@ -18,55 +15,8 @@ beforeAll(async () => {
 });
 afterAll(() => log[Symbol.asyncDispose]());
 
-/** What a coordinator has to do with pauses. */
-async function openCoordinator() {
-  const { connection, manager } = log;
-  const stack = new AsyncDisposableStack();
-  const fail = (error: unknown): never => {
-    throw error;
-  };
-  const settings = stack.use(await QueueSettings.open(connection, { onError: fail, onGarbage: fail }));
-  const pauses = new LanePauses({
-    connection,
-    manager,
-    pauseOf: (tenant, queue) => settings.pauseOf(tenant, queue),
-    now,
-  });
-  const lanes = new Lanes({ connection, manager, pauses }, { leaseMs: LEASE_MS, depthLimit: 100, maxQueues: 100 }, () =>
-    performance.now(),
-  );
-  stack.use(openPauseFollower({ settings, pauses, logger: silentLogger, retryMs: 50 }));
-  return {
-    settings,
-    pauses,
-    lanes,
-    pause: (queue: string, untilMs?: number) =>
-      settings.change(TENANT, queue, () => ({ sinceMs: now(), untilMs, reason: "" })),
-    resume: (queue: string) => settings.change(TENANT, queue, () => undefined),
-    [Symbol.asyncDispose]: () => stack.disposeAsync(),
-  };
-}
-
 async function dispatch(queue: string, taskId: string, priority = 5): Promise<void> {
   await log.publisher.publish({ subject: dispatchSubject(TENANT, taskId, queue, priority), body: new Uint8Array() });
-}
-
-/** A pull that stands, and what it brings in turn: the ids of tasks, and `status` for what the broker says beside. */
-function standingPull(queue: string, heartbeatMs: number, priority = 5) {
-  const { connection } = log;
-  const inbox = `pulls.${crypto.randomUUID()}`;
-  const came: { readonly what: string; readonly deliveries: number }[] = [];
-  const sub = connection.subscribe(inbox, {
-    callback: (_error, message) => {
-      const delivery = parseDeliverySubject(message.reply ?? "");
-      const what = delivery === undefined ? String(message.headers?.code) : (message.subject.split(".")[2] ?? "");
-      came.push({ what, deliveries: delivery?.deliveries ?? 0 });
-    },
-  });
-  const body = JSON.stringify({ batch: 1, expires: 30_000_000_000, idle_heartbeat: heartbeatMs * 1_000_000 });
-  const consumer = laneConsumer(TENANT, queue, priority);
-  connection.publish(`$JS.API.CONSUMER.MSG.NEXT.${TASKS_STREAM}.${consumer}`, body, { reply: inbox });
-  return { came, [Symbol.dispose]: () => sub.unsubscribe() };
 }
 
 async function isPaused(queue: string, priority = 5): Promise<boolean> {
@@ -115,7 +65,7 @@ test("a delivery that ended while its lane was paused waits, and comes when it g
 test("a pause with an end is over by itself, and brings work to the pulls that stand", async () => {
   await using coordinator = await openCoordinator();
   await coordinator.lanes.lanesOf(TENANT, "until");
-  await coordinator.pause("until", now() + 1_500);
+  await coordinator.pause("until", Date.now() + 1_500);
   await coordinator.pauses.settle(TENANT, "until");
   expect(await isPaused("until")).toBe(true);
   using pull = standingPull("until", 14_000);
@@ -199,4 +149,26 @@ test("two that change a queue's pause at once both stand by what the later one d
       await expect.poll(() => settings.pauseOf(TENANT, "both") !== undefined).toBe(paused);
     }
   }
+});
+
+test("a pause outlives a broker that was killed", async () => {
+  await using own = await openMeshLog();
+  await using coordinator = await openPausing(own, () => undefined);
+  const consumer = laneConsumer(TENANT, "killed", 5);
+  const info = () => own.manager.consumers.info(TASKS_STREAM, consumer).catch(() => undefined);
+  await coordinator.lanes.lanesOf(TENANT, "killed");
+  await coordinator.pause("killed");
+  await coordinator.pauses.settle(TENANT, "killed");
+
+  await own.nats.kill();
+  await own.nats.restart();
+
+  await expect.poll(async () => (await info())?.paused, { timeout: 10_000 }).toBe(true);
+  const subject = dispatchSubject(TENANT, "kept", "killed", 5);
+  expect(await own.publisher.publish({ subject, body: new Uint8Array() })).toMatchObject({ kind: "stored" });
+  using pull = pullStanding(own.connection, "killed", 14_000);
+  await own.connection.flush();
+  expect(pull.came).toEqual([]);
+  await coordinator.resume("killed");
+  await expect.poll(() => pull.came, { timeout: 5_000 }).toEqual([{ what: "kept", deliveries: 1 }]);
 });
