@@ -1,6 +1,7 @@
 // Owns what a handler may do while it runs. Everything is made when it is asked for, so a tiny task pays for nothing it does not use.
 import type { Payload } from "../../gen/mycel/v1/payload_pb.ts";
 import type { Logger } from "../../lib/core/logger.ts";
+import type { BlobStream } from "./blobs.ts";
 import type { LogLevelName } from "./output-codec.ts";
 
 /** A handler's means while it runs. Its methods may be taken out: `async (task, { signal, output }) => …`. */
@@ -29,6 +30,8 @@ export interface TaskContext {
   readonly heartbeat: () => void;
   /** Reads a payload as bytes: of a blob, the content, checked against its SHA-256. */
   readonly blob: (payload: Payload | undefined) => Promise<Uint8Array>;
+  /** Opens a blob for reading piece by piece, for what is too large to be held in memory; its SHA-256 is checked at its end. */
+  readonly openBlob: (blobId: string) => Promise<BlobStream>;
 }
 
 /** What the context asks of its attempt. */
@@ -42,6 +45,7 @@ export interface ContextHost {
   log(level: LogLevelName, message: string): void;
   heartbeat(): void;
   blob(payload: Payload | undefined): Promise<Uint8Array>;
+  openBlob(blobId: string): Promise<BlobStream>;
 }
 
 /** Makes the context of an attempt. */
@@ -96,6 +100,10 @@ class HostedContext implements TaskContext {
 
   get blob(): TaskContext["blob"] {
     return (payload) => this.#host.blob(payload);
+  }
+
+  get openBlob(): TaskContext["openBlob"] {
+    return (blobId) => this.#host.openBlob(blobId);
   }
 }
 

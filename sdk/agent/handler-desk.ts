@@ -5,6 +5,7 @@ import { MAX_INLINE_PAYLOAD_BYTES } from "../../lib/core/limits.ts";
 import type { Logger } from "../../lib/core/logger.ts";
 import { AgentError } from "./agent-error.ts";
 import type { AttemptHost } from "./attempt-host.ts";
+import type { BlobStream } from "./blobs.ts";
 import type { ContextHost } from "./context.ts";
 import type { LogLevelName } from "./output-codec.ts";
 import { Outputs } from "./outputs.ts";
@@ -116,6 +117,10 @@ export class HandlerDesk implements ContextHost {
 
   blob(payload: Payload | undefined): Promise<Uint8Array> {
     return readPayload(payload, this.#host.blobs, this.signal());
+  }
+
+  openBlob(blobId: string): Promise<BlobStream> {
+    return this.#host.blobs.open(blobId, this.signal());
   }
 
   #stream(): Outputs {

@@ -172,6 +172,10 @@ class TypedTaskContext<Chunk extends DescMessage> implements TypedContext<Chunk>
   get blob(): TaskContext["blob"] {
     return this.#ctx.blob;
   }
+
+  get openBlob(): TaskContext["openBlob"] {
+    return this.#ctx.openBlob;
+  }
 }
 
 class TypedTask<Input> implements AgentTask<Input> {

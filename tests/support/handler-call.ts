@@ -1,11 +1,14 @@
 // Calls a capability's handler as the SDK does, without a mesh: what came of it, and what it streamed on the way.
 import { create, fromBinary, isMessage } from "@bufbuild/protobuf";
-import { type Payload, PayloadSchema } from "../../gen/mycel/v1/payload_pb.ts";
+import { BlobRefSchema, type Payload, PayloadSchema } from "../../gen/mycel/v1/payload_pb.ts";
 import { TaskSchema } from "../../gen/mycel/v1/task_pb.ts";
 import type { Capability } from "../../sdk/agent/index.ts";
+import type { Blobs } from "../../sdk/agent/blobs.ts";
 import { callHandler } from "../../sdk/agent/handler-call.ts";
 import type { Outcome } from "../../sdk/agent/outcome.ts";
 import { encodePayload, valueOfPayload } from "../../sdk/agent/payload.ts";
+
+const PIECE_BYTES = 4_096;
 
 /** How a handler is called. */
 export interface HandlerCallOptions {
@@ -44,6 +47,20 @@ export async function callCapability(
     if (data === undefined) throw new Error(`no blob ${blobId}`);
     return data;
   };
+  const stored: Blobs = {
+    upload: () => Promise.reject(new Error("no uploads here")),
+    download: (ref) => Promise.resolve(content(ref.blobId)),
+    async open(blobId) {
+      const data = content(blobId);
+      const blob = create(BlobRefSchema, { blobId, sizeBytes: BigInt(data.length) });
+      return {
+        blob,
+        async *[Symbol.asyncIterator]() {
+          for (let at = 0; at < data.length; at += PIECE_BYTES) yield data.subarray(at, at + PIECE_BYTES);
+        },
+      };
+    },
+  };
   const outcome = await callHandler(
     capability,
     {
@@ -74,12 +91,10 @@ export async function callCapability(
       progress: (fraction, message) => void progress.push({ fraction, message }),
       log: () => undefined,
       heartbeat: () => undefined,
+      openBlob: (blobId) => stored.open(blobId),
       blob: (wanted) => Promise.resolve(content(wanted?.kind.case === "blob" ? wanted.kind.value.blobId : "")),
     },
-    {
-      upload: () => Promise.reject(new Error("no uploads here")),
-      download: (ref) => Promise.resolve(content(ref.blobId)),
-    },
+    stored,
   );
   const failure = outcome.kind === "fail" ? `${outcome.failure.reason}: ${outcome.failure.message}` : undefined;
   return { outcome, result: outcome.kind === "complete" ? outcome.value : undefined, failure, chunks, progress };
