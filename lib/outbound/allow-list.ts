@@ -67,5 +67,7 @@ function readName(name: string, entry: string): string {
 
 function invalid(entry: string): RangeError {
   const shown = JSON.stringify(entry.slice(0, 100));
-  return new RangeError(`allowPrivate has ${shown}, must be a range in CIDR form, an address, a host name or *.name`);
+  return new RangeError(
+    `allowPrivate (MYCEL_OUTBOUND_ALLOW) has ${shown}, must be a range in CIDR form, an address, a host name or *.name`,
+  );
 }

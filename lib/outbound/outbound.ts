@@ -21,7 +21,8 @@ const DEFAULT_TIMEOUT_MS = 10_000;
 const DEFAULT_RESPONSE_BYTES = 1_048_576;
 const DEFAULT_HEADER_BYTES = 16_384;
 
-const METHODS: ReadonlySet<string> = new Set(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "QUERY"]);
+/** The methods of a request. */
+export const METHODS: readonly string[] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "QUERY"];
 
 /** How outbound requests are made. */
 export interface OutboundOptions {
@@ -176,9 +177,9 @@ async function makeProbe(
 
 function firstHop({ url, method = "GET", headers = {}, body }: OutboundRequest): Hop {
   const target = readUrl(url);
-  if (!METHODS.has(method)) {
+  if (!METHODS.includes(method)) {
     const shown = JSON.stringify(method.slice(0, 20));
-    throw new OutboundError("INVALID_REQUEST", `the method is ${shown}, must be one of ${[...METHODS].join(", ")}`);
+    throw new OutboundError("INVALID_REQUEST", `the method is ${shown}, must be one of ${METHODS.join(", ")}`);
   }
   if (body !== undefined && (method === "GET" || method === "HEAD")) {
     throw new OutboundError("INVALID_REQUEST", `a ${method} request has no body`);

@@ -21,6 +21,7 @@ async function main(): Promise<void> {
     name: env["MYCEL_AGENT_NAME"] ?? "stock",
     concurrency: Number(env["MYCEL_CONCURRENCY"] ?? DEFAULT_CONCURRENCY),
     allowedRoots: (env["MYCEL_ALLOWED_ROOTS"] ?? "").split(delimiter).filter((root) => root !== ""),
+    allowPrivate: (env["MYCEL_OUTBOUND_ALLOW"] ?? "").split(",").filter((entry) => entry.trim() !== ""),
   });
   const agent = await runAgent(definition, {
     urls: (env["MYCEL_URL"] ?? "http://127.0.0.1:8080").split(","),

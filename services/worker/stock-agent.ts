@@ -1,10 +1,13 @@
 // The stock agent: which capabilities it has and how each is wired to the mesh. The work itself knows nothing of it.
 
+import { createOutbound } from "../../lib/outbound/outbound.ts";
 import { type AgentDefinition, defineAgent } from "../../sdk/agent/index.ts";
 import { codeAnalysisTask } from "./code-analysis/code-analysis-task.ts";
 import { dataTransformTask } from "./data-transform/data-transform-task.ts";
 import { echoTask } from "./echo/echo-task.ts";
+import { healthCheckTask } from "./health-check/health-check-task.ts";
 import { monitoringTask } from "./monitoring/monitoring-task.ts";
+import { webhookTask } from "./webhook/webhook-task.ts";
 
 /** What an operator can choose about the stock agent. */
 export interface StockAgentOptions {
@@ -14,13 +17,17 @@ export interface StockAgentOptions {
   readonly concurrency: number;
   /** Folders that tasks may read; none if empty. */
   readonly allowedRoots: readonly string[];
+  /** What tasks may reach beyond public addresses: ranges, addresses, host names, `*.name`. Nothing if empty. */
+  readonly allowPrivate: readonly string[];
 }
 
 /** Each may take a core and its memory limit. */
 const MAX_TRANSFORM_PROCESSES = 4;
 
-/** Defines the stock agent. */
-export function stockAgent({ name, concurrency, allowedRoots }: StockAgentOptions): AgentDefinition {
+/** Defines the stock agent. Throws RangeError for an `allowPrivate` that cannot be read. */
+export function stockAgent(options: StockAgentOptions): AgentDefinition {
+  const { name, concurrency, allowedRoots, allowPrivate } = options;
+  const outbound = createOutbound({ allowPrivate });
   return defineAgent({
     name,
     concurrency,
@@ -28,6 +35,8 @@ export function stockAgent({ name, concurrency, allowedRoots }: StockAgentOption
       echo: echoTask,
       "data-transform": dataTransformTask({ processes: Math.min(concurrency, MAX_TRANSFORM_PROCESSES) }),
       monitoring: monitoringTask,
+      webhook: webhookTask(outbound),
+      "health-check": healthCheckTask(outbound),
       "code-analysis": codeAnalysisTask({ allowedRoots }),
     },
   });

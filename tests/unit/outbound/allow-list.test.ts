@@ -62,7 +62,7 @@ test.for([
   "127.1",
 ])("%j is refused with a line that names it", (entry) => {
   expect(() => readAllowList(["10.0.0.0/8", entry])).toThrow(
-    `allowPrivate has ${JSON.stringify(entry)}, must be a range in CIDR form, an address, a host name or *.name`,
+    `allowPrivate (MYCEL_OUTBOUND_ALLOW) has ${JSON.stringify(entry)}, must be a range in CIDR form, an address, a host name or *.name`,
   );
 });
 

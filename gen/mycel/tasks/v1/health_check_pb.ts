@@ -61,8 +61,8 @@ export type HealthCheckInput = Message<"mycel.tasks.v1.HealthCheckInput"> & {
   maxRedirects?: number | undefined;
 
   /**
-   * How many checks to make, each streamed as an output. From 1 to 100,000; 1 if unset. 0 goes on until the task is canceled, or its
-   * attempt runs out of time (30 s unless the submission says otherwise).
+   * How many checks to make, each streamed as an output. From 1 to 100,000; 1 if unset. 0 goes on until the task is canceled, or
+   * ends it a second before its attempt runs out of time (30 s unless the submission says otherwise).
    *
    * @generated from field: optional int32 checks = 6;
    */
