@@ -7,6 +7,7 @@ import {
   DEFAULT_RETENTION_MS,
   MAX_WAIT_MS,
 } from "../../lib/core/limits.ts";
+import { readAllowList } from "../../lib/outbound/allow-list.ts";
 
 /** Everything that an operator can set. */
 export interface CoordinatorConfig {
@@ -43,6 +44,8 @@ export interface CoordinatorConfig {
   readonly drainMs: number;
   /** Origins that browsers may call from, comma-separated, or `*`. `MYCEL_CORS_ORIGINS`. */
   readonly corsOrigins: readonly string[];
+  /** What webhooks may reach beyond public addresses: ranges, addresses and names, comma-separated. `MYCEL_OUTBOUND_ALLOW`. */
+  readonly outboundAllow: readonly string[];
   /** `MYCEL_LOG_LEVEL`. */
   readonly logLevel: string;
 }
@@ -78,6 +81,7 @@ export function readConfig(env: Env): CoordinatorConfig {
     dataDir: env["MYCEL_DATA_DIR"] ?? "",
     drainMs: duration(env, "MYCEL_DRAIN", 10_000, 0, 3_600_000),
     corsOrigins: list(env["MYCEL_CORS_ORIGINS"] ?? ""),
+    outboundAllow: outboundAllowIn(env),
     logLevel: env["MYCEL_LOG_LEVEL"] ?? "info",
   };
   if (![1, 3, 5].includes(config.replicas))
@@ -110,6 +114,18 @@ function list(text: string): readonly string[] {
     .split(",")
     .map((part) => part.trim())
     .filter((part) => part !== "");
+}
+
+function outboundAllowIn(env: Env): readonly string[] {
+  const name = "MYCEL_OUTBOUND_ALLOW";
+  const entries = list(env[name] ?? "");
+  try {
+    readAllowList(entries);
+    return entries;
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    throw new ConfigError(error.message.replace(/^allowPrivate(?: \(\w+\))?/, name));
+  }
 }
 
 /** The least that a log can be of use with. */

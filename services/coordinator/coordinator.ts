@@ -7,6 +7,7 @@ import { nuid } from "@nats-io/nats-core";
 import { AgentService } from "../../gen/mycel/v1/agent_service_pb.ts";
 import { BlobService } from "../../gen/mycel/v1/blob_service_pb.ts";
 import { QueueService } from "../../gen/mycel/v1/queue_service_pb.ts";
+import { WebhookService } from "../../gen/mycel/v1/webhook_service_pb.ts";
 import type { Clock } from "../../lib/core/clock.ts";
 import type { Logger } from "../../lib/core/logger.ts";
 import { MeshError } from "../../lib/core/mesh-error.ts";
@@ -29,6 +30,7 @@ import { StreamPublisher } from "../../lib/nats/stream-publisher.ts";
 import { TaskLog } from "../../lib/nats/task-log.ts";
 import { Timers } from "../../lib/nats/timers.ts";
 import { ensureTopology } from "../../lib/nats/topology.ts";
+import { createOutbound } from "../../lib/outbound/outbound.ts";
 import { served } from "../../lib/rpc/grpc/grpc-route.ts";
 import type { Readiness } from "../../lib/rpc/interceptors/probes.ts";
 import { Fleet } from "./agents/fleet.ts";
@@ -50,12 +52,14 @@ import { resultRpcs } from "./rpc/results.ts";
 import { runRpcs } from "./rpc/run.ts";
 import { submissionRpcs } from "./rpc/submissions.ts";
 import { taskRpcs } from "./rpc/tasks.ts";
+import { webhookRpcs } from "./rpc/webhooks.ts";
 import { openServer } from "./server.ts";
 import { BulkSubmitter } from "./submission/bulk.ts";
 import { HOLD_MS } from "./submission/outage-hold.ts";
 import { Submitter } from "./submission/submitter.ts";
 import { createExplainer } from "./tasks/explainer.ts";
 import { Lifecycle } from "./tasks/lifecycle.ts";
+import { openWebhooks } from "./webhooks/webhooks.ts";
 
 /** What a coordinator needs. */
 export interface CoordinatorOptions {
@@ -137,6 +141,27 @@ async function open(config: CoordinatorConfig, logger: Logger, stack: AsyncDispo
   const lifecycle = new Lifecycle({ connection, log, outputs, timers, lanes, clock, logger });
   const limits = { maxStartToCloseMs: config.maxStartToCloseMs, maxWaitMs: maxWaitMsOf(config) };
   const randomId = (): string => nuid.next();
+  const holderId = `${hostname()}-${process.pid}`;
+  const eventReader = new EventReader({ connection, reader });
+  const hub = stack.use(new LiveHub(connection));
+  const outbound = createOutbound({ allowPrivate: config.outboundAllow });
+  const webhooks = stack.use(
+    await openWebhooks({
+      connection,
+      manager,
+      publisher,
+      reader,
+      taskLog: log,
+      eventReader,
+      hub,
+      outbound,
+      clock,
+      random: Math.random,
+      randomId,
+      holderId,
+      logger,
+    }),
+  );
   const submitter = new Submitter({ log, lanes, logRoom, timers, clock, randomId, limits, holdMs: HOLD_MS });
   const bulk = new BulkSubmitter({ submitter, log, clock, limits });
 
@@ -171,9 +196,9 @@ async function open(config: CoordinatorConfig, logger: Logger, stack: AsyncDispo
   const streams = stack.use(
     openResultStreams({
       taskLog: log,
-      eventReader: new EventReader({ connection, reader }),
+      eventReader,
       outputLog: outputs,
-      hub: stack.use(new LiveHub(connection)),
+      hub,
       clock,
       drain: draining.signal,
     }),
@@ -188,7 +213,7 @@ async function open(config: CoordinatorConfig, logger: Logger, stack: AsyncDispo
       clock,
       logger,
       dataDir: config.dataDir,
-      holderId: `${hostname()}-${process.pid}`,
+      holderId,
       retentionMs: config.retentionMs,
       expireTask: (tenant, taskId) => lifecycle.expire(tenant, taskId),
     }),
@@ -213,6 +238,7 @@ async function open(config: CoordinatorConfig, logger: Logger, stack: AsyncDispo
       served(AgentService, agentService),
       served(BlobService, blobRpcs({ blobs: new BlobStore({ connection, reader }) })),
       served(QueueService, queueRpcs({ board, settings, pauses, lanes, index, lifecycle, clock })),
+      served(WebhookService, webhookRpcs({ webhooks, outbound })),
     ],
     ready: () => readiness(connection, draining.signal),
     shutdown: draining.signal,

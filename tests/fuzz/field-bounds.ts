@@ -131,6 +131,40 @@ const queueName = [
   breaks("the other system queue", "_withdrawn"),
 ];
 
+const webhookUrl = [
+  breaks("empty", ""),
+  fits("of a name", "https://example.com/hooks?a=b"),
+  fits("of a public address", "http://1.1.1.1:8080/"),
+  fits("the longest", `https://example.com/${"x".repeat(2_048 - 20)}`),
+  breaks("one too long", `https://example.com/${"x".repeat(2_048 - 19)}`),
+  ...[
+    "example.com",
+    "ftp://example.com/",
+    "file:///etc/passwd",
+    "javascript:alert(1)",
+    "http://",
+    "http://user:password@example.com/",
+    "https://example.com/#part",
+    "http://127.0.0.1/",
+    "http://10.1.2.3/",
+    "http://2130706433/",
+    "http://0x7f.1/",
+    "http://[::1]/",
+    "http://[::ffff:169.254.169.254]/",
+    "\u0000",
+  ].map((bad) => breaks(JSON.stringify(bad), bad)),
+];
+const webhookSecret = [
+  fits("unset", ""),
+  fits("the shortest", `whsec_${"A".repeat(32)}`),
+  fits("the longest", `whsec_${"A".repeat(86)}==`),
+  breaks("one byte too short", `whsec_${"A".repeat(31)}=`),
+  breaks("one byte too long", `whsec_${"A".repeat(87)}=`),
+  breaks("of another kind", `whpk_${"A".repeat(32)}`),
+  breaks("no base64", `whsec_${"!".repeat(32)}`),
+  breaks("far too long", `whsec_${"A".repeat(100_000)}`),
+];
+
 const flag = [fits("true", true), fits("false", false)];
 const pageSize = [
   fits("unset", 0),
@@ -363,6 +397,34 @@ export const BOUNDS: Readonly<Record<string, readonly FieldCase[]>> = {
   ],
   "PurgeQueueRequest.reason": text(512),
   "PurgeQueueRequest.limit": integer(1, 100_000),
+  "CreateWebhookEndpointRequest.endpoint_id": name(64, "optional"),
+  "CreateWebhookEndpointRequest.url": webhookUrl,
+  "CreateWebhookEndpointRequest.description": text(256),
+  "CreateWebhookEndpointRequest.secret": webhookSecret,
+  "GetWebhookEndpointRequest.endpoint_id": name(64, "required"),
+  "ListWebhookEndpointsRequest.page_size": pageSize,
+  "ListWebhookEndpointsRequest.page_token": name(64, "optional"),
+  "UpdateWebhookEndpointRequest.endpoint_id": name(64, "required"),
+  "UpdateWebhookEndpointRequest.url": webhookUrl,
+  "UpdateWebhookEndpointRequest.description": text(256),
+  "UpdateWebhookEndpointRequest.disabled": flag,
+  "DeleteWebhookEndpointRequest.endpoint_id": name(64, "required"),
+  "RotateWebhookSecretRequest.endpoint_id": name(64, "required"),
+  "RotateWebhookSecretRequest.secret": webhookSecret,
+  "RotateWebhookSecretRequest.overlap": duration([0n, 0], 7n * DAY_S),
+  "TestWebhookEndpointRequest.endpoint_id": name(64, "required"),
+  "ListWebhookDeliveriesRequest.page_size": pageSize,
+  "ListWebhookDeliveriesRequest.page_token": pageToken,
+  "ListWebhookDeliveriesRequest.endpoint_id": name(64, "optional"),
+  "ListWebhookDeliveriesRequest.task_id": name(100, "optional"),
+  "ListWebhookDeliveriesRequest.states": [
+    ...items(0, 8, () => 1),
+    fits("each", [1, 2, 3]),
+    breaks("unspecified", [0]),
+    breaks("a far one", [1, 2 ** 31 - 1]),
+  ],
+  "GetWebhookDeliveryRequest.delivery_id": name(128, "required"),
+  "RedeliverWebhookRequest.delivery_id": name(128, "required"),
 };
 
 /** Fields whose bound is another where they stand. */
@@ -396,6 +458,14 @@ export const VALID: Readonly<Record<string, object>> = {
   PauseQueueRequest: { queue: "no-such-queue" },
   ResumeQueueRequest: { queue: "no-such-queue" },
   PurgeQueueRequest: { queue: "no-such-queue" },
+  CreateWebhookEndpointRequest: { url: "https://example.com/" },
+  GetWebhookEndpointRequest: { endpointId: "no-such-endpoint" },
+  UpdateWebhookEndpointRequest: { endpointId: "no-such-endpoint" },
+  DeleteWebhookEndpointRequest: { endpointId: "no-such-endpoint" },
+  RotateWebhookSecretRequest: { endpointId: "no-such-endpoint" },
+  TestWebhookEndpointRequest: { endpointId: "no-such-endpoint" },
+  GetWebhookDeliveryRequest: { deliveryId: "no-such-delivery" },
+  RedeliverWebhookRequest: { deliveryId: "no-such-delivery" },
   BlobRef: { blobId: "b", sha256: new Uint8Array(32) },
 };
 

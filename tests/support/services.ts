@@ -3,6 +3,7 @@ import type { DescService } from "@bufbuild/protobuf";
 import { AgentService } from "../../gen/mycel/v1/agent_service_pb.ts";
 import { BlobService } from "../../gen/mycel/v1/blob_service_pb.ts";
 import { QueueService } from "../../gen/mycel/v1/queue_service_pb.ts";
+import { WebhookService } from "../../gen/mycel/v1/webhook_service_pb.ts";
 
 /** The services, ordered by name. */
-export const SERVICES: readonly DescService[] = [AgentService, BlobService, QueueService];
+export const SERVICES: readonly DescService[] = [AgentService, BlobService, QueueService, WebhookService];

@@ -31,6 +31,7 @@ describe("the environment of a coordinator", () => {
     ["MYCEL_QUEUE_LIMIT", "0", "from 1"],
     ["MYCEL_MAX_BYTES", "1.5", "whole number"],
     ["MYCEL_RETENTION", "59s", "duration from 60000 ms"],
+    ["MYCEL_OUTBOUND_ALLOW", "10.0.0.0/8, http://x", 'MYCEL_OUTBOUND_ALLOW has "http://x"'],
   ])("%s=%s is refused in one line that says what is allowed", ([name, value, text]) => {
     const read = (): unknown => readConfig({ [name!]: value });
     expect(read).toThrow(ConfigError);
