@@ -6,6 +6,7 @@ import { jetstream, JetStreamApiError, type JetStreamClient } from "@nats-io/jet
 import { headers, type NatsConnection } from "@nats-io/nats-core";
 import { type QueueSettings as StoredSettings, QueueSettingsSchema } from "../../gen/mycel/v1/queue_settings_pb.ts";
 import { MeshError } from "../core/mesh-error.ts";
+import { isName } from "../core/names.ts";
 import type { QueuePause } from "../core/queue-pause.ts";
 import { pause } from "../time/pause.ts";
 import { OPERATION } from "../wire/headers.ts";
@@ -134,8 +135,10 @@ export class QueueSettings implements AsyncDisposable {
 
   #take({ key, revision, kind, value }: BucketChange): void {
     const stored = kind === "put" ? settingsIn(value) : create(QueueSettingsSchema);
+    const { tenant, queue } = partsOf(key);
+    const named = isName(tenant) && isName(queue) && key === keyOf(tenant, queue);
     // What can't be read is no reason to let go of what was paused, nor to pause anything.
-    if (stored === undefined) this.#observer.onGarbage(key);
+    if (stored === undefined || !named) this.#observer.onGarbage(key);
     else this.#apply(key, revision, pauseFromWire(stored.pause));
   }
 

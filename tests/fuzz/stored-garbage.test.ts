@@ -200,6 +200,8 @@ test("entries of the buckets that are none are left out, and the others stay", a
     for (const key of [`default.${id}`, id, `a.b.c.${id}`, `*.${id}`])
       await log.publish(`$KV.MYCEL_AGENTS.${key}`, body).catch(() => undefined);
     await log.publish("$KV.MYCEL_ROLES.index", body).catch(() => undefined);
+    for (const key of ["default.work", `default.${id}`, id, `a.b.c.${id}`, `default.*`])
+      await log.publish(`$KV.MYCEL_QUEUES.${key}`, body).catch(() => undefined);
     await log
       .publish(`$O.MYCEL_BLOBS.M.${Buffer.from(`default.${id}`).toString("base64url")}`, body)
       .catch(() => undefined);

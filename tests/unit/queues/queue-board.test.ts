@@ -1,5 +1,5 @@
 // The board over a broker that only counts how often it is asked.
-import { create } from "@bufbuild/protobuf";
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { expect, test } from "vitest";
 import { type Agent, AgentSchema, AgentState } from "../../../gen/mycel/v1/agent_pb.ts";
 import type { LaneState } from "../../../lib/nats/lane-states.ts";
@@ -20,7 +20,7 @@ function lane(queue: string, priority: number, change: Partial<LaneState> = {}):
   };
 }
 
-function agent(agentId: string, queue: string, change: Partial<Agent> = {}): Agent {
+function agent(agentId: string, queue: string, change: MessageInitShape<typeof AgentSchema> = {}): Agent {
   const capabilities = [{ type: "work", queue }];
   return create(AgentSchema, {
     agentId,
