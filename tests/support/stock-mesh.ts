@@ -11,11 +11,20 @@ export interface StockMesh extends AsyncDisposable {
   readonly address: string;
 }
 
+/** What such a mesh is made of. */
+export interface StockMeshOptions extends TestMeshOptions {
+  /** Further settings of the agent. */
+  readonly agentEnv?: Readonly<Record<string, string>>;
+}
+
 /** Opens the mesh and resolves when the agent is ready. */
-export async function openStockMesh(options: TestMeshOptions = {}): Promise<StockMesh> {
+export async function openStockMesh(options: StockMeshOptions = {}): Promise<StockMesh> {
   const mesh = await openMesh(options);
   try {
-    const agent = await startProcess("services/worker/main.ts", { MYCEL_URL: mesh.urls.join(",") });
+    const agent = await startProcess("services/worker/main.ts", {
+      MYCEL_URL: mesh.urls.join(","),
+      ...options.agentEnv,
+    });
     const url = mesh.urls[0]!;
     return {
       mesh,
