@@ -165,6 +165,25 @@ describe("a paused queue", () => {
     expect(status?.state).toBe(TaskState.COMPLETED);
   });
 
+  test("holds up no other queue of the agents that pull from it", async () => {
+    const { agents, queues } = clients();
+    await using _agent = await mesh.startAgent("both", { MYCEL_CONCURRENCY: "1" });
+    await queues.purgeQueue({ queue: "work" });
+    await queues.pauseQueue({ queue: "work" });
+    const urgent = await agents.submitTask({ type: "work", priority: Priority.CRITICAL });
+    const { taskId } = await agents.submitTask({
+      type: "reverse",
+      priority: Priority.LOW,
+      input: json({ text: "abc" }),
+    });
+    const { status } = await agents.getTaskStatus({ taskId, wait: durationFromMs(10_000) });
+    expect(status?.state).toBe(TaskState.COMPLETED);
+    expect(await stateOf(urgent.taskId)).toBe(TaskState.SUBMITTED);
+    await queues.resumeQueue({ queue: "work" });
+    const done = await agents.getTaskStatus({ taskId: urgent.taskId, wait: durationFromMs(10_000) });
+    expect(done.status?.state).toBe(TaskState.COMPLETED);
+  });
+
   test("lets its tasks miss their deadlines", async () => {
     const { agents, queues } = clients();
     await agents.submitTask({ type: "t", queue: "deadlines" });
