@@ -70,6 +70,11 @@ const PRIORITIES: Readonly<Record<PriorityName, Priority>> = {
   critical: Priority.CRITICAL,
 };
 
+/** What a text's head, one of its characters, and everything that is no text take at most. */
+const FIELD_BYTES = 6;
+const UTF8_BYTES = 3;
+const NUMBERS_BYTES = 300;
+
 /** Builds the request. Without an id of the caller's, one is made up. */
 export function submissionOf(task: TaskSubmission, input: Payload | undefined): SubmitTaskRequest {
   const { taskId = "", requestId = taskId === "" ? randomUUID() : "" } = task;
@@ -88,6 +93,21 @@ export function submissionOf(task: TaskSubmission, input: Payload | undefined): 
   if (task.delayMs !== undefined) init.start = { case: "delay", value: duration("delayMs", task.delayMs) };
   if (task.startTime !== undefined) init.start = { case: "startTime", value: timestamp("startTime", task.startTime) };
   return create(SubmitTaskRequestSchema, init);
+}
+
+/** How many bytes a submission has beside its input, at most. */
+export function mostBytesBeside({ taskId, requestId, type, queue, labels, retryPolicy }: SubmitTaskRequest): number {
+  let texts = taskId.length + requestId.length + type.length + queue.length;
+  let count = 4;
+  for (const [key, value] of Object.entries(labels)) {
+    texts += key.length + value.length;
+    count += 3;
+  }
+  for (const reason of retryPolicy?.nonRetryableReasons ?? []) {
+    texts += reason.length;
+    count += 1;
+  }
+  return NUMBERS_BYTES + count * FIELD_BYTES + texts * UTF8_BYTES;
 }
 
 /** A Protobuf timestamp. Throws a MycelError for an invalid date. */

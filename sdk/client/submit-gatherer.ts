@@ -9,7 +9,7 @@ import type { SubmitCalls } from "./submit.ts";
 /** A submission that is ready to be sent. */
 export interface Submission {
   readonly request: SubmitTaskRequest;
-  /** How many bytes its input has on the wire at most. */
+  /** How many bytes it has on the wire at most; Infinity if nobody knows. */
   readonly mostBytes: number;
 }
 
@@ -21,8 +21,8 @@ export type Verdict = SubmitTaskResponse | MycelError | undefined;
  * makes less work, and with 256 callers a quarter less of it gets done.
  */
 const MOST_TASKS = 50;
-/** As large as an input may be so that a full call stays below gRPC's customary limit of 4 MiB. */
-const MOST_INPUT_BYTES = 12_288;
+/** As large as a submission may be, so that not much time passes before the first is sent: a full call stays below 1 MiB. */
+const MOST_BYTES = 16_384;
 
 /** What failed here failed for whoever sent alone, too, and was tried again for as long. */
 const COMMON: ReadonlySet<string> = new Set(["unavailable", "deadline_exceeded", "canceled"]);
@@ -38,7 +38,7 @@ export class SubmitGatherer {
 
   /** Submits with others; alone if there are none, if it is large, or if its id is that of another one. Never rejects. */
   submit({ request, mostBytes }: Submission, signal: AbortSignal | undefined): Promise<Verdict> {
-    if (mostBytes > MOST_INPUT_BYTES || signal?.aborted === true) return Promise.resolve(undefined);
+    if (mostBytes > MOST_BYTES || signal?.aborted === true) return Promise.resolve(undefined);
     const waiting = new Waiting(request, signal);
     // node:timers' own, as tests of users may have replaced the global one.
     if (this.#waiting.push(waiting) === 1) setImmediate(() => this.#send());

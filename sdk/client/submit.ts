@@ -21,7 +21,7 @@ import { encodeInput } from "./payload.ts";
 import { pause } from "../../lib/time/pause.ts";
 import { isTracing } from "../../lib/wire/trace-context.ts";
 import type { RpcLimits } from "./resilience/call-limits.ts";
-import { type TaskSubmission, submissionOf } from "./submission.ts";
+import { type TaskSubmission, mostBytesBeside, submissionOf } from "./submission.ts";
 import type { Submission, SubmitGatherer } from "./submit-gatherer.ts";
 
 /** An accepted task. */
@@ -72,11 +72,16 @@ export async function prepareSubmission(
 async function prepare(blobs: BlobCalls, task: TaskSubmission, signal: AbortSignal | undefined): Promise<Submission> {
   const input = encodeInput(task.input);
   const request = submissionOf(task, input.kind === "inline" ? input.payload : undefined);
-  if (input.kind === "inline") return { request, mostBytes: input.mostBytes };
+  if (input.kind === "inline") return { request, mostBytes: input.mostBytes + mostBytesBeside(request) };
   const { data, contentType } = input;
   const value = await uploadBlob(blobs, data, { contentType, ...withSignal(signal) });
   request.input = create(PayloadSchema, { kind: { case: "blob", value } });
-  return { request, mostBytes: 0 };
+  return { request, mostBytes: toBinary(SubmitTaskRequestSchema, request).length };
+}
+
+/** How many bytes a submission has at most; encoded for this only if nothing else tells. */
+function sizeOf({ request, mostBytes }: Submission): number {
+  return mostBytes === Infinity ? toBinary(SubmitTaskRequestSchema, request).length : mostBytes;
 }
 
 /** Submits one task, with others that are submitted at the same time. */
@@ -144,8 +149,9 @@ async function* chunksOf(
   let chunk: Prepared[] = [];
   let bytes = 0;
   for await (const task of tasks) {
-    const prepared = await prepareSubmission(calls.blobs, task, signal).catch(toMycelError);
-    const more = prepared instanceof Error ? 0 : toBinary(SubmitTaskRequestSchema, prepared).length;
+    const submission = await prepare(calls.blobs, task, signal).catch(toMycelError);
+    const prepared = submission instanceof Error ? submission : submission.request;
+    const more = submission instanceof Error ? 0 : sizeOf(submission);
     if (chunk.length > 0 && bytes + more > MAX_CALL_BYTES) {
       yield chunk;
       chunk = [];

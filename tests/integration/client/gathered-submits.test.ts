@@ -180,7 +180,7 @@ describe("nothing travels together", () => {
   test("that is large", async () => {
     await using mesh = await openFakeCoordinator();
     await using client = createClient({ url: mesh.url });
-    const large = "x".repeat(13_000);
+    const large = "x".repeat(17_000);
     await Promise.all([client.submit("echo", large), client.submit("echo", large)]);
     expect(mesh.calls.map(({ method }) => method)).toEqual(["SubmitTask", "SubmitTask"]);
   });
