@@ -73,6 +73,7 @@ function readHost(hostname: string, port: number): Pick<Target, "host" | "litera
   return { host, literal: readAddress(host), port };
 }
 
+/** As it may stand in a message: without what may be a password. */
 function shown(text: string): string {
-  return JSON.stringify(text.slice(0, 100));
+  return JSON.stringify(text.replace(/\/\/.*@/su, "//…@").slice(0, 100));
 }

@@ -62,14 +62,16 @@ function decode(body: Uint8Array, charset: string, truncated: boolean): string |
 function parseJson(text: string): Content | undefined {
   try {
     const value: JsonValue = JSON.parse(text);
-    if (!isWithinDepth(value, MAX_BODY_DEPTH)) return undefined;
+    if (!fitsResult(value, MAX_BODY_DEPTH)) return undefined;
     return { case: "json", value: fromJson(ValueSchema, value) };
   } catch {
     return undefined;
   }
 }
 
-function isWithinDepth(value: JsonValue, depth: number): boolean {
+/** Not everything that JSON.parse takes can stand in a result: 1e999 is infinite, and depth has its bound. */
+function fitsResult(value: JsonValue, depth: number): boolean {
+  if (typeof value === "number") return Number.isFinite(value);
   if (typeof value !== "object" || value === null) return true;
-  return depth > 0 && Object.values(value).every((item) => isWithinDepth(item, depth - 1));
+  return depth > 0 && Object.values(value).every((item) => fitsResult(item, depth - 1));
 }

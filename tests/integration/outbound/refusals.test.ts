@@ -159,3 +159,13 @@ test("what the operator allows is reached by address, range and name", async () 
   expect(await status("localhost", "127.0.0.1")).toContain("ADDRESS_REFUSED");
   expect(inside.connections()).toBe(3);
 });
+
+test("another address of a name is tried when one takes no connection", async () => {
+  await using server = await openInside();
+  const outbound = createOutbound({
+    allowPrivate: ["127.0.0.0/8", "::1"],
+    lookup: async () => ["127.0.0.3", "::1", "127.0.0.1"],
+  });
+  const { facts } = await outbound.request({ url: `http://many.test:${server.port}/` });
+  expect(facts.address).toBe("127.0.0.1");
+});

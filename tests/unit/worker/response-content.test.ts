@@ -23,6 +23,7 @@ test.for<[string, string | Uint8Array, string | undefined, unknown]>([
   ["JSON as deep as a result may be", nested(28), "application/json", { json: JSON.parse(nested(28)) }],
   ["JSON that is deeper", nested(29), "application/json", { text: nested(29) }],
   ["JSON that is far too deep", nested(100_000), "application/json", { text: nested(100_000) }],
+  ["a number that no result can hold", "[1e999]", "application/json", { text: "[1e999]" }],
   ["a text", "grüße", "text/html", { text: "grüße" }],
   ["XML", "<a/>", "application/atom+xml", { text: "<a/>" }],
   ["a text of another charset", Buffer.from([0xe9]), "text/plain; charset=iso-8859-1", { text: "é" }],
