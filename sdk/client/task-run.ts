@@ -42,8 +42,8 @@ export interface RunOptions {
 export function startRun(options: RunOptions): TaskRun {
   const accepted = Promise.withResolvers<SubmittedTask>();
   let taskId: string | undefined;
-  // Whether a coordinator may have taken the submission, whatever it answered.
-  let begun = false;
+  // How many times it was sent without it being certain that it was not taken.
+  let doubts = 0;
   let request: Promise<SubmitTaskRequest> | undefined;
 
   async function* open(cursor: string, signal: AbortSignal): AsyncGenerator<StreamResultsResponse> {
@@ -58,6 +58,7 @@ export function startRun(options: RunOptions): TaskRun {
     });
     const task = await request;
     const limits = { signal, ...options.remaining() };
+    doubts += 1;
     try {
       for await (const { kind } of options.rpc.runTask({ task, kinds: options.kinds }, limits)) {
         if (kind.case === "submitted") {
@@ -69,7 +70,7 @@ export function startRun(options: RunOptions): TaskRun {
         }
       }
     } catch (error) {
-      begun ||= !toMycelError(error).unaccepted;
+      if (toMycelError(error).unaccepted) doubts -= 1;
       throw error;
     }
   }
@@ -79,7 +80,7 @@ export function startRun(options: RunOptions): TaskRun {
   // Pulled at once, so that the task is submitted even if nobody reads yet.
   let first: Promise<IteratorResult<TaskEvent>> | undefined = events.next();
   const fail = (cause: unknown): void => {
-    const error = cause instanceof MycelError ? withAcceptance(cause, !begun) : cause;
+    const error = cause instanceof MycelError ? withAcceptance(cause, doubts === 0) : cause;
     accepted.reject(error);
     left.reject(error);
   };
