@@ -5,7 +5,7 @@ import { type FileHandle, open, realpath } from "node:fs/promises";
 import { join, sep } from "node:path";
 
 /** Why a path was refused. */
-export type PathRefusalCode = "ROOT_NOT_ALLOWED" | "ROOT_NOT_FOUND" | "PATH_OUTSIDE_ROOT";
+export type PathRefusalCode = "ROOT_NOT_ALLOWED" | "ROOT_NOT_FOUND" | "PATH_OUTSIDE_ROOT" | "PATH_NOT_ALLOWED";
 
 /** The task asks for what this agent may not read. Trying again does not help. */
 export class AnalysisRefusedError extends Error {
@@ -22,7 +22,7 @@ export class AnalysisRefusedError extends Error {
 }
 
 /** A regular file that was opened, or the reason why it cannot be read. */
-type ConfinedFile =
+export type ConfinedFile =
   | { readonly kind: "opened"; readonly handle: FileHandle; readonly bytes: number }
   | { readonly kind: "unreadable"; readonly reason: string };
 
@@ -54,12 +54,35 @@ export async function resolveConfinedRoot(root: string, allowedRoots: readonly s
   return { openFile: (path) => openWithin(folder, path) };
 }
 
+/**
+ * Opens the file at `path`, absolute, if it lies in one of `allowedRoots` after its links are resolved; an empty list allows nothing.
+ *
+ * Throws AnalysisRefusedError PATH_NOT_ALLOWED.
+ */
+export async function openAllowedFile(path: string, allowedRoots: readonly string[]): Promise<ConfinedFile> {
+  const refused = (): AnalysisRefusedError =>
+    new AnalysisRefusedError("PATH_NOT_ALLOWED", path, `file ${path} is outside the folders this agent may read`);
+  const resolved = await resolveLinks(path);
+  if (typeof resolved !== "string") {
+    // As with a root: what is outside looks the same whether it exists or not.
+    if (!allowedRoots.some((root) => contains(root, join(path)))) throw refused();
+    return { kind: "unreadable", reason: resolved.code };
+  }
+  const roots = await Promise.all(allowedRoots.map((root) => resolveLinks(root)));
+  if (!roots.some((root) => typeof root === "string" && contains(root, resolved))) throw refused();
+  return openRegularFile(resolved);
+}
+
 async function openWithin(folder: string, path: string): Promise<ConfinedFile> {
   const asked = join(folder, path);
   if (!contains(folder, asked)) throw pathOutsideRoot(path);
   const resolved = await resolveLinks(asked);
   if (typeof resolved !== "string") return { kind: "unreadable", reason: resolved.code };
   if (!contains(folder, resolved)) throw pathOutsideRoot(path);
+  return openRegularFile(resolved);
+}
+
+async function openRegularFile(resolved: string): Promise<ConfinedFile> {
   let handle: FileHandle;
   try {
     // NOFOLLOW: a link put there since it was resolved is refused. NONBLOCK: opening a pipe does not wait for a writer.

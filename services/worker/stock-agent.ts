@@ -5,6 +5,7 @@ import { type AgentDefinition, defineAgent } from "../../sdk/agent/index.ts";
 import { codeAnalysisTask } from "./code-analysis/code-analysis-task.ts";
 import { dataTransformTask } from "./data-transform/data-transform-task.ts";
 import { echoTask } from "./echo/echo-task.ts";
+import { fileProcessingTask } from "./file-processing/file-processing-task.ts";
 import { healthCheckTask } from "./health-check/health-check-task.ts";
 import { monitoringTask } from "./monitoring/monitoring-task.ts";
 import { webhookTask } from "./webhook/webhook-task.ts";
@@ -38,6 +39,7 @@ export function stockAgent(options: StockAgentOptions): AgentDefinition {
       webhook: webhookTask(outbound),
       "health-check": healthCheckTask(outbound),
       "code-analysis": codeAnalysisTask({ allowedRoots }),
+      "file-processing": fileProcessingTask({ allowedRoots }),
     },
   });
 }

@@ -19,6 +19,8 @@ export interface HandlerCallOptions {
   readonly blobs?: Readonly<Record<string, Uint8Array>>;
   /** Called with each chunk as it is streamed. */
   readonly onChunk?: (chunk: unknown) => void;
+  /** Called with each report of progress. */
+  readonly onProgress?: (fraction: number) => void;
 }
 
 /** What a call came to. */
@@ -38,7 +40,7 @@ export async function callCapability(
   input: unknown,
   options: HandlerCallOptions = {},
 ): Promise<HandlerCall> {
-  const { signal = new AbortController().signal, deadline, blobs = {}, onChunk } = options;
+  const { signal = new AbortController().signal, deadline, blobs = {}, onChunk, onProgress } = options;
   const payload: Payload | undefined = isMessage(input, PayloadSchema) ? input : inPayload(input);
   const chunks: unknown[] = [];
   const progress: { fraction: number; message: string }[] = [];
@@ -88,7 +90,10 @@ export async function callCapability(
         onChunk?.(chunk);
         signal.throwIfAborted();
       },
-      progress: (fraction, message) => void progress.push({ fraction, message }),
+      progress(fraction, message) {
+        progress.push({ fraction, message });
+        onProgress?.(fraction);
+      },
       log: () => undefined,
       heartbeat: () => undefined,
       openBlob: (blobId) => stored.open(blobId),
