@@ -1,5 +1,6 @@
 // How large submissions are said to be, against how large they are.
-import { toBinary } from "@bufbuild/protobuf";
+import { fromJsonString, toBinary } from "@bufbuild/protobuf";
+import { ValueSchema } from "@bufbuild/protobuf/wkt";
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { SubmitTaskRequestSchema } from "../../../gen/mycel/v1/agent_service_pb.ts";
@@ -48,4 +49,24 @@ test("an input travels inline up to 256 KiB on the wire, and not beyond", () => 
   const frame = 8;
   expect(encodeInput("x".repeat(256 * 1024 - frame))).toMatchObject({ kind: "inline", mostBytes: 256 * 1024 });
   expect(encodeInput("x".repeat(256 * 1024 - frame + 1))).toMatchObject({ kind: "blob" });
+});
+
+test("an input is what JSON makes of it, whatever the way it takes", () => {
+  const anyText = fc.string({ unit: fc.nat({ max: 0xffff }).map((code) => String.fromCharCode(code)) });
+  fc.assert(
+    fc.property(fc.oneof(anyText, fc.jsonValue()), (input) => {
+      const encoded = encodeInput(input);
+      if (encoded.kind === "blob") throw new Error("is small");
+      expect(encoded.payload?.kind).toEqual({
+        case: "json",
+        value: fromJsonString(ValueSchema, JSON.stringify(input)),
+      });
+    }),
+  );
+  const large = "\u{1f600}\ud800".repeat(100_000);
+  expect(encodeInput(large)).toEqual({
+    kind: "blob",
+    data: Buffer.from(JSON.stringify(large)),
+    contentType: "application/json",
+  });
 });
