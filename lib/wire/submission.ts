@@ -64,6 +64,7 @@ export function checkSubmission(
       v.text(`retry_policy.non_retryable_reasons[${i}]`, reason, MAX_REASON_LENGTH, 1);
     });
   }
+  if (request.webhook !== undefined) v.name("webhook.endpoint_id", request.webhook.endpointId);
   v.duration("result_ttl", request.resultTtl, 1_000, limits.maxWaitMs);
   if (request.start.case === "delay") v.duration("delay", request.start.value, 0, limits.maxWaitMs);
   if (request.start.case === "startTime") {
@@ -104,6 +105,7 @@ export function taskFromSubmission(
     createTime: timestampFromMs(nowMs),
     redriveOf: "",
   };
+  if (request.webhook !== undefined) task.webhook = request.webhook;
   const startMs = startMsOf(request, nowMs);
   if (startMs !== undefined && startMs > nowMs) task.startTime = timestampFromMs(startMs);
   return task;

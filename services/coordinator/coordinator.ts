@@ -162,7 +162,17 @@ async function open(config: CoordinatorConfig, logger: Logger, stack: AsyncDispo
       logger,
     }),
   );
-  const submitter = new Submitter({ log, lanes, logRoom, timers, clock, randomId, limits, holdMs: HOLD_MS });
+  const submitter = new Submitter({
+    log,
+    lanes,
+    logRoom,
+    timers,
+    hook: (tenant, taskId, webhook) => webhooks.hook(tenant, taskId, webhook),
+    clock,
+    randomId,
+    limits,
+    holdMs: HOLD_MS,
+  });
   const bulk = new BulkSubmitter({ submitter, log, clock, limits });
 
   const registry = stack.use(

@@ -241,6 +241,8 @@ export const BOUNDS: Readonly<Record<string, readonly FieldCase[]>> = {
     breaks("the last", { seconds: 253_402_300_799n, nanos: 999_999_999 }),
   ],
   "SubmitTaskRequest.delay": duration([0n, 0], 6n * DAY_S),
+  "TaskWebhook.endpoint_id": name(64, "required"),
+  "TaskWebhook.all_states": flag,
   "Timeouts.schedule_to_start": duration([1n, 0], 6n * DAY_S),
   "Timeouts.start_to_close": duration([0n, 10_000_000], DAY_S),
   "Timeouts.schedule_to_close": duration([1n, 0], 6n * DAY_S),
@@ -466,6 +468,7 @@ export const VALID: Readonly<Record<string, object>> = {
   TestWebhookEndpointRequest: { endpointId: "no-such-endpoint" },
   GetWebhookDeliveryRequest: { deliveryId: "no-such-delivery" },
   RedeliverWebhookRequest: { deliveryId: "no-such-delivery" },
+  TaskWebhook: { endpointId: "no-such-endpoint" },
   BlobRef: { blobId: "b", sha256: new Uint8Array(32) },
 };
 

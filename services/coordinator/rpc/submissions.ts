@@ -64,6 +64,7 @@ export function submissionRpcs({ submitter, bulk, lifecycle }: SubmissionRpcPart
         ...(task.timeouts === undefined ? {} : { timeouts: task.timeouts }),
         ...(task.retryPolicy === undefined ? {} : { retryPolicy: task.retryPolicy }),
         ...(task.resultTtl === undefined ? {} : { resultTtl: task.resultTtl }),
+        ...(task.webhook === undefined ? {} : { webhook: task.webhook }),
       });
       const { taskId: newId, existing } = await submitter.submit(callerOf(context), request, taskId);
       return { task: taskOf(await lifecycle.readCurrent(tenant, newId), false), existing };

@@ -20,7 +20,7 @@ import { checkSubmission, type SubmissionLimits } from "../../../lib/wire/submis
 import { durationFromMs } from "../../../lib/wire/time-codec.ts";
 import { Violations } from "../../../lib/wire/validation.ts";
 import { codeOf } from "../interceptors/mesh-errors.ts";
-import { accepted, type Caller, isFull, type Prepared, type Submitter } from "./submitter.ts";
+import { accepted, type Caller, keepsOut, type Prepared, type Submitter } from "./submitter.ts";
 
 /** What accepting many tasks needs. */
 export interface BulkParts {
@@ -119,14 +119,19 @@ export class BulkSubmitter {
       });
     };
     const rooms = await this.#admitAll(all).catch(async (error: unknown) => {
-      // What is full takes nothing new, but what was taken already is still known.
-      if (!isFull(error)) throw error;
+      // What keeps new tasks out means nothing to those that were taken already.
+      if (!keepsOut(error)) throw error;
       await findStanding();
       return this.#admitAll(missing());
     });
+    const armAll = (): Promise<unknown> => Promise.all(missing().map((prepared) => submitter.arm(prepared)));
     let stored = false;
     try {
-      await Promise.all(missing().map((prepared) => submitter.arm(prepared)));
+      await armAll().catch(async (error: unknown) => {
+        if (!keepsOut(error)) throw error;
+        await findStanding();
+        await armAll();
+      });
       for (let tries = 0; tries < MAX_TRIES && missing().length > 0; tries += 1) {
         const batch = missing();
         const outcome = await this.#inTurn(() => log.dispatchBatch(batch.map(({ draft }) => draft)));

@@ -8,9 +8,9 @@ import {
   SubmitTaskResponseSchema,
 } from "../../../gen/mycel/v1/agent_service_pb.ts";
 import type { Dispatch } from "../../../gen/mycel/v1/task_log_pb.ts";
-import type { Task } from "../../../gen/mycel/v1/task_pb.ts";
+import type { Task, TaskWebhook } from "../../../gen/mycel/v1/task_pb.ts";
 import type { Clock } from "../../../lib/core/clock.ts";
-import { MeshError } from "../../../lib/core/mesh-error.ts";
+import { MeshError, type MeshErrorReason } from "../../../lib/core/mesh-error.ts";
 import { DELAYED_QUEUE } from "../../../lib/core/names.ts";
 import { beginRequiredFor, deadlinesOf, stateOf } from "../../../lib/core/task.ts";
 import { isTerminal } from "../../../lib/core/task-state.ts";
@@ -49,6 +49,8 @@ export interface SubmitterParts {
   readonly clock: Clock;
   readonly randomId: () => string;
   readonly limits: SubmissionLimits;
+  /** Keeps the hook of a task that is about to be stored. Throws WEBHOOK_ENDPOINT_NOT_FOUND and BROKER_UNAVAILABLE. */
+  readonly hook: (tenant: string, taskId: string, webhook: TaskWebhook) => Promise<void>;
   /** How long a submission is held while the broker does not answer, in milliseconds; 0 for not at all. */
   readonly holdMs: number;
 }
@@ -155,8 +157,13 @@ export class Submitter {
     }
   }
 
-  /** Arms the deadlines of a task. They come first: a task without its deadline would never end. */
+  /**
+   * Arms the deadlines of a task, and keeps its hook. They come first: a task without its deadline would never end, and one without its hook
+   * would end unheard. Throws WEBHOOK_ENDPOINT_NOT_FOUND.
+   */
   async arm(prepared: Prepared): Promise<void> {
+    const { task, draft } = prepared;
+    if (task.webhook !== undefined) await this.#parts.hook(draft.tenant, draft.taskId, task.webhook);
     await this.#arm(recordOfDraft(prepared, 0));
   }
 
@@ -178,14 +185,15 @@ export class Submitter {
     try {
       room = await this.admit([prepared]);
     } catch (error) {
-      // What is full takes nothing new, but what was taken already is still known.
-      const existing = isFull(error) ? await this.existing(prepared) : undefined;
-      if (existing !== undefined) return { answer: existing, stored: undefined };
-      throw error;
+      return await this.#takenBefore(error, prepared);
     }
     let stored = 0;
     try {
-      await this.arm(prepared);
+      try {
+        await this.arm(prepared);
+      } catch (error) {
+        return await this.#takenBefore(error, prepared);
+      }
       for (let races = 0; races < MAX_RACES; races += 1) {
         const outcome = await this.#parts.log.dispatch(prepared.draft, 0);
         if (outcome.kind === "stored") {
@@ -202,6 +210,13 @@ export class Submitter {
     }
     // Something is under way on the task's subject that is not there yet, most likely an earlier try of this very submission.
     throw brokerUnavailable(new Error(`whether task ${prepared.task.taskId} stands can't be said now`));
+  }
+
+  /** What keeps a new task out, a full queue say, means nothing to one that was taken already. Throws the error for any other. */
+  async #takenBefore(error: unknown, prepared: Prepared): Promise<Submitted> {
+    const existing = keepsOut(error) ? await this.existing(prepared) : undefined;
+    if (existing === undefined) throw error;
+    return { answer: existing, stored: undefined };
   }
 
   /** The answer if the same submission stands already; undefined if none stands. Throws TASK_ALREADY_EXISTS for a different one. */
@@ -249,9 +264,11 @@ function sizeOf({ draft }: Prepared): number {
   return draft.body.length + MESSAGE_OVERHEAD_BYTES;
 }
 
-/** Whether a queue or the log had no room. */
-export function isFull(error: unknown): boolean {
-  return error instanceof MeshError && (error.reason === "QUEUE_FULL" || error.reason === "STORAGE_FULL");
+const KEEPING_OUT: readonly MeshErrorReason[] = ["QUEUE_FULL", "STORAGE_FULL", "WEBHOOK_ENDPOINT_NOT_FOUND"];
+
+/** Whether an error keeps new tasks out: a queue or the log had no room, or an endpoint is gone. */
+export function keepsOut(error: unknown): boolean {
+  return error instanceof MeshError && KEEPING_OUT.includes(error.reason);
 }
 
 /** The answer for a submission that was just stored. */

@@ -88,6 +88,7 @@ export async function openParts(settings: NatsServerSettings = {}): Promise<Part
     lanes,
     logRoom: new LogRoom({ connection, manager }, () => clock.monotonicMs()),
     timers,
+    hook: async () => {},
     clock,
     randomId: () => crypto.randomUUID(),
     limits: LIMITS,

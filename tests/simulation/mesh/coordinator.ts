@@ -68,7 +68,8 @@ export class SimulatedCoordinator implements Process {
     const logRoom = new LogRoom({ connection, manager }, nowMs);
     this.lifecycle = new Lifecycle({ connection, log, outputs, timers, lanes, clock, logger });
     const randomId = (): string => String(random());
-    this.submitter = new Submitter({ log, lanes, logRoom, timers, clock, randomId, limits: LIMITS, holdMs: 0 });
+    const hook = async (): Promise<void> => {};
+    this.submitter = new Submitter({ log, lanes, logRoom, timers, hook, clock, randomId, limits: LIMITS, holdMs: 0 });
     this.bulk = new BulkSubmitter({ submitter: this.submitter, log, clock, limits: LIMITS });
     const desk = new ReportDesk({ connection, log, outputs, timers, lifecycle: this.lifecycle, clock, random, logger });
     this.desk = bug.desk?.(desk, connection) ?? desk;
