@@ -107,7 +107,7 @@ const previousIn = headerField(LAST_SEQUENCE);
  * what anybody else publishes there is no news. Agents put what headers they like into outputs: nats-core's parser throws for a name that
  * is none, and what is thrown here ends all that the connection hears.
  */
-function previousOf(message: Msg): number | undefined {
+export function previousOf(message: Msg): number | undefined {
   const header = headerText(message);
   const [sequence, previous] = [Number(sequenceIn(header)), Number(previousIn(header))];
   const republished = Number.isSafeInteger(sequence) && sequence > 0 && Number.isSafeInteger(previous) && previous >= 0;

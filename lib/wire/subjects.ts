@@ -128,6 +128,16 @@ export function liveFilter(tenant: string, taskId: string): string {
   return `live.${tenant}.${taskId}.>`;
 }
 
+/** Where is heard of every event of a tenant's tasks as it is stored. */
+export function liveEventsFilter(tenant: string): string {
+  return `live.${tenant}.*.e`;
+}
+
+/** Where every dispatch of a tenant's tasks is sent to be stored, which may be refused. */
+export function dispatchesFilter(tenant: string): string {
+  return `task.${tenant}.*.q.*.*`;
+}
+
 /** The schedule of a timer. One schedule a subject: setting it again replaces it. */
 export function timerSubject(tenant: string, taskId: string, kind: string): string {
   return `timer.set.${tenant}.${taskId}.${kind}`;

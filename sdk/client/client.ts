@@ -3,6 +3,7 @@ import { type Client, createClient as createRpcClient } from "@connectrpc/connec
 import type { Agent } from "../../gen/mycel/v1/agent_pb.ts";
 import { AgentService, type DeadLetter } from "../../gen/mycel/v1/agent_service_pb.ts";
 import { BlobService } from "../../gen/mycel/v1/blob_service_pb.ts";
+import { WebhookService } from "../../gen/mycel/v1/webhook_service_pb.ts";
 import type { BlobRef, Payload } from "../../gen/mycel/v1/payload_pb.ts";
 import type { Task, TaskStatus } from "../../gen/mycel/v1/task_pb.ts";
 import type { TaskState } from "../../lib/core/task-state.ts";
@@ -45,6 +46,7 @@ import { SubmitGatherer } from "./submit-gatherer.ts";
 import { type SubmitAck, submitStream } from "./submit-stream.ts";
 import { type ListOptions, type TaskFilterOptions, filterOf, pagesOf } from "./task-filter.ts";
 import { type TaskRun, startRun } from "./task-run.ts";
+import { type TaskWatchEvent, watchAllTasks } from "./task-watch.ts";
 
 /** Options of `watch`. A watch lasts until its task has ended, unless it is given a `timeoutMs`, or a `ctx` with a deadline. */
 export interface WatchOptions extends CallOptions {
@@ -75,6 +77,8 @@ export interface MycelClient extends AsyncDisposable {
   readonly rpc: Client<typeof AgentService>;
   /** The blob service itself. */
   readonly blobs: Client<typeof BlobService>;
+  /** The webhook service itself. */
+  readonly webhooks: Client<typeof WebhookService>;
   /** The circuit breakers of its coordinators. */
   readonly breakers: Breakers;
   /** Whether coordinators serve, asked by the standard health service. Kept for a minute, or two seconds if none does. Never rejects. */
@@ -136,6 +140,8 @@ export interface MycelClient extends AsyncDisposable {
     filter?: { readonly type?: string },
     options?: { readonly signal?: AbortSignal },
   ): AsyncIterable<FleetEvent>;
+  /** Tells what becomes of all tasks from now on, over as many connections as it takes: a live view, which says what it has missed. */
+  watchTasks(filter?: TaskFilterOptions, options?: { readonly signal?: AbortSignal }): AsyncIterable<TaskWatchEvent>;
   /** Stores content and returns its reference. */
   uploadBlob(source: BlobSource, options?: UploadOptions): Promise<BlobRef>;
   /** Streams a blob's content; the end of it checks the SHA-256. */
@@ -168,6 +174,7 @@ export function createClient(clientOptions: ClientOptions): MycelClient {
   const transport = createResilientTransport(options, endpoints, breakers, closed.signal);
   const rpc = createRpcClient(AgentService, transport);
   const blobs = createRpcClient(BlobService, transport);
+  const webhooks = createRpcClient(WebhookService, transport);
   const calls = { rpc, blobs: { rpc: blobs, options }, options };
   const gatherer = new SubmitGatherer(calls);
   const servers = endpoints.count;
@@ -219,6 +226,7 @@ export function createClient(clientOptions: ClientOptions): MycelClient {
   const client: Untyped = {
     rpc,
     blobs,
+    webhooks,
     breakers,
     health: () => health.get(),
     capabilities: () => capabilities.get(),
@@ -291,6 +299,13 @@ export function createClient(clientOptions: ClientOptions): MycelClient {
         servers,
         signals: signalsWith(signal),
         open: (signal) => rpc.watchAgents({ type }, { signal }),
+      }),
+    watchTasks: (filter = {}, { signal } = {}) =>
+      watchAllTasks({
+        ...options,
+        servers,
+        signals: signalsWith(signal),
+        open: (signal) => rpc.watchTasks({ filter: filterOf(filter) }, { signal }),
       }),
     uploadBlob: async (source, upload = {}) => await uploadBlob(calls.blobs, source, upload),
     downloadBlob: (blob, { signal } = {}) =>

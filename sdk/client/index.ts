@@ -33,4 +33,5 @@ export type { SubmitManyOptions, SubmitResult, SubmittedTask } from "./submit.ts
 export type { SubmitAck } from "./submit-stream.ts";
 export type { ListOptions, TaskFilterOptions } from "./task-filter.ts";
 export type { TaskRun } from "./task-run.ts";
+export type { TaskWatchEvent } from "./task-watch.ts";
 export type { TaskState } from "../../lib/core/task-state.ts";

@@ -28,6 +28,7 @@ import { Registry } from "../../lib/nats/registry.ts";
 import { RecentWrites } from "../../lib/nats/recent-writes.ts";
 import { StreamPublisher } from "../../lib/nats/stream-publisher.ts";
 import { TaskLog } from "../../lib/nats/task-log.ts";
+import { openTenantFeed } from "../../lib/nats/tenant-feed.ts";
 import { Timers } from "../../lib/nats/timers.ts";
 import { ensureTopology } from "../../lib/nats/topology.ts";
 import { createOutbound } from "../../lib/outbound/outbound.ts";
@@ -52,6 +53,7 @@ import { resultRpcs } from "./rpc/results.ts";
 import { runRpcs } from "./rpc/run.ts";
 import { submissionRpcs } from "./rpc/submissions.ts";
 import { taskRpcs } from "./rpc/tasks.ts";
+import { watchTasksRpcs } from "./rpc/watch-tasks.ts";
 import { webhookRpcs } from "./rpc/webhooks.ts";
 import { openServer } from "./server.ts";
 import { BulkSubmitter } from "./submission/bulk.ts";
@@ -59,6 +61,7 @@ import { HOLD_MS } from "./submission/outage-hold.ts";
 import { Submitter } from "./submission/submitter.ts";
 import { createExplainer } from "./tasks/explainer.ts";
 import { Lifecycle } from "./tasks/lifecycle.ts";
+import { TaskWatches } from "./watch/task-watches.ts";
 import { openWebhooks } from "./webhooks/webhooks.ts";
 
 /** What a coordinator needs. */
@@ -232,6 +235,11 @@ async function open(config: CoordinatorConfig, logger: Logger, stack: AsyncDispo
   const board = new QueueBoard({ states, settings, registry, clock });
   const { leaseMs } = config;
   const explainTask = createExplainer({ lifecycle, states, settings, registry, index, clock, leaseMs });
+  const watches = new TaskWatches({
+    openFeed: (tenant, listener) => openTenantFeed({ connection, reader, tenant, listener }),
+    clock,
+    drain: draining.signal,
+  });
   const agentService: ServiceImpl<typeof AgentService> = {
     ...agentRpcs({ fleet, registry, draining: draining.signal }),
     ...submissionRpcs({ submitter, bulk, lifecycle }),
@@ -239,6 +247,7 @@ async function open(config: CoordinatorConfig, logger: Logger, stack: AsyncDispo
     ...listRpcs({ index }),
     ...resultRpcs(streams),
     ...runRpcs({ submitter, listenToNew: streams.listenToNew }),
+    ...watchTasksRpcs({ watches }),
   };
   const { listener, health } = await openServer({
     host: config.host,

@@ -1,10 +1,11 @@
-// The bounds of the list requests, and what they ask for once checked. Used by whoever is asked and again by whoever answers.
+// The bounds of the requests with a filter of tasks, and what they ask for once checked. Used by whoever is asked and again by whoever answers.
 
 import type {
   CountTasksRequest,
   ListDeadLettersRequest,
   ListTasksRequest,
   TaskFilter,
+  WatchTasksRequest,
 } from "../../../gen/mycel/v1/agent_service_pb.ts";
 import { TaskState } from "../../../gen/mycel/v1/task_pb.ts";
 import { stateFromWire } from "../../../lib/wire/state-codec.ts";
@@ -43,6 +44,13 @@ export function checkListDeadLetters(tenant: string, request: ListDeadLettersReq
 
 /** Checks a request for counts. Throws INVALID_REQUEST. */
 export function checkCountTasks(request: CountTasksRequest): void {
+  const v = new Violations();
+  checkFilter(v, request.filter);
+  v.throwIfAny();
+}
+
+/** Checks a request to watch tasks. Throws INVALID_REQUEST. */
+export function checkWatchTasks(request: WatchTasksRequest): void {
   const v = new Violations();
   checkFilter(v, request.filter);
   v.throwIfAny();
