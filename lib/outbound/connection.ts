@@ -49,7 +49,7 @@ export async function openConnection(
   signal.throwIfAborted();
   const late = new AbortController();
   const timer = setTimeout(() => {
-    const message = `no connection to ${hostPort(target)} within ${connectTimeoutMs} ms (${phaseOf(facts)})`;
+    const message = `no connection to ${hostPort(target)} within ${connectTimeoutMs} ms (${phaseOf(facts, target.secure)})`;
     late.abort(new OutboundError("CONNECT_TIMEOUT", message, { facts }));
   }, connectTimeoutMs);
   const ended = AbortSignal.any([signal, late.signal]);
@@ -158,7 +158,10 @@ async function unlessEnded<T>(work: Promise<T>, signal: AbortSignal): Promise<T>
   }
 }
 
-function phaseOf({ dnsMs, connectMs }: ExchangeFacts): string {
+/** What an exchange was at, by how far it had come. */
+export function phaseOf({ dnsMs, connectMs, tlsMs, firstByteMs }: ExchangeFacts, secure: boolean): string {
   if (dnsMs === undefined) return "while its name was looked up";
-  return connectMs === undefined ? "while connecting" : "in the TLS handshake";
+  if (connectMs === undefined) return "while connecting";
+  if (secure && tlsMs === undefined) return "in the TLS handshake";
+  return firstByteMs === undefined ? "while waiting for the response" : "in the response's body";
 }

@@ -4,7 +4,7 @@ import { context, type Span, SpanKind } from "@opentelemetry/api";
 import { Client, errors } from "undici";
 import { startHop } from "../wire/hop.ts";
 import { carrierFromContext, markSpanFailed, type SpanShape } from "../wire/trace-context.ts";
-import { type ConnectionRules, type GrowingFacts, openConnection } from "./connection.ts";
+import { type ConnectionRules, type GrowingFacts, openConnection, phaseOf } from "./connection.ts";
 import { causeCode, type ExchangeFacts, OutboundError } from "./outbound-error.ts";
 import { type Hop, nextHop } from "./redirect.ts";
 import { ACCEPTED_CODINGS, type Oversize, readBody } from "./response-body.ts";
@@ -144,7 +144,8 @@ function asFailure(error: unknown, signal: AbortSignal, hop: Hop, facts: Exchang
 /** What undici and Node throw, as our codes; their messages may quote the other side and are left behind. */
 function asOutboundError(error: unknown, hop: Hop, facts: ExchangeFacts): OutboundError {
   if (error instanceof OutboundError) {
-    return new OutboundError(error.code, error.message, { cause: error.cause, facts });
+    const phase = error.code === "TIMEOUT" ? ` (${phaseOf(facts, hop.target.secure)})` : "";
+    return new OutboundError(error.code, error.message + phase, { cause: error.cause, facts });
   }
   const where = hostPort(hop.target);
   if (error instanceof errors.HeadersOverflowError) {

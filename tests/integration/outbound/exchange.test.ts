@@ -194,13 +194,27 @@ test("a head that is larger than allowed is refused", async () => {
   expect(await failure({ url: server.url, maxHeaderBytes: 32_768 })).toBe("answered 200");
 });
 
-test.for<[string, (socket: Socket) => void]>([
-  ["says nothing", () => {}],
-  ["stops in its head", (socket) => socket.write("HTTP/1.1 200 OK\r\nx: ")],
-  ["stops in its body", (socket) => socket.write("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhe")],
-])("a server that %s is given up after the timeout, and its connection closed", async ([, speak]) => {
+test.for<[string, string, (socket: Socket) => void]>([
+  ["says nothing", "while waiting for the response", () => {}],
+  ["stops in its head", "while waiting for the response", (socket) => socket.write("HTTP/1.1 200 OK\r\nx: ")],
+  [
+    "stops in its body",
+    "in the response's body",
+    (socket) => socket.write("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhe"),
+  ],
+])("a server that %s is given up after the timeout (%s), and its connection closed", async ([, phase, speak]) => {
   await using server = await openRawServer(speak);
-  expect(await failure({ url: server.url, timeoutMs: 500 })).toBe("TIMEOUT: the exchange took longer than 500 ms");
+  expect(await failure({ url: server.url, timeoutMs: 500 })).toBe(
+    `TIMEOUT: the exchange took longer than 500 ms (${phase})`,
+  );
+  await server.closed();
+});
+
+test("a server that never ends the TLS handshake is given up after the timeout", async () => {
+  await using server = await openRawServer(() => {});
+  expect(await failure({ url: server.url.replace("http:", "https:"), timeoutMs: 500 })).toBe(
+    "TIMEOUT: the exchange took longer than 500 ms (in the TLS handshake)",
+  );
   await server.closed();
 });
 

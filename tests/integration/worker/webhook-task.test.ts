@@ -137,7 +137,11 @@ test.for<[string, object, string, boolean]>([
 test("a receiver that is slow is given up after the timeout, and may be tried again", async () => {
   await using server = await openWebServer(() => {});
   expect((await call(server, { timeoutMs: 500 })).outcome).toMatchObject({
-    failure: { reason: "TIMEOUT", message: "the exchange took longer than 500 ms", retryable: true },
+    failure: {
+      reason: "TIMEOUT",
+      message: "the exchange took longer than 500 ms (while waiting for the response)",
+      retryable: true,
+    },
   });
   await server.closed();
 });
