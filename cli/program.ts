@@ -7,6 +7,7 @@ import { countCommand, deadLettersCommand, listCommand } from "./commands/lists.
 import { submitCommand } from "./commands/submit.ts";
 import { cancelCommand, getCommand, retryCommand, statusCommand, watchCommand } from "./commands/tasks.ts";
 import { upCommand } from "./commands/up.ts";
+import { webhooksCommand } from "./commands/webhooks.ts";
 import { type CliContext, examples } from "./context.ts";
 import { harmless } from "./output/terminal.ts";
 
@@ -43,6 +44,7 @@ export function createProgram(context: CliContext, version: string): Command {
     retryCommand(context),
     agentsCommand(context),
     blobCommand(context),
+    webhooksCommand(context),
     doctorCommand(context),
   ]) {
     program.addCommand(command);

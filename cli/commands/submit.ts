@@ -35,6 +35,8 @@ interface SubmitFlags {
   readonly scheduleToClose?: number;
   readonly maxAttempts?: number;
   readonly resultTtl?: number;
+  readonly webhook?: string;
+  readonly webhookAllStates?: boolean;
   readonly timeout?: number;
 }
 
@@ -60,6 +62,8 @@ export function submitCommand(context: CliContext): Command {
     .option("--schedule-to-close <duration>", "the limit of the whole task", durationOption)
     .option("--max-attempts <n>", "how many attempts in all (default: 3)", countOption)
     .option("--result-ttl <duration>", "how long to keep it after its end (default: 24h)", durationOption)
+    .option("--webhook <endpoint>", "deliver its end to this webhook endpoint")
+    .option("--webhook-all-states", "deliver each of its states, not its end alone")
     .option("--bytes <media-type>", "send the input as bytes of this type, not as JSON")
     .option("--json", "print JSON")
     .addHelpText(
@@ -72,6 +76,8 @@ export function submitCommand(context: CliContext): Command {
     .action(async (type: string, argument: string | undefined, flags: SubmitFlags, command: Command) => {
       const stays = flags.wait === true || flags.stream === true;
       if (flags.timeout !== undefined && !stays) throw new UsageError("--timeout needs --wait or --stream");
+      if (flags.webhookAllStates === true && flags.webhook === undefined)
+        throw new UsageError("--webhook-all-states needs --webhook");
       const input = await inputOf(context, argument, flags);
       await using client = openClient(command, { logger: noticeBreaks(context) });
       if (!stays) return await submitOnly(context, client, type, input, flags);
@@ -152,6 +158,9 @@ function taskOptions(flags: SubmitFlags): TaskOptions {
     ...(flags.scheduleToClose === undefined ? {} : { scheduleToCloseMs: flags.scheduleToClose }),
     ...(flags.maxAttempts === undefined ? {} : { retry: { maximumAttempts: flags.maxAttempts } }),
     ...(flags.resultTtl === undefined ? {} : { resultTtlMs: flags.resultTtl }),
+    ...(flags.webhook === undefined
+      ? {}
+      : { webhook: { endpointId: flags.webhook, allStates: flags.webhookAllStates === true } }),
   };
 }
 

@@ -28,7 +28,7 @@ export {
   type Violation,
 } from "./mycel-error.ts";
 export type { CompletedTask, TaskOutcome, UnfinishedTask, WaitOptions } from "./outcome.ts";
-export type { PriorityName, RetryOptions, TaskOptions, TaskSubmission } from "./submission.ts";
+export type { PriorityName, RetryOptions, TaskOptions, TaskSubmission, WebhookOptions } from "./submission.ts";
 export type { SubmitManyOptions, SubmitResult, SubmittedTask } from "./submit.ts";
 export type { SubmitAck } from "./submit-stream.ts";
 export type { ListOptions, TaskFilterOptions } from "./task-filter.ts";

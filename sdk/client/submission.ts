@@ -53,6 +53,16 @@ export interface TaskOptions {
   readonly startTime?: Date;
   /** How long the task is kept after its end, in milliseconds. 1 second to 6 days; default 24 hours. */
   readonly resultTtlMs?: number;
+  /** Where the task's end is delivered: a webhook endpoint, made with `client.webhooks` or `mycel webhooks create`. Default: nowhere. */
+  readonly webhook?: WebhookOptions;
+}
+
+/** Has the states of a task delivered to a webhook endpoint. */
+export interface WebhookOptions {
+  /** The endpoint. It must be there when the task is submitted. */
+  readonly endpointId: string;
+  /** Each event of the task's state chain instead of its end alone. Default false. */
+  readonly allStates?: boolean;
 }
 
 /** One task to submit. */
@@ -88,6 +98,7 @@ export function submissionOf(task: TaskSubmission, input: Payload | undefined): 
   if (timeouts !== undefined) init.timeouts = timeouts;
   if (task.retry !== undefined) init.retryPolicy = policyOf(task.retry);
   if (task.resultTtlMs !== undefined) init.resultTtl = duration("resultTtlMs", task.resultTtlMs);
+  if (task.webhook !== undefined) init.webhook = { ...task.webhook };
   if (task.delayMs !== undefined && task.startTime !== undefined)
     throw invalidOption("delayMs", "and startTime exclude each other");
   if (task.delayMs !== undefined) init.start = { case: "delay", value: duration("delayMs", task.delayMs) };
@@ -96,9 +107,10 @@ export function submissionOf(task: TaskSubmission, input: Payload | undefined): 
 }
 
 /** How many bytes a submission has beside its input, at most. */
-export function mostBytesBeside({ taskId, requestId, type, queue, labels, retryPolicy }: SubmitTaskRequest): number {
-  let texts = taskId.length + requestId.length + type.length + queue.length;
-  let count = 4;
+export function mostBytesBeside(task: SubmitTaskRequest): number {
+  const { taskId, requestId, type, queue, labels, retryPolicy, webhook } = task;
+  let texts = taskId.length + requestId.length + type.length + queue.length + (webhook?.endpointId.length ?? 0);
+  let count = 6;
   for (const [key, value] of Object.entries(labels)) {
     texts += key.length + value.length;
     count += 3;

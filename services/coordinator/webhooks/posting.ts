@@ -7,9 +7,10 @@ import type { Clock } from "../../../lib/core/clock.ts";
 import { isDelivered, type WebhookOutcome } from "../../../lib/core/webhook-attempt.ts";
 import type { Outbound } from "../../../lib/outbound/outbound.ts";
 import { OutboundError } from "../../../lib/outbound/outbound-error.ts";
+import { readRetryAfter } from "../../../lib/outbound/retry-after.ts";
 import type { StoredEndpoint } from "../../../lib/nats/webhook-endpoints.ts";
 import { startHop } from "../../../lib/wire/hop.ts";
-import { retryAfterMs } from "../../../lib/wire/retry-after.ts";
+
 import { durationFromMs, timestampFromMs } from "../../../lib/wire/time-codec.ts";
 import { contextFromCarrier, markSpanFailed, type TraceCarrier } from "../../../lib/wire/trace-context.ts";
 import { webhookHeaders } from "../../../lib/wire/webhook-signature.ts";
@@ -95,7 +96,7 @@ async function exchange(
     attempt.status = status;
     attempt.error = isDelivered(status) ? "" : faultOf(status);
     attempt.responseExcerpt = excerptOf(answer);
-    retryAfter = retryAfterMs(headers["retry-after"], clock.now());
+    retryAfter = readRetryAfter(headers["retry-after"], clock.now());
   } catch (error) {
     if (!(error instanceof OutboundError)) throw error;
     attempt.error = `${error.code}: ${error.message}`.slice(0, MAX_ERROR_LENGTH);
