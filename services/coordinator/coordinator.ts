@@ -256,7 +256,7 @@ async function open(config: CoordinatorConfig, logger: Logger, stack: AsyncDispo
     services: [
       served(AgentService, agentService),
       served(BlobService, blobRpcs({ blobs: new BlobStore({ connection, reader }) })),
-      served(QueueService, queueRpcs({ board, settings, pauses, lanes, index, lifecycle, clock })),
+      served(QueueService, queueRpcs({ board, settings, pauses, index, lifecycle, clock })),
       served(WebhookService, webhookRpcs({ webhooks, outbound })),
     ],
     ready: () => readiness(connection, draining.signal),

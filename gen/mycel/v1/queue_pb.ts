@@ -70,7 +70,7 @@ export type Queue = Message<"mycel.v1.Queue"> & {
   agentCount: number;
 
   /**
-   * These agents' ids, in order. At most 100.
+   * These agents' ids, in order. At most 100; lists leave them out.
    *
    * @generated from field: repeated string agent_ids = 7;
    */

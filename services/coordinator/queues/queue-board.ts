@@ -89,7 +89,11 @@ export class QueueBoard {
     const page = names.slice(0, pageSize);
     const agents = this.#parts.registry.list(tenant);
     const queues = await Promise.all(
-      page.map(async (name) => this.#queue(tenant, name, await this.#seeOneOf(all, name), agents)),
+      page.map(async (name) => {
+        const queue = this.#queue(tenant, name, await this.#seeOneOf(all, name), agents);
+        // A thousand queues with a hundred ids each would be more than many clients take.
+        return { ...queue, agentIds: [] };
+      }),
     );
     return { queues, nextPageToken: names.length > page.length ? (page.at(-1) ?? "") : "" };
   }

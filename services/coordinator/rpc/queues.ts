@@ -11,7 +11,6 @@ import { Priority } from "../../../gen/mycel/v1/task_pb.ts";
 import type { Clock } from "../../../lib/core/clock.ts";
 import { pausedAnew } from "../../../lib/core/queue-pause.ts";
 import type { LanePauses } from "../../../lib/nats/lane-pauses.ts";
-import type { Lanes } from "../../../lib/nats/lanes.ts";
 import type { QueueSettings } from "../../../lib/nats/queue-settings.ts";
 import { stateToWire } from "../../../lib/wire/state-codec.ts";
 import { isTimestamp, msFromDuration, msFromTimestamp } from "../../../lib/wire/time-codec.ts";
@@ -25,7 +24,6 @@ export interface QueueRpcParts {
   readonly board: QueueBoard;
   readonly settings: Pick<QueueSettings, "change">;
   readonly pauses: Pick<LanePauses, "settle">;
-  readonly lanes: Pick<Lanes, "renew">;
   readonly index: QueuePurgeParts["index"];
   readonly lifecycle: QueuePurgeParts["lifecycle"];
   readonly clock: Clock;
@@ -45,10 +43,9 @@ const PRIORITIES: readonly Priority[] = [Priority.LOW, Priority.NORMAL, Priority
 
 /** Implements QueueService. */
 export function queueRpcs(parts: QueueRpcParts): ServiceImpl<typeof QueueService> {
-  const { board, settings, pauses, lanes, clock } = parts;
-  /** Brings what was set about, also where lanes were deleted, and shows the queue as it is then. */
+  const { board, settings, pauses, clock } = parts;
+  /** Brings about what was set, and shows the queue as it is then. */
   const settled = async (tenant: string, queue: string) => {
-    await lanes.renew(tenant, queue);
     await pauses.settle(tenant, queue);
     return { queue: await board.getNow(tenant, queue) };
   };

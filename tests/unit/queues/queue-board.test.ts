@@ -73,6 +73,7 @@ test("a queue shows its lanes, their sums, and the oldest task of all", async ()
       agent("other", "b"),
     ],
   );
+  expect((await shown.list("t", "", 10)).queues).toMatchObject([{ agentCount: 2, agentIds: [] }]);
   const queue = await shown.get("t", "a");
   expect(queue).toMatchObject({
     waitingCount: 5n,
