@@ -1,10 +1,11 @@
 // A mesh in which the stock agent works: what a client from outside meets, and what its calls must come to.
 import { expect } from "vitest";
-import { openMesh, startProcess, type TestMesh, type TestMeshOptions } from "./processes.ts";
+import { openMesh, startProcess, type TestMesh, type TestMeshOptions, type TestProcess } from "./processes.ts";
 
 /** A mesh with one coordinator, unless told otherwise, and one stock agent. */
 export interface StockMesh extends AsyncDisposable {
   readonly mesh: TestMesh;
+  readonly agent: TestProcess;
   /** The first coordinator's URL. */
   readonly url: string;
   /** Its host and port. */
@@ -28,6 +29,7 @@ export async function openStockMesh(options: StockMeshOptions = {}): Promise<Sto
     const url = mesh.urls[0]!;
     return {
       mesh,
+      agent,
       url,
       address: new URL(url).host,
       async [Symbol.asyncDispose]() {

@@ -7,7 +7,9 @@ import { READY, transform, type TransformAnswer } from "./transform-job.ts";
 process.on("SIGINT", () => undefined).on("SIGTERM", () => undefined);
 process.on("disconnect", () => process.exit(0));
 // Of a transformation that never ends, `disconnect` is never told: the watch kills the process when the agent is gone.
-const watch = new Worker(new URL("./orphan-watch.ts", import.meta.url), { workerData: process.ppid });
+// The agent names itself: it may be gone before this process could ask who its parent is.
+const agentPid = Number(process.argv[2]);
+const watch = new Worker(new URL("./orphan-watch.ts", import.meta.url), { workerData: agentPid });
 watch.unref();
 
 process.on("message", (input: Uint8Array) => {

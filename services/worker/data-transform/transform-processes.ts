@@ -2,6 +2,7 @@
 // does, and the agent feels nothing of it. A thread would not do: out of memory, it takes the agent with it. Processes are kept for the
 // next transformation; idle ones do not keep the agent alive and end after a while, or with it.
 import { type ChildProcess, fork } from "node:child_process";
+import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { READY, type TransformAnswer } from "./transform-job.ts";
 
@@ -93,7 +94,7 @@ export class TransformProcesses {
 const KILLING: ReadonlySet<string> = new Set(["TRANSFORM_TIMEOUT", "TRANSFORM_TOO_LARGE"]);
 
 function start(): ChildProcess {
-  const child = fork(fileURLToPath(new URL("./transform-process.ts", import.meta.url)), {
+  const child = fork(fileURLToPath(new URL("./transform-process.ts", import.meta.url)), [String(process.pid)], {
     // What an expression could find in the environment is nothing.
     env: {},
     execArgv: [`--max-old-space-size=${MAX_HEAP_MIB}`],
