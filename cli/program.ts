@@ -5,6 +5,7 @@ import { blobCommand } from "./commands/blob.ts";
 import { doctorCommand } from "./commands/doctor.ts";
 import { countCommand, deadLettersCommand, listCommand } from "./commands/lists.ts";
 import { submitCommand } from "./commands/submit.ts";
+import { tailCommand } from "./commands/tail.ts";
 import { cancelCommand, getCommand, retryCommand, statusCommand, watchCommand } from "./commands/tasks.ts";
 import { upCommand } from "./commands/up.ts";
 import { webhooksCommand } from "./commands/webhooks.ts";
@@ -35,6 +36,7 @@ export function createProgram(context: CliContext, version: string): Command {
     upCommand(context),
     submitCommand(context),
     watchCommand(context),
+    tailCommand(context),
     statusCommand(context),
     getCommand(context),
     cancelCommand(context),

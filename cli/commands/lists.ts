@@ -3,12 +3,13 @@ import { Command } from "commander";
 import { CountTasksResponseSchema, DeadLetterSchema, type DeadLetter } from "../../gen/mycel/v1/agent_service_pb.ts";
 import { type Task, TaskSchema } from "../../gen/mycel/v1/task_pb.ts";
 import { create } from "@bufbuild/protobuf";
-import { TASK_STATES, type TaskState } from "../../lib/core/task-state.ts";
+import { TASK_STATES } from "../../lib/core/task-state.ts";
 import { stateToWire } from "../../lib/wire/state-codec.ts";
 import { timestampFromMs } from "../../lib/wire/time-codec.ts";
 import type { TaskFilterOptions } from "../../sdk/client/index.ts";
 import { type CliContext, examples, openClient } from "../context.ts";
-import { countOption, durationOption, labelOption, repeatedOption, wordsOption } from "../option-values.ts";
+import { type TaskFilterFlags, taskFilterOf, withTaskFilter } from "../filter-flags.ts";
+import { countOption, durationOption } from "../option-values.ts";
 import { jsonDocument, jsonOf } from "../output/json.ts";
 import { type Column, renderTable } from "../output/table.ts";
 import { dateOf, paintState, stateWord } from "../output/task-view.ts";
@@ -17,12 +18,7 @@ const DEFAULT_LIMIT = 20;
 // Ids are there to be copied: one that the mesh made is never cut.
 const ID_WIDTH = 34;
 
-interface FilterFlags {
-  readonly state?: readonly TaskState[];
-  readonly type?: readonly string[];
-  readonly queue?: string;
-  readonly agent?: string;
-  readonly label?: Readonly<Record<string, string>>;
+interface FilterFlags extends TaskFilterFlags {
   readonly since?: number;
   readonly json?: boolean;
 }
@@ -111,25 +107,13 @@ export function deadLettersCommand(context: CliContext): Command {
 }
 
 function withFilter(command: Command): Command {
-  return command
-    .option("--state <states>", `only in these, of ${TASK_STATES.join(", ")}`, wordsOption(TASK_STATES))
-    .option("--type <type>", "only of this type; may be repeated", repeatedOption)
-    .option("--queue <queue>", "only in this queue")
-    .option("--agent <id>", "only last run by this agent")
-    .option("--label <key=value>", "only with this label; may be repeated", labelOption)
+  return withTaskFilter(command)
     .option("--since <duration>", "only created so long ago or later, e.g. 1h", durationOption)
     .option("--json", "print JSON");
 }
 
-function filterOf(flags: FilterFlags): TaskFilterOptions {
-  return {
-    ...(flags.state === undefined ? {} : { states: flags.state }),
-    ...(flags.type === undefined ? {} : { types: flags.type }),
-    ...(flags.queue === undefined ? {} : { queue: flags.queue }),
-    ...(flags.agent === undefined ? {} : { agentId: flags.agent }),
-    ...(flags.label === undefined ? {} : { labels: flags.label }),
-    ...(flags.since === undefined ? {} : { createdFrom: new Date(Date.now() - flags.since) }),
-  };
+function filterOf({ since, ...flags }: FilterFlags): TaskFilterOptions {
+  return { ...taskFilterOf(flags), ...(since === undefined ? {} : { createdFrom: new Date(Date.now() - since) }) };
 }
 
 interface Taken<Item> {

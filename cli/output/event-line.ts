@@ -1,5 +1,6 @@
 // One event of a task as one line.
 import type { TaskEvent } from "../../sdk/client/index.ts";
+import { clockTime } from "./clock-time.ts";
 import { dateOf, paintState, valueLine } from "./task-view.ts";
 import { type Terminal, cut, harmless } from "./terminal.ts";
 
@@ -8,7 +9,7 @@ const LABEL_WIDTH = 11;
 /** The line for an event: time, what it is, what it says. On a terminal it is cut to the width. */
 export function eventLine(terminal: Terminal, event: TaskEvent): string {
   const label = event.kind === "snapshot" || event.kind === "state" ? event.state : event.kind;
-  const time = clock(terminal, timeOf(event));
+  const time = clockTime(terminal, timeOf(event));
   const text = textOf(event);
   const room = terminal.columns - time.length - LABEL_WIDTH - 4;
   const painted = paintLabel(terminal, label.padEnd(LABEL_WIDTH), label, event);
@@ -42,14 +43,6 @@ function timeOf(event: TaskEvent): Date | undefined {
   if (event.kind === "snapshot" || event.kind === "state")
     return dateOf(event.status.updateTime ?? event.status.createTime);
   return event.time;
-}
-
-// A line of a running stream says when, not how long ago: that would be wrong a second later.
-function clock(terminal: Terminal, date: Date | undefined): string {
-  if (date === undefined) return "";
-  if (!terminal.isTerminal) return date.toISOString();
-  const milliseconds = String(date.getMilliseconds()).padStart(3, "0");
-  return `${date.toLocaleTimeString("en-GB", { hour12: false })}.${milliseconds}`;
 }
 
 function paintLabel(terminal: Terminal, text: string, label: string, event: TaskEvent): string {
