@@ -18,6 +18,7 @@ export function isSoundDispatch({ task, attempt, fence }: Dispatch): boolean {
     isName(task.taskId, MAX_TASK_ID_LENGTH) &&
     isName(task.type) &&
     (task.queue === "" || isName(task.queue)) &&
+    (task.webhook === undefined || isName(task.webhook.endpointId)) &&
     areTimes(task.createTime, task.startTime) &&
     areDurations(task.resultTtl, policy?.initialInterval, policy?.maximumInterval) &&
     areDurations(timeouts?.scheduleToStart, timeouts?.startToClose, timeouts?.scheduleToClose, timeouts?.heartbeat) &&

@@ -35,7 +35,9 @@ const TASK = {
   createTime: 0x52,
   startTime: 0x5a,
   redriveOf: 0x62,
+  webhook: 0x7a,
 };
+const WEBHOOK = { endpointId: 0x0a, allStates: 0x10 };
 const LABEL = { key: 0x0a, value: 0x12 };
 const TIMEOUTS = { scheduleToStart: 0x0a, startToClose: 0x12, scheduleToClose: 0x1a, heartbeat: 0x22 };
 const POLICY = { maximumAttempts: 0x08, initialInterval: 0x12, coefficient: 0x19, maximumInterval: 0x22, reason: 0x2a };
@@ -113,6 +115,9 @@ function readTask(cursor: WireCursor, within: number, facts: DispatchFacts): voi
       case TASK.redriveOf:
         cursor.passAscii(end);
         break;
+      case TASK.webhook:
+        passWebhook(cursor, end);
+        break;
       default:
         throw UNUSUAL;
     }
@@ -152,6 +157,19 @@ function passRetryPolicy(cursor: WireCursor, within: number): void {
     else if (last === POLICY.reason) cursor.passAscii(end);
     else if (last !== POLICY.coefficient || !(cursor.double() >= 0)) throw UNUSUAL;
   }
+  cursor.close(end);
+}
+
+function passWebhook(cursor: WireCursor, within: number): void {
+  const end = cursor.end(within);
+  let endpointId = "";
+  for (let last = 0; cursor.at < end;) {
+    last = cursor.tag(last);
+    if (last === WEBHOOK.endpointId) endpointId = cursor.text(end);
+    else if (last === WEBHOOK.allStates) cursor.flag();
+    else throw UNUSUAL;
+  }
+  nameOf(endpointId);
   cursor.close(end);
 }
 

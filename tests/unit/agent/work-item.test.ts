@@ -71,6 +71,8 @@ describe("a dispatch as coordinators write it", () => {
     ["with no bytes", { input: create(PayloadSchema, bytesPayload("", [])) }, {}],
     ["with labels", { labels: { team: "x", "": "", stage: "y".repeat(200) } }, {}],
     ["with a start time, and redriven", { startTime: timestampFromMs(1), redriveOf: "other" }, {}],
+    ["with a webhook", { webhook: { endpointId: "billing" } }, {}],
+    ["with a webhook for each of its states", { webhook: { endpointId: "billing", allStates: true } }, {}],
     ["with reasons that are not tried again", { retryPolicy: { nonRetryableReasons: ["A", "B", "A"] } }, {}],
     ["that must be begun, first of its task", {}, { beginRequired: true, attempt: 1, fence: 0n }],
     ["with all timeouts", { timeouts: { scheduleToStart: durationFromMs(1), scheduleToClose: durationFromMs(9) } }, {}],
@@ -109,6 +111,8 @@ describe("what is read by the schema", () => {
   test.for<[string, object, object]>([
     ["no name", { taskId: "a.b" }, {}],
     ["no type", { type: "" }, {}],
+    ["a webhook without an endpoint", { webhook: { allStates: true } }, {}],
+    ["a webhook to a wildcard", { webhook: { endpointId: "*" } }, {}],
     ["a negative count", {}, { attempt: -1 }],
     ["a fence beyond all sequences", {}, { fence: 2n ** 60n }],
     ["a duration beyond all years", { resultTtl: { seconds: 2n ** 50n } }, {}],
@@ -145,6 +149,7 @@ const aDispatch = fc
     labels: fc.dictionary(fc.string(), fc.string(), { maxKeys: 3 }),
     timeouts: fc.record({ startToClose: aDuration, heartbeat: aDuration, scheduleToStart: aDuration }),
     resultTtl: aDuration,
+    webhook: fc.option(fc.record({ endpointId: aName, allStates: fc.boolean() }), { nil: undefined }),
   })
   .chain((task) => fc.record({ task: fc.constant(task), attempt: fc.nat(), fence: fc.maxSafeNat().map(BigInt) }))
   .map(({ task, ...rest }) => bytesOf(aTask(task), rest));

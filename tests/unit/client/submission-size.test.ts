@@ -28,6 +28,7 @@ const options = fc.record({
   }),
   resultTtlMs: fc.nat(),
   startTime: fc.date({ noInvalidDate: true }),
+  webhook: fc.record({ endpointId: text, allStates: fc.boolean() }),
 });
 const input = fc.oneof(fc.constant(undefined), fc.jsonValue(), fc.uint8Array({ maxLength: 2_000 }));
 

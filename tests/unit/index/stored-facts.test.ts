@@ -52,6 +52,7 @@ const TASK = fc.record(
     createTime: TIME,
     startTime: TIME,
     redriveOf: TEXT,
+    webhook: fc.record({ endpointId: TEXT, allStates: fc.boolean() }),
   },
   { requiredKeys: ["taskId", "type"] },
 );

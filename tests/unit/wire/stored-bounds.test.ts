@@ -16,6 +16,7 @@ test("what a coordinator writes is sound, whatever was left out", () => {
   expect(isSoundDispatch(dispatchOf({ queue: "q", createTime: { seconds: 1n }, timeouts: { startToClose: {} } }))).toBe(
     true,
   );
+  expect(isSoundDispatch(dispatchOf({ webhook: { endpointId: "billing" } }))).toBe(true);
   expect(isSoundEvent(create(TaskEventSchema, { state: TaskState.WORKING, attempt: 1 }))).toBe(true);
   expect(isSoundEvent(create(TaskEventSchema, { state: 99 as TaskState }))).toBe(true);
 });
@@ -26,6 +27,7 @@ test.for([
   ["a wildcard for an id", dispatchOf({ taskId: "*" })],
   ["no type", dispatchOf({ type: "" })],
   ["a queue of two tokens", dispatchOf({ queue: "a.b" })],
+  ["a wildcard for a webhook's endpoint", dispatchOf({ webhook: { endpointId: ">" } })],
   ["a time after the last", dispatchOf({ createTime: { seconds: FAR } })],
   ["a start before the first", dispatchOf({ startTime: { seconds: -FAR } })],
   ["a ttl of two signs", dispatchOf({ resultTtl: { seconds: 1n, nanos: -1 } })],
