@@ -24,7 +24,6 @@ export function openPauseFollower({ settings, pauses, logger, retryMs = 1_000 }:
 
   const work = async (): Promise<void> => {
     for (let next = waiting.entries().next(); next.done !== true; next = waiting.entries().next()) {
-      if (signal.aborted) return;
       const [key, [tenant, queue]] = next.value;
       waiting.delete(key);
       try {
@@ -34,13 +33,14 @@ export function openPauseFollower({ settings, pauses, logger, retryMs = 1_000 }:
         if (!waiting.has(key)) waiting.set(key, [tenant, queue]);
         await pause(retryMs, signal);
       }
+      if (signal.aborted) break;
     }
+    // In the same step that has found nothing more: whatever comes next begins anew.
+    running = undefined;
   };
   const look = (tenant: string, queue: string): void => {
     waiting.set(`${tenant}.${queue}`, [tenant, queue]);
-    running ??= work().finally(() => {
-      running = undefined;
-    });
+    running ??= work();
   };
 
   const stop = settings.listen(look);
