@@ -204,9 +204,9 @@ export function createClient(clientOptions: ClientOptions): MycelClient {
   ): AsyncGenerator<TaskEvent, void, undefined> =>
     followTask({ ...options, open, cursor, servers, filtered: kinds.length > 0, signals: signalsWith(signal) });
 
-  const outcome = async (taskId: string, { timeoutMs = Infinity, ...wait }: WaitOptions = {}): Promise<TaskOutcome> => {
-    const { timeoutMs: leftMs = Infinity, ...limits } = limitsOf(wait, Infinity, clock.now());
-    return await waitForOutcome(calls, taskId, { timeoutMs: Math.min(timeoutMs, leftMs), ...limits });
+  const outcome = async (taskId: string, { timeoutMs, ...call }: WaitOptions = {}): Promise<TaskOutcome> => {
+    const limits = streamLimitsOf(call, () => clock.now());
+    return await waitForOutcome(calls, taskId, timeoutMs === undefined ? {} : { timeoutMs }, limits);
   };
 
   // The last event of a run holds the outcome; without it (left early, or followed from a later place) the mesh is asked.

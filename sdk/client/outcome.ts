@@ -13,7 +13,7 @@ import type { ResolvedOptions } from "./client-options.ts";
 import { stateNameOf } from "./event.ts";
 import { MycelError, TaskFailedError, abortError } from "./mycel-error.ts";
 import { decodeBlob, decodePayload } from "./payload.ts";
-import type { AttemptLimits } from "./resilience/call-limits.ts";
+import type { AttemptLimits, RpcLimits, StreamLimits } from "./resilience/call-limits.ts";
 
 /** A task that ended with a result. */
 export interface CompletedTask<Result = unknown> {
@@ -65,8 +65,16 @@ const CIRCUIT_PAUSE_MS = 1_000;
 const BEHIND_PAUSE_MS = 100;
 
 /** Waits for a task's end and returns it. */
-export async function waitForOutcome(calls: OutcomeCalls, taskId: string, options: WaitOptions): Promise<TaskOutcome> {
-  const { signal } = options;
+export async function waitForOutcome(
+  calls: OutcomeCalls,
+  taskId: string,
+  options: Pick<WaitOptions, "timeoutMs">,
+  { signal, remaining }: StreamLimits,
+): Promise<TaskOutcome> {
+  const limitsOf = (longestMs: number): RpcLimits => ({
+    timeoutMs: Math.min(longestMs, remaining().timeoutMs ?? longestMs),
+    ...withSignal(signal),
+  });
   const deadline = performance.now() + (options.timeoutMs ?? Infinity);
   let lastHeard = performance.now();
   for (;;) {
@@ -76,7 +84,7 @@ export async function waitForOutcome(calls: OutcomeCalls, taskId: string, option
     const patienceMs = Math.min(leftMs + calls.options.timeoutMs, calls.options.reconnectTimeoutMs);
     let status: TaskStatus | undefined;
     try {
-      const limits = { timeoutMs: waitMs + patienceMs, ...withSignal(signal) };
+      const limits = limitsOf(waitMs + patienceMs);
       ({ status } = await calls.rpc.getTaskStatus({ taskId, wait: durationFromMs(waitMs) }, limits));
     } catch (error) {
       const spent = performance.now() - lastHeard >= patienceMs;
@@ -90,7 +98,7 @@ export async function waitForOutcome(calls: OutcomeCalls, taskId: string, option
       throw new MycelError("internal", `the server answered without the status of task ${taskId}`);
     const state = stateNameOf(status);
     if (isTerminal(state)) {
-      const outcome = await outcomeOf(calls, status, state, signal);
+      const outcome = await outcomeOf(calls, status, state, limitsOf(calls.options.timeoutMs));
       if (outcome !== undefined) return outcome;
       await pause(BEHIND_PAUSE_MS, signal);
     }
@@ -108,12 +116,12 @@ async function outcomeOf(
   calls: OutcomeCalls,
   status: TaskStatus,
   state: TaskState,
-  signal: AbortSignal | undefined,
+  limits: RpcLimits,
 ): Promise<TaskOutcome | undefined> {
   if (state !== "completed") return unfinished(status, state);
-  const { task } = await calls.rpc.getTask({ taskId: status.taskId }, withSignal(signal));
+  const { task } = await calls.rpc.getTask({ taskId: status.taskId }, limits);
   if (task?.status === undefined || !isTerminal(stateNameOf(task.status))) return undefined;
-  return await completedOf(calls, task.status, task.result, signal);
+  return await completedOf(calls, task.status, task.result, limits.signal);
 }
 
 /** The outcome of a completed task whose result is at hand, downloaded if it is a blob. */

@@ -43,7 +43,9 @@ export function createResilientTransport(
     work: () => Promise<T>,
   ): Promise<T> => {
     if (endpoint.breaker === undefined) return work();
-    return endpoint.breaker.run(work, (error) => verdictOn(error, signal?.aborted === true || closed.aborted, tryMs));
+    return endpoint.breaker.run(work, (error) =>
+      verdictOn(error, signal?.aborted === true || closed.aborted, wholeMs(tryMs)),
+    );
   };
 
   async function unary<I extends DescMessage, O extends DescMessage>(

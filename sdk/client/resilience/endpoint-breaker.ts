@@ -1,5 +1,6 @@
 // The circuit breaker of one endpoint: counts only what says something about the endpoint, and keeps calls away while it is out.
 // The states and their counting are cockatiel's; time is a parameter here, since cockatiel knows only the wall clock.
+import { ConnectError } from "@connectrpc/connect";
 import { type CircuitBreakerPolicy, circuitBreaker, CircuitState, handleWhen } from "cockatiel";
 import type { Clock } from "../../../lib/core/clock.ts";
 import type { BreakerChange, BreakerState, ResolvedBreakerOptions } from "./breaker-options.ts";
@@ -16,6 +17,9 @@ export interface EndpointBreakerOptions {
   readonly onChange: (change: BreakerChange) => void;
 }
 
+/** How long one trial has the endpoint for itself, in milliseconds. */
+const TRIAL_MS = 1_000;
+
 type Tried<T> = { readonly value: T } | { readonly refusal: unknown };
 
 const STATES: ReadonlyMap<CircuitState, BreakerState> = new Map([
@@ -29,7 +33,10 @@ export class EndpointBreaker {
   readonly #parts: EndpointBreakerOptions;
   #policy: CircuitBreakerPolicy;
   #state: BreakerState = "closed";
-  #probing = false;
+  /** The trial of a half-open circuit on which its policy waits. */
+  #trial: symbol | undefined;
+  /** When the last trial began. */
+  #trialMs = 0;
   #halfOpenAtMs = 0;
   #lastFailure = "";
 
@@ -53,33 +60,25 @@ export class EndpointBreaker {
     return this.#lastFailure;
   }
 
-  /** Whether the next call may be tried: always while it is closed; one at a time while it is half-open. */
+  /** Whether the next call may be tried: always while it is closed; one at a time while it is half-open, or one a second if that takes long. */
   get admits(): boolean {
-    return this.#state === "closed" || (!this.#probing && this.opensInMs === 0);
+    if (this.#state === "closed") return true;
+    if (this.opensInMs > 0) return false;
+    return this.#trial === undefined || this.#parts.clock.monotonicMs() - this.#trialMs >= TRIAL_MS;
   }
 
   /** Makes a try that was admitted, and takes note of what becomes of it. `judge` says what an error means. */
   async run<T>(work: () => Promise<T>, judge: (error: unknown) => Verdict): Promise<T> {
-    const trial = this.#state !== "closed";
-    if (trial) this.#probing = true;
+    if (this.#state === "closed") return await this.#try(work, judge, false);
+    this.#trialMs = this.#parts.clock.monotonicMs();
+    // One that takes long, a long poll perhaps, must not keep everybody else away.
+    if (this.#trial !== undefined) return await this.#tryBeside(work, judge);
+    const trial = Symbol("trial");
+    this.#trial = trial;
     try {
-      const tried = await this.#policy.execute(async (): Promise<Tried<T>> => {
-        try {
-          return { value: await work() };
-        } catch (error) {
-          const verdict = judge(error);
-          // A refusal proves that somebody is there, as well as an answer does.
-          if (verdict === "alive") return { refusal: error };
-          // A trial that its caller broke off proves nothing, and must not close the circuit.
-          throw verdict === "out" || trial ? new OutOfReach(error) : error;
-        }
-      });
-      if ("refusal" in tried) throw tried.refusal;
-      return tried.value;
-    } catch (error) {
-      throw error instanceof OutOfReach ? error.cause : error;
+      return await this.#try(work, judge, true);
     } finally {
-      if (trial) this.#probing = false;
+      if (this.#trial === trial) this.#trial = undefined;
     }
   }
 
@@ -102,7 +101,44 @@ export class EndpointBreaker {
   /** Closes it and forgets every failure. */
   reset(): void {
     this.#policy = this.#made();
+    this.#trial = undefined;
     this.#turn("closed");
+  }
+
+  async #try<T>(work: () => Promise<T>, judge: (error: unknown) => Verdict, isTrial: boolean): Promise<T> {
+    try {
+      const tried = await this.#policy.execute(async (): Promise<Tried<T>> => {
+        try {
+          return { value: await work() };
+        } catch (error) {
+          const verdict = judge(error);
+          // A refusal proves that somebody is there, as well as an answer does.
+          if (verdict === "alive") return { refusal: error };
+          // A trial that its caller broke off proves nothing, and must not close the circuit.
+          throw verdict === "out" || isTrial ? new OutOfReach(error) : error;
+        }
+      });
+      if ("refusal" in tried) throw tried.refusal;
+      return tried.value;
+    } catch (error) {
+      throw error instanceof OutOfReach ? error.cause : error;
+    }
+  }
+
+  /** A trial beside one whose end is open, which the policy would wait for: it can only close the circuit. */
+  async #tryBeside<T>(work: () => Promise<T>, judge: (error: unknown) => Verdict): Promise<T> {
+    try {
+      const value = await work();
+      this.#closeAfterTrial();
+      return value;
+    } catch (error) {
+      if (judge(error) === "alive") this.#closeAfterTrial();
+      throw error;
+    }
+  }
+
+  #closeAfterTrial(): void {
+    if (this.#state === "half_open") this.reset();
   }
 
   #made(): CircuitBreakerPolicy {
@@ -142,5 +178,7 @@ class OutOfReach extends Error {
 function lineOf(failure: CircuitBreakerPolicy["lastFailure"]): string {
   const reason = failure !== undefined && "error" in failure ? failure.error : undefined;
   const cause = reason instanceof OutOfReach ? reason.cause : reason;
-  return (cause instanceof Error ? cause.message : String(cause)).split("\n", 1)[0] ?? "";
+  const text =
+    cause instanceof ConnectError ? cause.rawMessage : cause instanceof Error ? cause.message : String(cause);
+  return text.split("\n", 1)[0] ?? "";
 }

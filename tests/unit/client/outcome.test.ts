@@ -29,7 +29,7 @@ test("a result is asked for again from a server that still shows the task at wor
     options: resolveOptions({ url: "http://127.0.0.1:1" }),
   };
 
-  const outcome = await waitForOutcome(calls, TASK_ID, {});
+  const outcome = await waitForOutcome(calls, TASK_ID, {}, { signal: undefined, remaining: () => ({}) });
 
   expect(outcome).toMatchObject({ state: "completed", result: true, status: { state: TaskState.COMPLETED } });
   expect(answers).toEqual([]);

@@ -167,6 +167,28 @@ describe("a half-open circuit", () => {
     expect([breaker.state, breaker.admits]).toEqual(["closed", true]);
   });
 
+  test("lets another call through after a second, which closes it without waiting for the first", async () => {
+    const { clock, breaker, judged, open, answers, fails, changes } = setup();
+    await open();
+    clock.advance(30_000);
+    const trial = Promise.withResolvers<never>();
+    const running = breaker.run(() => trial.promise, judged("out"));
+    clock.advance(999);
+    expect(breaker.admits).toBe(false);
+    clock.advance(1);
+    expect(breaker.admits).toBe(true);
+    await fails("out");
+    expect(breaker.state).toBe("half_open");
+    clock.advance(1_000);
+    await answers();
+    expect(breaker.state).toBe("closed");
+    expect(changes.map(({ to }) => to)).toEqual(["open", "half_open", "closed"]);
+    // What the first comes to says nothing any more.
+    trial.reject(new Error("lost"));
+    await expect(running).rejects.toThrow("lost");
+    expect([breaker.state, breaker.admits]).toEqual(["closed", true]);
+  });
+
   test("closes after a call that went well, and opens as slowly as ever", async () => {
     const { clock, breaker, open, answers, fails, changes } = setup();
     await open();
