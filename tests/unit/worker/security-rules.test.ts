@@ -1,4 +1,5 @@
 // The security rules: what each finds, what it lets pass, and that its place and number are right.
+import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import type { Findings, SourceFinding } from "../../../services/worker/code-analysis/code-finding.ts";
 import { mergedFindings } from "../../../services/worker/code-analysis/code-finding.ts";
@@ -175,4 +176,10 @@ test("of many files the most severe findings are told, at most 500, and all are 
     ...Array.from({ length: 30 }, () => "critical"),
     "low",
   ]);
+});
+
+test("docs/tasks.md lists the rules as they are", () => {
+  const text = readFileSync(new URL("../../../docs/tasks.md", import.meta.url), "utf8");
+  const listed = Array.from(text.matchAll(/^\| `([\w-]+)` \| (\w+) \| (.+) \|$/gm), (row) => row.slice(1));
+  expect(listed).toEqual(SECURITY_RULES.map(({ name, severity, message }) => [name, severity, message]));
 });
