@@ -5,6 +5,7 @@ export * from "../../gen/mycel/tasks/v1/echo_pb.ts";
 export * from "../../gen/mycel/tasks/v1/file_processing_pb.ts";
 export * from "../../gen/mycel/tasks/v1/health_check_pb.ts";
 export * from "../../gen/mycel/tasks/v1/http_exchange_pb.ts";
+export * from "../../gen/mycel/tasks/v1/inference_pb.ts";
 export * from "../../gen/mycel/tasks/v1/monitoring_pb.ts";
 export * from "../../gen/mycel/tasks/v1/webhook_pb.ts";
 export { packMessage, unpackMessage } from "./typed-payload.ts";
