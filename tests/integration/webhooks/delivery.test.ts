@@ -104,6 +104,87 @@ describe("a task with a webhook", () => {
   });
 });
 
+describe("an address that may not be reached", () => {
+  test("is refused at the connection, whatever its name said when the endpoint was made", async () => {
+    const answers = [["127.0.0.1"], ["10.0.0.7"]];
+    await using mesh = await openWebhookMesh({
+      lookup: async () => answers.shift() ?? ["127.0.0.1", "169.254.169.254"],
+    });
+    const webhooks = await mesh.openCoordinator();
+    const { endpoint } = await mesh.endpoint(webhooks);
+    const url = `http://rebinding.test:${mesh.receiver.port}/`;
+    await webhooks.desk.update(TENANT, {
+      $typeName: "mycel.v1.UpdateWebhookEndpointRequest",
+      endpointId: endpoint.endpointId,
+      url,
+    });
+    for (const taskId of ["first", "second", "third"]) {
+      const task = await mesh.submit(webhooks, taskId, { endpointId: "main" });
+      await task.event("completed");
+      await expect.poll(async () => (await mesh.deliveries(webhooks))[0]).toMatchObject({ taskId, attemptCount: 1 });
+    }
+    expect(mesh.receiver.received.map(({ event }) => event.data.taskId)).toEqual(["first"]);
+    const [third, second] = await mesh.deliveries(webhooks);
+    for (const refused of [third!, second!]) {
+      const stored = await webhooks.deliveries.get(TENANT, refused.deliveryId);
+      expect(stored?.record.delivery?.attempts).toMatchObject([
+        { status: 0, error: expect.stringContaining("ADDRESS_REFUSED") },
+      ]);
+    }
+  });
+});
+
+test("what happens while the broker restarts is delivered when it is back", async () => {
+  await using mesh = await openWebhookMesh();
+  const webhooks = await mesh.openCoordinator();
+  await mesh.endpoint(webhooks);
+  const task = await mesh.submit(webhooks, "t1", { endpointId: "main", allStates: true });
+  await task.event("working");
+  await expect
+    .poll(() => mesh.deliveries(webhooks))
+    .toMatchObject([{ eventType: "task.working", state: WebhookDeliveryState.DELIVERED }]);
+  await mesh.log.nats.restart();
+  await expect
+    .poll(() =>
+      mesh.log.connection.flush().then(
+        () => true,
+        () => false,
+      ),
+    )
+    .toBe(true);
+  await task.event("completed");
+  await mesh.receiver.until(2);
+  expect(mesh.receiver.received.map(({ event }) => event.type)).toEqual(["task.working", "task.completed"]);
+});
+
+test("two that both believe to have the duty deliver under one id, and what one of them stored the other does not undo", async () => {
+  await using mesh = await openWebhookMesh();
+  const first = await mesh.openCoordinator();
+  await mesh.endpoint(first);
+  await using _second = mesh.openDuty();
+  const tasks = await Promise.all(
+    Array.from({ length: 20 }, (_, i) => mesh.submit(first, `t${i}`, { endpointId: "main", allStates: true })),
+  );
+  await Promise.all(
+    tasks.map(async (task) => {
+      await task.event("working");
+      await task.event("completed");
+    }),
+  );
+  await expect
+    .poll(async () => (await mesh.deliveries(first)).filter(({ state }) => state === WebhookDeliveryState.DELIVERED), {
+      timeout: 10_000,
+    })
+    .toHaveLength(40);
+  expect(new Set(mesh.receiver.received.map(({ id }) => id)).size).toBe(40);
+  for (const { id, text: body } of mesh.receiver.received) {
+    expect((await first.deliveries.get(TENANT, id))?.record.delivery).toMatchObject({
+      state: WebhookDeliveryState.DELIVERED,
+      body,
+    });
+  }
+});
+
 describe("a hook", () => {
   test("of a task that was never stored is dropped after a minute, and not before", async () => {
     await using mesh = await openWebhookMesh();

@@ -13,9 +13,15 @@ import type { EventDraft } from "../../../lib/core/event.ts";
 import { silentLogger } from "../../../lib/core/logger.ts";
 import { EventReader } from "../../../lib/nats/event-reader.ts";
 import { LiveHub } from "../../../lib/nats/live-hub.ts";
+import { WebhookDeliveries } from "../../../lib/nats/webhook-deliveries.ts";
+import { WebhookEndpoints } from "../../../lib/nats/webhook-endpoints.ts";
+import { WebhookHooks } from "../../../lib/nats/webhook-hooks.ts";
 import { createOutbound } from "../../../lib/outbound/outbound.ts";
+import type { Lookup } from "../../../lib/outbound/resolve.ts";
 import { encodeDispatch } from "../../../lib/wire/task-codec.ts";
 import { timestampFromMs } from "../../../lib/wire/time-codec.ts";
+import { openDuty } from "../../../services/coordinator/webhooks/duty.ts";
+import { post } from "../../../services/coordinator/webhooks/posting.ts";
 import { openWebhooks, type Webhooks } from "../../../services/coordinator/webhooks/webhooks.ts";
 import { type MeshLog, openMeshLog, TENANT } from "../../support/mesh-log.ts";
 import { openWebhookReceiver, type WebhookReceiver } from "../../support/webhook-receiver.ts";
@@ -40,6 +46,8 @@ export interface WebhookMesh extends AsyncDisposable {
   advance(ms: number): void;
   /** Another coordinator; gone at the end at the latest. */
   openCoordinator(): Promise<Webhooks>;
+  /** One more who believes to have the duty, whoever has it. */
+  openDuty(): AsyncDisposable;
   /** Makes an endpoint that leads to the receiver, which verifies with its secret from then on. */
   endpoint(webhooks: Webhooks, endpointId?: string): Promise<{ endpoint: WebhookEndpoint; secret: string }>;
   /** Accepts a task as a coordinator does: its hook first, then its submission. */
@@ -57,8 +65,8 @@ export interface WebhookMesh extends AsyncDisposable {
 /** The policy of these tests: short, so that little time need pass. */
 const POLICY = { delaysMs: [5_000, 60_000], maxRetryAfterMs: 3_600_000 };
 
-/** Opens a mesh. */
-export async function openWebhookMesh(): Promise<WebhookMesh> {
+/** Opens a mesh. `lookup` finds the addresses of names. */
+export async function openWebhookMesh({ lookup }: { readonly lookup?: Lookup } = {}): Promise<WebhookMesh> {
   const stack = new AsyncDisposableStack();
   let aheadMs = 0;
   const clock: Clock = { now: () => Date.now() + aheadMs, monotonicMs: () => performance.now() };
@@ -112,6 +120,19 @@ export async function openWebhookMesh(): Promise<WebhookMesh> {
       },
     };
   };
+  const outbound = createOutbound({ allowPrivate: ["127.0.0.1"], ...(lookup === undefined ? {} : { lookup }) });
+  const duty = {
+    connection,
+    manager,
+    publisher,
+    reader,
+    taskLog,
+    eventReader: new EventReader({ connection, reader }),
+    clock,
+    random: () => 0.5,
+    logger: silentLogger,
+    policy: POLICY,
+  };
   return {
     log,
     receiver,
@@ -123,23 +144,23 @@ export async function openWebhookMesh(): Promise<WebhookMesh> {
       holders += 1;
       return stack.use(
         await openWebhooks({
-          connection,
-          manager,
-          publisher,
-          reader,
-          taskLog,
-          eventReader: new EventReader({ connection, reader }),
+          ...duty,
           hub: stack.use(new LiveHub(connection)),
-          outbound: createOutbound({ allowPrivate: ["127.0.0.1"] }),
-          clock,
-          random: () => 0.5,
+          outbound,
           randomId: () => crypto.randomUUID().slice(0, 8),
-          logger: silentLogger,
           holderId: `holder-${holders}`,
-          policy: POLICY,
         }),
       );
     },
+    openDuty: () =>
+      openDuty({
+        ...duty,
+        hub: stack.use(new LiveHub(connection)),
+        endpoints: new WebhookEndpoints(duty),
+        hooks: new WebhookHooks(duty),
+        deliveries: new WebhookDeliveries(duty),
+        post: (endpoint, posting, signal) => post({ outbound, clock }, endpoint, posting, signal),
+      }),
     endpoint: async (webhooks, endpointId = "main") => {
       const request = create(CreateWebhookEndpointRequestSchema, { endpointId, url: receiver.url });
       const made = await webhooks.desk.create(TENANT, request);
