@@ -1,11 +1,16 @@
 // Owns how the input of a typed capability is read, whatever form it came in, and that its outputs and result go out in the same form.
-import { create, type DescMessage, fromBinary, type MessageInitShape, type MessageShape } from "@bufbuild/protobuf";
-import { toBinary, toJson } from "@bufbuild/protobuf";
-import { anyPack } from "@bufbuild/protobuf/wkt";
+import {
+  create,
+  type DescMessage,
+  fromBinary,
+  type MessageInitShape,
+  type MessageShape,
+  toJson,
+} from "@bufbuild/protobuf";
 import { type Payload, PayloadSchema } from "../../gen/mycel/v1/payload_pb.ts";
-import { MAX_INLINE_PAYLOAD_BYTES } from "../../lib/core/limits.ts";
 import type { Violation } from "../../lib/core/mesh-error.ts";
 import { readMessageJson } from "../../lib/wire/message-json.ts";
+import { messageBytes, messagePayload } from "../../lib/wire/message-payload.ts";
 import type { AgentTask } from "./task.ts";
 
 /** One thing wrong with an input: the path of the field (empty: the input as a whole), and what is allowed. */
@@ -31,9 +36,6 @@ export interface TypedInput<In extends DescMessage> {
 export type PayloadReader<In extends DescMessage> = (payload: Payload) => MessageInitShape<In> | undefined;
 
 const JSON_FORM: MessageForm = { kind: "json" };
-// Room for the type URL and the envelope of an Any, which may be as large as a payload inline.
-const ENVELOPE_BYTES = 512;
-
 /** Reads the input of a task as a message of `schema`; no input at all is the empty message. */
 export function readTypedInput<In extends DescMessage>(
   schema: In,
@@ -67,19 +69,10 @@ export function readTypedInput<In extends DescMessage>(
 export function inForm<Out extends DescMessage>(form: MessageForm, schema: Out, value: MessageInitShape<Out>): unknown {
   const message = create(schema, value);
   if (form.kind === "json") return jsonOf(schema, message);
-  if (form.kind === "bytes") {
-    const { contentType } = form;
-    const data = form.json ? Buffer.from(JSON.stringify(jsonOf(schema, message))) : toBinary(schema, message);
-    const named = form.json ? contentType : mediaTypeOf(schema);
-    return create(PayloadSchema, { kind: { case: "bytes", value: { contentType: named, data } } });
-  }
-  const packed = anyPack(schema, message);
-  if (packed.value.length <= MAX_INLINE_PAYLOAD_BYTES - ENVELOPE_BYTES) {
-    return create(PayloadSchema, { kind: { case: "message", value: packed } });
-  }
-  // A blob has a media type and no type URL.
-  const value_ = { contentType: mediaTypeOf(schema), data: packed.value };
-  return create(PayloadSchema, { kind: { case: "bytes", value: value_ } });
+  if (form.kind === "any") return messagePayload(schema, message);
+  if (!form.json) return messageBytes(schema, message);
+  const data = Buffer.from(JSON.stringify(jsonOf(schema, message)));
+  return create(PayloadSchema, { kind: { case: "bytes", value: { contentType: form.contentType, data } } });
 }
 
 /** Zeros and empty lists are written: a reader of JSON need not know the schema to know what is there. */
@@ -139,11 +132,6 @@ function formOfMediaType(contentType: string): (MessageForm & { readonly kind: "
   if (/^application\/json\s*(?:;|$)/i.test(contentType)) return { kind: "bytes", contentType, json: true };
   const isProtobuf = /^application\/(?:x-)?protobuf\s*(?:;|$)/i.test(contentType);
   return isProtobuf ? { kind: "bytes", contentType, json: false } : undefined;
-}
-
-/** As the mesh names an Any to callers that speak JSON. */
-function mediaTypeOf(schema: DescMessage): string {
-  return `application/x-protobuf; messageType="${schema.typeName}"`;
 }
 
 function typeOfUrl(typeUrl: string): string {

@@ -9,12 +9,16 @@ import {
   type MessageShape,
   toJson,
 } from "@bufbuild/protobuf";
-import { type Any, AnySchema, anyPack, anyUnpack, ValueSchema } from "@bufbuild/protobuf/wkt";
+import { type Any, AnySchema, anyUnpack, ValueSchema } from "@bufbuild/protobuf/wkt";
 import { type Payload, PayloadSchema } from "../../gen/mycel/v1/payload_pb.ts";
+import { messagePayload } from "../../lib/wire/message-payload.ts";
 
-/** The input of a task as a message: `client.run("echo", packMessage(EchoInputSchema, { message: "hi" }))`. At most 256 KiB encoded. */
+/**
+ * The input of a task as a message: `client.run("echo", packMessage(EchoInputSchema, { message: "hi" }))`. It travels as an Any; as bytes,
+ * which the client uploads, if it is too large for that.
+ */
 export function packMessage<Desc extends DescMessage>(schema: Desc, init: MessageInitShape<Desc>): Payload {
-  return create(PayloadSchema, { kind: { case: "message", value: anyPack(schema, create(schema, init)) } });
+  return messagePayload(schema, create(schema, init));
 }
 
 /**

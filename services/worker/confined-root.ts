@@ -46,7 +46,7 @@ export async function resolveConfinedRoot(root: string, allowedRoots: readonly s
   if (typeof folder !== "string") {
     // What is outside must look the same whether it exists or not, or a task could probe the agent's disk.
     if (!allowedRoots.some((path) => contains(path, join(root)))) throw rootNotAllowed(root);
-    throw new AnalysisRefusedError("ROOT_NOT_FOUND", root, `root ${root} cannot be read: ${folder.code}`, {
+    throw new AnalysisRefusedError("ROOT_NOT_FOUND", root, `root ${shown(root)} cannot be read: ${folder.code}`, {
       cause: folder.error,
     });
   }
@@ -61,7 +61,11 @@ export async function resolveConfinedRoot(root: string, allowedRoots: readonly s
  */
 export async function openAllowedFile(path: string, allowedRoots: readonly string[]): Promise<ConfinedFile> {
   const refused = (): AnalysisRefusedError =>
-    new AnalysisRefusedError("PATH_NOT_ALLOWED", path, `file ${path} is outside the folders this agent may read`);
+    new AnalysisRefusedError(
+      "PATH_NOT_ALLOWED",
+      path,
+      `file ${shown(path)} is outside the folders this agent may read`,
+    );
   const resolved = await resolveLinks(path);
   if (typeof resolved !== "string") {
     // As with a root: what is outside looks the same whether it exists or not.
@@ -115,11 +119,20 @@ function contains(folder: string, path: string): boolean {
 }
 
 function rootNotAllowed(root: string): AnalysisRefusedError {
-  return new AnalysisRefusedError("ROOT_NOT_ALLOWED", root, `root ${root} is outside the folders this agent may read`);
+  return new AnalysisRefusedError(
+    "ROOT_NOT_ALLOWED",
+    root,
+    `root ${shown(root)} is outside the folders this agent may read`,
+  );
 }
 
 function pathOutsideRoot(path: string): AnalysisRefusedError {
-  return new AnalysisRefusedError("PATH_OUTSIDE_ROOT", path, `file ${path} resolves to a place outside root`);
+  return new AnalysisRefusedError("PATH_OUTSIDE_ROOT", path, `file ${shown(path)} resolves to a place outside root`);
+}
+
+/** A path in a message, which is one line whatever the path holds. */
+export function shown(path: string): string {
+  return /\p{C}/u.test(path) ? JSON.stringify(path) : path;
 }
 
 /** `ENOENT` and the like; rethrows what is no system error, because that would be a defect of ours. */

@@ -99,5 +99,6 @@ function isDeeper(value: JsonValue, levels: number): boolean {
 function explain(error: unknown): string {
   if (typeof error !== "object" || error === null || !("message" in error)) return String(error);
   const where = "position" in error && typeof error.position === "number" ? ` (at character ${error.position})` : "";
-  return `${String(error.message)}${where}`;
+  // It may quote what the expression or the data hold.
+  return `${String(error.message).replace(/\p{Cc}+/gu, " ")}${where}`;
 }

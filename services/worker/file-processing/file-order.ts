@@ -1,6 +1,7 @@
 // The input of a `file-processing` task: its bounds and defaults. Pure: looks at no file.
 import { isAbsolute } from "node:path";
 import type { FileProcessingInput } from "../../../gen/mycel/tasks/v1/file_processing_pb.ts";
+import { isName, NAME_ALPHABET } from "../../../lib/core/names.ts";
 import type { FieldViolation } from "../../../sdk/agent/index.ts";
 import { InputViolations } from "../input-violations.ts";
 import { HASH_NAMES, type HashName } from "./content-hashes.ts";
@@ -10,6 +11,7 @@ export type FileOperation = "hashes" | "text" | "image" | "archive";
 
 const OPERATIONS: readonly FileOperation[] = ["hashes", "text", "image", "archive"];
 const MAX_PATH_LENGTH = 4_096;
+const MAX_BLOB_ID_LENGTH = 100;
 const MAX_ENTRIES = 10_000;
 const DEFAULT_ENTRIES = 100;
 
@@ -34,10 +36,10 @@ export function checkFile({ source, operations, hashes, maxEntries }: FileProces
       else if (source.value.includes("\0")) violations.add("path", "must not contain a NUL character");
       break;
     case "blob":
-      violations.required("blob.blobId", source.value.blobId);
+      checkBlobId("blob.blobId", source.value.blobId, violations);
       break;
     case "blobId":
-      violations.required("blobId", source.value);
+      checkBlobId("blobId", source.value, violations);
       break;
     default:
   }
@@ -45,6 +47,11 @@ export function checkFile({ source, operations, hashes, maxEntries }: FileProces
   for (const [i, hash] of hashes.entries()) violations.oneOf(`hashes[${i}]`, hash, HASH_NAMES);
   violations.wholeNumber("maxEntries", maxEntries, 0, MAX_ENTRIES);
   return violations.found;
+}
+
+function checkBlobId(field: string, blobId: string, violations: InputViolations): void {
+  if (isName(blobId, MAX_BLOB_ID_LENGTH)) return;
+  violations.add(field, `must be 1 to ${MAX_BLOB_ID_LENGTH} characters of ${NAME_ALPHABET}`);
 }
 
 /** Fills in the defaults. */

@@ -14,7 +14,7 @@ import {
   TerminalError,
   typedCapability,
 } from "../../../sdk/agent/index.ts";
-import { AnalysisRefusedError, openAllowedFile } from "../confined-root.ts";
+import { AnalysisRefusedError, openAllowedFile, shown } from "../confined-root.ts";
 import { blobSource, type ContentSource, fileSource, memorySource } from "./content-source.ts";
 import { checkFile, fileOrder } from "./file-order.ts";
 import { processFile } from "./process-file.ts";
@@ -83,7 +83,7 @@ async function openPath(path: string, allowedRoots: readonly string[]): Promise<
   try {
     const file = await openAllowedFile(path, allowedRoots);
     if (file.kind === "unreadable") {
-      throw new TerminalError(`file ${path} cannot be read: ${file.reason}`, { reason: "FILE_UNREADABLE" });
+      throw new TerminalError(`file ${shown(path)} cannot be read: ${file.reason}`, { reason: "FILE_UNREADABLE" });
     }
     const { handle, bytes } = file;
     return { source: fileSource(handle, bytes), [Symbol.asyncDispose]: () => handle.close() };
@@ -99,7 +99,7 @@ async function openStored(blobId: string, { openBlob }: Places): Promise<BlobStr
     return await openBlob(blobId);
   } catch (error) {
     const why = error instanceof AgentError && error.cause instanceof ConnectError ? error.cause.code : undefined;
-    if (why !== Code.NotFound && why !== Code.InvalidArgument) throw error;
+    if (why !== Code.NotFound) throw error;
     throw new TerminalError(`blob ${blobId} is not in the mesh`, { reason: "BLOB_NOT_FOUND", cause: error });
   }
 }

@@ -25,6 +25,7 @@ export const monitoringTask: Capability = typedCapability({
     const { samples, intervalMs, parts } = monitoringOrder(input);
     const endless = samples === Number.POSITIVE_INFINITY;
     const host = new HostSampler(parts);
+    const canceled = abortOf(signal);
     let dueMs = performance.now();
     if (host.needsStart) {
       await host.start();
@@ -33,7 +34,8 @@ export const monitoringTask: Capability = typedCapability({
     for (let index = 1; ; index += 1) {
       await pause(Math.max(0, dueMs - performance.now()), signal);
       signal.throwIfAborted();
-      const sample = await host.sample(index);
+      // A file system that does not answer must not keep a task that was canceled.
+      const sample = await Promise.race([host.sample(index), canceled]);
       await output(sample);
       progress(endless ? 0 : index / samples, endless ? `sample ${index}` : `sample ${index} of ${samples}`);
       dueMs += intervalMs;
@@ -42,3 +44,12 @@ export const monitoringTask: Capability = typedCapability({
     }
   },
 });
+
+/** Rejects with the reason of the signal when it aborts. Nobody has to wait for it. */
+function abortOf(signal: AbortSignal): Promise<never> {
+  const { promise, reject } = Promise.withResolvers<never>();
+  promise.catch(() => undefined);
+  if (signal.aborted) reject(signal.reason);
+  else signal.addEventListener("abort", () => reject(signal.reason), { once: true });
+  return promise;
+}

@@ -4,7 +4,8 @@ import { createHash, randomBytes } from "node:crypto";
 import { mkdtemp, open, realpath, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { DescMessage } from "@bufbuild/protobuf";
+import { type DescMessage, fromJson, toJson } from "@bufbuild/protobuf";
+import { ValueSchema } from "@bufbuild/protobuf/wkt";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createClient, type MycelClient, type TaskEvent, TaskFailedError } from "../../../sdk/client/index.ts";
 import {
@@ -110,6 +111,13 @@ test("data too large to travel inline is transformed too, and so is what becomes
   const data = Array.from({ length: 20_000 }, (_, i) => `text number ${i}`);
   const { result } = await run("data-transform", { data, operations: [{ reverse: {} }] });
   expect(result).toEqual({ result: data.toReversed() });
+  const value = fromJson(ValueSchema, data);
+  const typed = await run(
+    "data-transform",
+    packMessage(DataTransformInputSchema, { data: value, operations: [{ kind: { case: "reverse", value: {} } }] }),
+  );
+  const output = unpackMessage(DataTransformOutputSchema, typed.result);
+  expect(toJson(ValueSchema, output.result!)).toEqual(data.toReversed());
 });
 
 test("code-analysis measures files, and streams what it finds in them", async () => {

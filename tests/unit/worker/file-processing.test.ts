@@ -347,7 +347,7 @@ test("a large file goes by in pieces, with progress, and a cancel ends it betwee
 test.for<[string, unknown, string]>([
   ["nothing", undefined, "path: must be given, or blob, blobId or content"],
   ["a relative path", { path: "a.txt" }, "path: must be an absolute path"],
-  ["an empty id", { blobId: "" }, "blobId: must be given"],
+  ["an id that is none", { blobId: "a b" }, "blobId: must be 1 to 100 characters of A-Z a-z 0-9 _ -"],
   [
     "two sources",
     { path: "/a", blobId: "b" },
