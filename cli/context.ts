@@ -1,7 +1,9 @@
 // What every command gets from main.ts: where to write, whom to ask, when to stop. Reads nothing from the process itself.
 import type { Command } from "commander";
 import { type Logger, silentLogger } from "../lib/core/logger.ts";
-import { type ClientOptions, type MycelClient, createClient } from "../sdk/client/index.ts";
+import { createClientOver } from "../sdk/client/client.ts";
+import type { ClientOptions, MycelClient } from "../sdk/client/index.ts";
+import type { CallPrinter } from "./grpcurl/call-printer.ts";
 import type { Terminal } from "./output/terminal.ts";
 
 /** The surroundings of a command. */
@@ -23,9 +25,22 @@ export function urlsOf(command: Command): string[] {
     .filter((one) => one !== "");
 }
 
-/** A client for a command: a person waits, so it gives up sooner than a service would. */
+/** What prints the calls of a command that is to make none; undefined if it is to make them. */
+export function printerOf(command: Command): CallPrinter | undefined {
+  return command.optsWithGlobals<{ grpcurl?: CallPrinter }>().grpcurl;
+}
+
+/**
+ * A client for a command: a person waits, so it gives up sooner than a service would. With `--grpcurl` it prints its calls and makes none,
+ * but for those of `health`, which the command has to print itself.
+ */
 export function openClient(command: Command, options: Omit<ClientOptions, "url" | "urls"> = {}): MycelClient {
-  return createClient({ urls: urlsOf(command), timeoutMs: 15_000, retry: { attempts: 3 }, ...options });
+  const printer = printerOf(command);
+  const urls = urlsOf(command);
+  const made = { urls, timeoutMs: 15_000, retry: { attempts: 3 }, ...options };
+  if (printer === undefined) return createClientOver(made, (transport) => transport);
+  const [url = ""] = urls;
+  return createClientOver({ ...made, gatherSubmissions: false }, () => printer.transport(url));
 }
 
 /** Tells a person that a stream broke and is being resumed, once for each break, so that silence is not taken for a hang. */

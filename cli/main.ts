@@ -4,7 +4,7 @@ import { readFile } from "node:fs/promises";
 import type { CliContext } from "./context.ts";
 import { EXIT, endingOf } from "./failure.ts";
 import { createTerminal, harmless } from "./output/terminal.ts";
-import { createProgram } from "./program.ts";
+import { runProgram } from "./program.ts";
 
 const noColor = process.env["NO_COLOR"] !== undefined && process.env["NO_COLOR"] !== "";
 const interruption = new AbortController();
@@ -26,12 +26,8 @@ async function main(): Promise<number> {
   // The command that runs services stops them itself.
   if (process.argv[2] !== "up") stopOnInterrupt();
   try {
-    const program = createProgram(context, await packageVersion());
-    if (process.argv.length <= 2) {
-      program.outputHelp();
-      return EXIT.ok;
-    }
-    await program.parseAsync(process.argv);
+    const args = process.argv.slice(2);
+    await runProgram(context, await packageVersion(), args.length === 0 ? ["--help"] : args);
     return Number(process.exitCode ?? EXIT.ok);
   } catch (error) {
     if (interruption.signal.aborted) return EXIT.interrupted;

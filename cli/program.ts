@@ -10,10 +10,34 @@ import { cancelCommand, getCommand, retryCommand, statusCommand, watchCommand } 
 import { upCommand } from "./commands/up.ts";
 import { webhooksCommand } from "./commands/webhooks.ts";
 import { type CliContext, examples } from "./context.ts";
+import { UsageError } from "./failure.ts";
+import { CallPrinter } from "./grpcurl/call-printer.ts";
+import { quietTerminal } from "./grpcurl/quiet-terminal.ts";
 import { harmless } from "./output/terminal.ts";
 
 /** Where a coordinator is looked for by default. */
 export const DEFAULT_URL = "http://127.0.0.1:8080";
+
+/** Runs the `mycel` command with the arguments that stand behind its name. */
+export async function runProgram(context: CliContext, version: string, args: readonly string[]): Promise<void> {
+  const printer = new CallPrinter(context.out, context.env);
+  const isQuiet = (): boolean => program.opts<{ grpcurl?: unknown }>().grpcurl !== undefined;
+  const quiet = { out: quietTerminal(context.out, isQuiet), err: quietTerminal(context.err, isQuiet) };
+  const program = createProgram(args.includes("--grpcurl") ? { ...context, ...quiet } : context, version);
+  program.hook("preAction", (_, command) => {
+    if (!isQuiet()) return;
+    if (command.name() === "up") throw new UsageError("up starts a mesh: there is no call to print");
+    // From here on the option stands for what prints.
+    program.setOptionValue("grpcurl", printer);
+  });
+  try {
+    await program.parseAsync(args, { from: "user" });
+  } catch (error) {
+    // What a command makes of answers that it did not get says nothing; that it was called wrongly does.
+    if (printer.count === 0 || error instanceof UsageError) throw error;
+  }
+  if (isQuiet() && printer.count === 0) throw new UsageError("this command makes no call that could be printed");
+}
 
 /** Builds the `mycel` command. */
 export function createProgram(context: CliContext, version: string): Command {
@@ -28,6 +52,7 @@ export function createProgram(context: CliContext, version: string): Command {
         ? DEFAULT_URL
         : context.env["MYCEL_URL"],
     )
+    .option("--grpcurl", "print the grpcurl calls that do the same, and make none")
     .addHelpText(
       "after",
       examples(`mycel submit echo '{"message":"hello"}' --wait`, "mycel watch TASK", "mycel doctor"),

@@ -1,9 +1,9 @@
 // `mycel doctor`: goes through what a mesh needs, says what is there and what to do about the rest.
 import { Command } from "commander";
-import { type CliContext, examples, openClient, urlsOf } from "../context.ts";
-import { checkClock, checkHealth, checkReflection } from "../doctor/coordinator.ts";
+import { type CliContext, examples, openClient, printerOf, urlsOf } from "../context.ts";
+import { checkClock, checkHealth, checkReflection, printCoordinatorCalls } from "../doctor/coordinator.ts";
 import { type Check, type Finding, runChecks } from "../doctor/check.ts";
-import { checkAgents, checkEcho } from "../doctor/fleet.ts";
+import { checkAgents, checkEcho, runEcho } from "../doctor/fleet.ts";
 import { checkNats, checkNode } from "../doctor/machine.ts";
 import { Failed } from "../failure.ts";
 import { jsonDocument } from "../output/json.ts";
@@ -28,6 +28,13 @@ export function doctorCommand(context: CliContext): Command {
         retry: { attempts: Math.max(1, urls.length) },
         connectTimeoutMs: 3_000,
       });
+      const printer = printerOf(command);
+      if (printer !== undefined) {
+        await printCoordinatorCalls(printer, urls);
+        await checkAgents(client);
+        await runEcho(client, context.interrupted).submitted;
+        return;
+      }
       const checks: Check[] = [
         { name: "node", run: checkNode },
         { name: "nats", run: () => checkNats(context.env) },

@@ -6,12 +6,22 @@ import { Health, HealthCheckResponse_ServingStatus } from "../../gen/health/v1/h
 import { AgentService } from "../../gen/mycel/v1/agent_service_pb.ts";
 import { toMycelError } from "../../sdk/client/mycel-error.ts";
 import { formatDuration } from "../duration.ts";
+import type { CallPrinter } from "../grpcurl/call-printer.ts";
 import type { Found } from "./check.ts";
 
 const TIMEOUT_MS = 3_000;
 // The header counts seconds, and a slow answer adds to it; what matters is far above.
 const MAX_SKEW_MS = 5_000;
 const START = 'Start one with "mycel up", or name one with --url.';
+
+const LIST_SERVICES = { messageRequest: { case: "listServices" as const, value: "" } };
+
+/** Prints the calls of the checks here. */
+export async function printCoordinatorCalls(printer: CallPrinter, urls: readonly string[]): Promise<void> {
+  for (const url of urls) await printer.printOne(url, Health.method.check, {});
+  const [first] = urls;
+  if (first !== undefined) await printer.printOne(first, ServerReflection.method.serverReflectionInfo, LIST_SERVICES);
+}
 
 /** Whether a coordinator answers and serves. */
 export async function checkHealth(url: string): Promise<Found> {
@@ -39,8 +49,7 @@ export async function checkReflection(url: string): Promise<Found> {
   const advice = "Tools such as grpcurl need reflection; this may not be a Mycel coordinator.";
   try {
     const names = await asking(url, async (transport) => {
-      const request = { messageRequest: { case: "listServices" as const, value: "" } };
-      const answers = createClient(ServerReflection, transport).serverReflectionInfo(once(request), {
+      const answers = createClient(ServerReflection, transport).serverReflectionInfo(once(LIST_SERVICES), {
         timeoutMs: TIMEOUT_MS,
       });
       for await (const { messageResponse } of answers) {

@@ -1,5 +1,5 @@
 // Checks of the agents: who is there, and whether a task makes its way to one and back.
-import type { MycelClient } from "../../sdk/client/index.ts";
+import type { MycelClient, TaskRun } from "../../sdk/client/index.ts";
 import { formatDuration } from "../duration.ts";
 import type { Found } from "./check.ts";
 
@@ -24,10 +24,9 @@ export async function checkAgents(client: MycelClient): Promise<Found> {
 export async function checkEcho(client: MycelClient, interrupted: AbortSignal): Promise<Found> {
   const [agent] = await Array.fromAsync(client.agents({ type: ECHO }));
   if (agent === undefined) return { state: "skipped", text: `not tried: no agent can do "${ECHO}"` };
-  const sent = { message: "mycel doctor" };
   const started = performance.now();
   const signal = AbortSignal.any([interrupted, AbortSignal.timeout(ROUND_TRIP_TIMEOUT_MS)]);
-  const run = client.run(ECHO, sent, { kinds: ["state"], scheduleToCloseMs: ROUND_TRIP_TIMEOUT_MS, signal });
+  const run = runEcho(client, signal);
   try {
     await run.result();
   } catch (error) {
@@ -37,4 +36,10 @@ export async function checkEcho(client: MycelClient, interrupted: AbortSignal): 
   }
   const { taskId } = await run.submitted;
   return { state: "ok", text: `task ${taskId} came back in ${formatDuration(performance.now() - started)}` };
+}
+
+/** Submits the task that makes the round trip. */
+export function runEcho(client: MycelClient, signal: AbortSignal): TaskRun {
+  const input = { message: "mycel doctor" };
+  return client.run(ECHO, input, { kinds: ["state"], scheduleToCloseMs: ROUND_TRIP_TIMEOUT_MS, signal });
 }

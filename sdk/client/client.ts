@@ -1,5 +1,5 @@
 // Puts the client together: the connections, the raw services, and the conveniences over them.
-import { type Client, createClient as createRpcClient } from "@connectrpc/connect";
+import { type Client, createClient as createRpcClient, type Transport } from "@connectrpc/connect";
 import type { Agent } from "../../gen/mycel/v1/agent_pb.ts";
 import { AgentService, type DeadLetter } from "../../gen/mycel/v1/agent_service_pb.ts";
 import { BlobService } from "../../gen/mycel/v1/blob_service_pb.ts";
@@ -157,6 +157,14 @@ const CAPABILITIES_KEPT_MS = 300_000;
 
 /** Makes a client. Connects when the first call is made. Throws a MycelError (INVALID_OPTION) for a wrong option. */
 export function createClient(clientOptions: ClientOptions): MycelClient {
+  return createClientOver(clientOptions, (transport) => transport);
+}
+
+/** Makes a client whose calls go over what `around` puts in the place of its transport, whose errors must be MycelErrors. */
+export function createClientOver(
+  clientOptions: ClientOptions,
+  around: (transport: Transport) => Transport,
+): MycelClient {
   const options = resolveOptions(clientOptions);
   const { clock } = options;
   const closed = new AbortController();
@@ -171,7 +179,7 @@ export function createClient(clientOptions: ClientOptions): MycelClient {
     },
   });
   const endpoints = createEndpoints(options, breakers);
-  const transport = createResilientTransport(options, endpoints, breakers, closed.signal);
+  const transport = around(createResilientTransport(options, endpoints, breakers, closed.signal));
   const rpc = createRpcClient(AgentService, transport);
   const blobs = createRpcClient(BlobService, transport);
   const webhooks = createRpcClient(WebhookService, transport);
