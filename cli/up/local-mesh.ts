@@ -99,7 +99,7 @@ async function open(options: LocalMeshOptions, stack: AsyncDisposableStack): Pro
     ),
   );
   signal.throwIfAborted();
-  if (options.agents > 0) report(`agents       ${options.agents} × ${options.concurrency} slots: echo, code-analysis`);
+  if (options.agents > 0) report(`agents       ${options.agents} × ${options.concurrency} slots`);
   return { url, natsUrl, logDir, traces, tracingEnv, [Symbol.asyncDispose]: () => stack.disposeAsync() };
 }
 
