@@ -25,8 +25,8 @@ export function defaultRules(options: DefaultRulesOptions = {}): readonly Rule[]
   const { heavy = [], light = [], inputOverBytes = DEFAULT_INPUT_BYTES, loadOver = DEFAULT_LOAD } = options;
   return [
     { name: "no-handler", when: { handler: false }, run: "mesh" },
-    // A start in the future must survive this process.
-    { name: "delayed", when: { delayed: true }, run: "mesh", fallback: false },
+    // A start in the future must survive this process, and webhooks are delivered by coordinators.
+    { name: "mesh-only", when: { meshOnly: true }, run: "mesh", fallback: false },
     { name: "heavy", when: { types: heavy }, run: "mesh", fallback: false },
     { name: "light", when: { types: light }, run: "local" },
     { name: "circuit-open", when: { circuitOpen: true }, run: "local" },

@@ -91,7 +91,7 @@ class RuledRouter {
     return {
       type,
       handler: this.#local.has(type),
-      delayed: options.delayMs !== undefined || options.startTime !== undefined,
+      meshOnly: isForMeshOnly(options),
       inputBytes: () => inputBytesOf(input),
       circuits: () => client.breakers.state(),
       async outage() {
@@ -114,13 +114,14 @@ class RuledRouter {
     const decision = await this.explain(task.type, task.input, task.options);
     const { where } = decision;
     const other = where === "local" ? "mesh" : "local";
-    const mayFallBack = decision.fallback && (other === "mesh" || this.#local.has(task.type));
+    const { handler, meshOnly } = decision.facts;
+    const mayFallBack = decision.fallback && (other === "mesh" || (handler && !meshOnly));
     try {
       return { decision, run: await this.#runAt(where, task, parent, mayFallBack) };
     } catch (error) {
       if (!(error instanceof MycelError) || !ELSEWHERE_CODES.has(error.code)) throw error;
       if (!error.unaccepted) throw mayFallBack ? uncertain(task.type, error) : error;
-      if (!mayFallBack) throw nowhere(task.type, where, error, whyNotAt(other, decision, this.#local.has(task.type)));
+      if (!mayFallBack) throw nowhere(task.type, where, error, whyNotAt(other, decision));
       const because = `${decision.because}; ${nameOf(where)} did not take it: ${error.message}`;
       try {
         const run = await this.#runAt(other, task, parent, false);
@@ -177,12 +178,18 @@ function routeSpan(type: string): SpanShape {
   return { name: "mycel.router/route", options: { kind: SpanKind.INTERNAL, attributes: { "mycel.task.type": type } } };
 }
 
+/** Whether a task asks for what nobody does in this process. */
+function isForMeshOnly({ delayMs, startTime, webhook }: RouteOptions): boolean {
+  return delayMs !== undefined || startTime !== undefined || webhook !== undefined;
+}
+
 function nameOf(where: Decision["where"]): string {
   return where === "local" ? "this process" : "the mesh";
 }
 
-function whyNotAt(other: Decision["where"], { rule }: Decision, hasHandler: boolean): string {
-  if (other === "local" && !hasHandler) return "there is no handler for it";
+function whyNotAt(other: Decision["where"], { rule, facts }: Decision): string {
+  if (other === "local" && !facts.handler) return "there is no handler for it";
+  if (other === "local" && facts.meshOnly) return "it asks for what only the mesh can do";
   return `rule ${rule} does not let it run there`;
 }
 

@@ -9,7 +9,7 @@ const CONDITIONS: Readonly<Record<keyof RuleCondition, (value: unknown) => strin
       : "must be a list of task types",
   handler: flag,
   inputOverBytes: (value) => (Number.isSafeInteger(value) ? amount(value) : "must be a whole number of bytes"),
-  delayed: flag,
+  meshOnly: flag,
   circuitOpen: flag,
   healthy: flag,
   loadOver: amount,

@@ -12,8 +12,8 @@ export interface RuleCondition {
   readonly handler?: boolean;
   /** Its input is larger than so many bytes. From 0. */
   readonly inputOverBytes?: number;
-  /** It is to start later, or not. */
-  readonly delayed?: boolean;
+  /** It asks for what only the mesh can do, a later start or a webhook, or it does not. */
+  readonly meshOnly?: boolean;
   /** The circuit to every coordinator is open, or it is not. */
   readonly circuitOpen?: boolean;
   /** Some coordinator serves, or none does. As `client.health()` says, which may be a minute old. */
@@ -27,7 +27,7 @@ export interface Rule {
   /** Names it in explanations and traces. 1 to 64 characters. */
   readonly name: string;
   readonly when: RuleCondition;
-  /** Where the task runs. A rule that says `local` is passed over for a type that has no handler here. */
+  /** Where the task runs. A rule that says `local` is passed over for a type that has no handler here, and for what only the mesh can do. */
   readonly run: Where;
   /** Whether the task may run at the other place if this one certainly did not take it. Default true. */
   readonly fallback?: boolean;
@@ -37,7 +37,7 @@ export interface Rule {
 export interface FactSource {
   readonly type: string;
   readonly handler: boolean;
-  readonly delayed: boolean;
+  readonly meshOnly: boolean;
   inputBytes(): number;
   circuits(): ReadonlyMap<string, BreakerState>;
   /** Why no coordinator serves, one line; undefined if one does. */
@@ -50,7 +50,7 @@ export interface FactSource {
 export interface RouteFacts {
   readonly type: string;
   readonly handler: boolean;
-  readonly delayed: boolean;
+  readonly meshOnly: boolean;
   readonly inputBytes?: number;
   readonly circuitOpen?: boolean;
   readonly healthy?: boolean;
@@ -78,7 +78,7 @@ export const OTHERWISE = "otherwise";
 export async function decide(rules: readonly Rule[], source: FactSource): Promise<Decision> {
   const inquiry = new Inquiry(source);
   for (const rule of rules) {
-    if (rule.run === "local" && !source.handler) continue;
+    if (rule.run === "local" && (!source.handler || source.meshOnly)) continue;
     const reasons = await inquiry.reasonsFor(rule.when);
     if (reasons === undefined) continue;
     const because = sentence(source.type, rule.run, rule.name, reasons.join(", and "));
@@ -108,8 +108,8 @@ class Inquiry {
 
   constructor(source: FactSource) {
     this.#source = source;
-    const { type, handler, delayed } = source;
-    this.#facts = { type, handler, delayed };
+    const { type, handler, meshOnly } = source;
+    this.#facts = { type, handler, meshOnly };
   }
 
   get facts(): RouteFacts {
@@ -119,7 +119,7 @@ class Inquiry {
   /** Why the condition holds; undefined if it does not. */
   async reasonsFor(when: RuleCondition): Promise<string[] | undefined> {
     const reasons: string[] = [];
-    const { type, handler, delayed } = this.#source;
+    const { type, handler, meshOnly } = this.#source;
     if (when.types !== undefined) {
       if (!when.types.includes(type)) return undefined;
       reasons.push("the rule names this type");
@@ -128,9 +128,11 @@ class Inquiry {
       if (when.handler !== handler) return undefined;
       reasons.push(handler ? "there is a handler for it here" : "there is no handler for it here");
     }
-    if (when.delayed !== undefined) {
-      if (when.delayed !== delayed) return undefined;
-      reasons.push(delayed ? "it is to start later" : "it is to start now");
+    if (when.meshOnly !== undefined) {
+      if (when.meshOnly !== meshOnly) return undefined;
+      reasons.push(
+        meshOnly ? "it asks for a later start or a webhook" : "it asks for nothing that only the mesh can do",
+      );
     }
     if (when.inputOverBytes !== undefined) {
       const inputBytes = this.#inputBytes();

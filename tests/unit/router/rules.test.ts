@@ -8,7 +8,7 @@ import { decide, type FactSource, type Rule, type RuleCondition } from "../../..
 interface Facts {
   readonly type: string;
   readonly handler: boolean;
-  readonly delayed: boolean;
+  readonly meshOnly: boolean;
   readonly inputBytes: number;
   readonly circuitOpen: boolean;
   readonly outage: string | undefined;
@@ -18,7 +18,7 @@ interface Facts {
 const QUIET: Facts = {
   type: "echo",
   handler: true,
-  delayed: false,
+  meshOnly: false,
   inputBytes: 100,
   circuitOpen: false,
   outage: undefined,
@@ -47,7 +47,7 @@ describe("the default rules", () => {
     ["nothing special", {}, "mesh", "otherwise"],
     ["no handler here", { handler: false }, "mesh", "no-handler"],
     ["no handler here and a mesh that is out", { handler: false, outage: "down" }, "mesh", "no-handler"],
-    ["a later start", { delayed: true, outage: "down" }, "mesh", "delayed"],
+    ["what only the mesh can do", { meshOnly: true, outage: "down" }, "mesh", "mesh-only"],
     ["a heavy type", { type: "analyse" }, "mesh", "heavy"],
     ["a heavy type and an open circuit", { type: "analyse", circuitOpen: true }, "mesh", "heavy"],
     ["a light type", { type: "uppercase" }, "local", "light"],
@@ -67,8 +67,8 @@ describe("the default rules", () => {
     expect(decision).toMatchObject({ where, rule });
   });
 
-  test("keep heavy and delayed tasks out of this process whatever happens, and others not", () => {
-    expect(rules.filter(({ fallback }) => fallback === false).map(({ name }) => name)).toEqual(["delayed", "heavy"]);
+  test("keep heavy tasks, and what only the mesh can do, out of this process whatever happens, and others not", () => {
+    expect(rules.filter(({ fallback }) => fallback === false).map(({ name }) => name)).toEqual(["mesh-only", "heavy"]);
   });
 
   test("are such as a router takes", () => {
@@ -86,7 +86,7 @@ test("a decision says in a sentence why, and shows the facts that it looked at",
     fellBack: false,
     because:
       '"echo" runs in this process by rule busy: there is a handler for it here, and its input has 100 bytes, more than 10, and the load of the mesh is 0.85, more than 0.8',
-    facts: { type: "echo", handler: true, delayed: false, inputBytes: 100, load: 0.8543 },
+    facts: { type: "echo", handler: true, meshOnly: false, inputBytes: 100, load: 0.8543 },
   });
   const unhealthy = await decide(defaultRules(), sourceOf({ ...QUIET, outage: "http://a is not_serving" }));
   expect(unhealthy.because).toBe(
@@ -115,7 +115,7 @@ const conditions: fc.Arbitrary<RuleCondition> = fc
       types: fc.subarray(["a", "b", "c"]),
       handler: fc.boolean(),
       inputOverBytes: fc.nat(100),
-      delayed: fc.boolean(),
+      meshOnly: fc.boolean(),
       circuitOpen: fc.boolean(),
       healthy: fc.boolean(),
       loadOver: fc.double({ min: 0, max: 2, noNaN: true }),
@@ -131,7 +131,7 @@ const ruleLists: fc.Arbitrary<Rule[]> = fc
 const situations: fc.Arbitrary<Facts> = fc.record({
   type: fc.constantFrom("a", "b", "c"),
   handler: fc.boolean(),
-  delayed: fc.boolean(),
+  meshOnly: fc.boolean(),
   inputBytes: fc.nat(200),
   circuitOpen: fc.boolean(),
   outage: fc.constantFrom(undefined, "down"),
@@ -144,7 +144,7 @@ function holds(when: RuleCondition, facts: Facts): boolean {
     (when.types === undefined || when.types.includes(facts.type)) &&
     (when.handler === undefined || when.handler === facts.handler) &&
     (when.inputOverBytes === undefined || facts.inputBytes > when.inputOverBytes) &&
-    (when.delayed === undefined || when.delayed === facts.delayed) &&
+    (when.meshOnly === undefined || when.meshOnly === facts.meshOnly) &&
     (when.circuitOpen === undefined || when.circuitOpen === facts.circuitOpen) &&
     (when.healthy === undefined || when.healthy === (facts.outage === undefined)) &&
     (when.loadOver === undefined || (facts.load !== undefined && facts.load > when.loadOver))
@@ -156,9 +156,10 @@ test("whatever the rules: the first that applies decides, local needs a handler,
     fc.asyncProperty(ruleLists, situations, async (rules, facts) => {
       const source = sourceOf(facts);
       const { where, rule, because } = await decide(checkRules(rules), source);
-      const first = rules.find(({ when, run }) => (run === "mesh" || facts.handler) && holds(when, facts));
+      const mayRunHere = facts.handler && !facts.meshOnly;
+      const first = rules.find(({ when, run }) => (run === "mesh" || mayRunHere) && holds(when, facts));
       expect({ where, rule }).toEqual({ where: first?.run ?? "mesh", rule: first?.name ?? "otherwise" });
-      if (where === "local") expect(facts.handler).toBe(true);
+      if (where === "local") expect(mayRunHere).toBe(true);
       expect(new Set(source.asked.filter((name) => name !== "circuits")).size).toBe(
         source.asked.filter((name) => name !== "circuits").length,
       );
@@ -201,7 +202,8 @@ test("tells everything that is wrong with rules at once", () => {
     { field: "rules[2].fallback", description: "must be true or false" },
     {
       field: "rules[2].when.load",
-      description: "is unknown, must be one of types, handler, inputOverBytes, delayed, circuitOpen, healthy, loadOver",
+      description:
+        "is unknown, must be one of types, handler, inputOverBytes, meshOnly, circuitOpen, healthy, loadOver",
     },
     { field: "rules[2].when.inputOverBytes", description: "must be a whole number of bytes" },
     { field: "rules[2].when.loadOver", description: "must be a number of at least 0, got -1" },
