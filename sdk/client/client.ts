@@ -3,6 +3,8 @@ import { type Client, createClient as createRpcClient, type Transport } from "@c
 import type { Agent } from "../../gen/mycel/v1/agent_pb.ts";
 import { AgentService, type DeadLetter } from "../../gen/mycel/v1/agent_service_pb.ts";
 import { BlobService } from "../../gen/mycel/v1/blob_service_pb.ts";
+import { MetricsService } from "../../gen/mycel/v1/metrics_service_pb.ts";
+import { QueueService } from "../../gen/mycel/v1/queue_service_pb.ts";
 import { WebhookService } from "../../gen/mycel/v1/webhook_service_pb.ts";
 import type { BlobRef, Payload } from "../../gen/mycel/v1/payload_pb.ts";
 import type { Task, TaskStatus } from "../../gen/mycel/v1/task_pb.ts";
@@ -79,6 +81,10 @@ export interface MycelClient extends AsyncDisposable {
   readonly blobs: Client<typeof BlobService>;
   /** The webhook service itself. */
   readonly webhooks: Client<typeof WebhookService>;
+  /** The service of queues: look at them, pause, resume and purge them. */
+  readonly queues: Client<typeof QueueService>;
+  /** The service of metrics: rates, success and durations of tasks. */
+  readonly metrics: Client<typeof MetricsService>;
   /** The circuit breakers of its coordinators. */
   readonly breakers: Breakers;
   /** Whether coordinators serve, asked by the standard health service. Kept for a minute, or two seconds if none does. Never rejects. */
@@ -183,6 +189,8 @@ export function createClientOver(
   const rpc = createRpcClient(AgentService, transport);
   const blobs = createRpcClient(BlobService, transport);
   const webhooks = createRpcClient(WebhookService, transport);
+  const queues = createRpcClient(QueueService, transport);
+  const metrics = createRpcClient(MetricsService, transport);
   const calls = { rpc, blobs: { rpc: blobs, options }, options };
   const gatherer = new SubmitGatherer(calls);
   const servers = endpoints.count;
@@ -235,6 +243,8 @@ export function createClientOver(
     rpc,
     blobs,
     webhooks,
+    queues,
+    metrics,
     breakers,
     health: () => health.get(),
     capabilities: () => capabilities.get(),
