@@ -182,7 +182,7 @@ export const SECURITY_RULES: readonly SecurityRule[] = [
   },
   {
     name: "sql-injection",
-    severity: "critical",
+    severity: "high",
     message: "SQL is put together from values; use parameters",
     at: TEXTS,
     finds(node, { around: [parent] }) {
