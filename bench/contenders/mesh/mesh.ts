@@ -203,7 +203,14 @@ class MeshContender {
 function openHealthClient(url: string): Client<typeof Health> & Disposable {
   const session = new ClientSession(url);
   const clientStreams = createConnectTransport({ baseUrl: url, sessionManager: session });
-  const transport = createGrpcTransport({ baseUrl: url, session, headers: {}, interceptors: [], clientStreams });
+  const transport = createGrpcTransport({
+    baseUrl: url,
+    session,
+    headers: {},
+    interceptors: [],
+    compressFromBytes: Infinity,
+    clientStreams,
+  });
   return Object.assign(createRpcClient(Health, transport), { [Symbol.dispose]: () => session.abort() });
 }
 
