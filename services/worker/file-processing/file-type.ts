@@ -60,7 +60,7 @@ export function archiveKindOf(head: Uint8Array, { mediaType }: ContentType): Arc
 function isSvg(head: Uint8Array, text: TextEncoding | undefined): boolean {
   return (
     text !== undefined &&
-    /^\s*(?:<\?xml[^>]*>\s*)?(?:<!--[^]*?-->\s*|<!doctype[^>]*>\s*)*<svg[\s>]/i.test(startOf(head, text))
+    /^\s*(?:<\?xml[^>]*>\s*)?(?:<!--(?:(?!-->)[^])*-->\s*|<!doctype[^>]*>\s*)*<svg[\s>/]/i.test(startOf(head, text))
   );
 }
 

@@ -87,14 +87,22 @@ export async function processFile(
 /** The first pieces in one, at least as long as the head if there is as much. */
 async function readHead(pieces: AsyncIterator<Uint8Array>): Promise<Uint8Array> {
   const parts: Uint8Array[] = [];
-  for (let length = 0; length < HEAD_BYTES;) {
+  let length = 0;
+  while (length < HEAD_BYTES) {
     const next = await pieces.next();
     if (next.done === true) break;
     // Copied: the source may use its memory again for the next piece.
     parts.push(Uint8Array.from(next.value));
     length += next.value.length;
   }
-  return Buffer.concat(parts);
+  // Memory of its own, not of Node's pool: image-size reads on where a view ends, into what others have there.
+  const head = new Uint8Array(length);
+  let at = 0;
+  for (const part of parts) {
+    head.set(part, at);
+    at += part.length;
+  }
+  return head;
 }
 
 /** Of documents and pictures that happen to start like a text, nothing is counted. */

@@ -63,6 +63,16 @@ test.for<[string, Uint8Array, object]>([
     Buffer.from('<?xml version="1.0"?>\n<svg width="7" height="5"/>'),
     { mediaType: "image/svg+xml", extension: "svg" },
   ],
+  [
+    "an SVG behind comments",
+    Buffer.from("<!-- a --> <!-- b --><svg/>"),
+    { mediaType: "image/svg+xml", extension: "svg" },
+  ],
+  [
+    "very many comments without one",
+    Buffer.from("<!-- a --> ".repeat(5_000)),
+    { mediaType: "text/plain", extension: "txt" },
+  ],
   ["a PDF", Buffer.from("%PDF-1.7\n%\xe2\xe3\xcf\xd3\n", "latin1"), { mediaType: "application/pdf", extension: "pdf" }],
   ["a zip", zipFile([{ path: "a" }]), { mediaType: "application/zip", extension: "zip" }],
   ["a gzip", gzipSync("a"), { mediaType: "application/gzip", extension: "gz" }],

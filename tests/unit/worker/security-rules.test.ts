@@ -135,6 +135,13 @@ test("a finding tells its place by line and column, in the order of the text", (
   ]);
 });
 
+test("a source made to be slow takes no longer than its length asks for", () => {
+  const chain = `a${".b".repeat(7_000)}`;
+  const sum = Array.from({ length: 3_500 }, (_, i) => (i % 2 === 0 ? "x" : '"y"')).join(" + ");
+  const calls = `fetch(${chain}); res.redirect(${sum});`;
+  expect(findingsIn(calls).count).toBe(0);
+});
+
 test("only the rules that were asked for speak, and without any the parser alone", () => {
   const text = "eval(x); element.innerHTML = b;";
   expect(findingsIn(text, "ts", ["unsafe-html"]).listed.map(({ rule }) => rule)).toEqual(["unsafe-html"]);

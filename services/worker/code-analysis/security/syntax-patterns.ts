@@ -49,11 +49,17 @@ function termsOf(sum: Node): Node[] {
   // A chain of a thousand sums is as deep on its left side.
   let at = plain(sum);
   while (at.type === "BinaryExpression" && at.operator === "+") {
-    terms.unshift(plain(at.right));
+    terms.push(plain(at.right));
     at = plain(at.left);
   }
-  terms.unshift(at);
-  return terms;
+  terms.push(at);
+  return terms.reverse();
+}
+
+/** The key of `a.b` and `a["b"]`; undefined if it is no constant. */
+function memberKey(member: Extract<Node, { type: "MemberExpression" }>): string | undefined {
+  if (member.computed) return textOf(member.property);
+  return member.property.type === "Identifier" ? member.property.name : undefined;
 }
 
 /** The names of `a.b["c"].d`, outermost first; undefined for what does not start with a name. A key that is no constant is `[]`. */
@@ -61,10 +67,10 @@ export function namePath(node: Node): string[] | undefined {
   const names: string[] = [];
   let at = plain(node);
   while (at.type === "MemberExpression") {
-    const key = at.computed ? textOf(at.property) : at.property.type === "Identifier" ? at.property.name : undefined;
-    names.unshift(key ?? "[]");
+    names.push(memberKey(at) ?? "[]");
     at = plain(at.object);
   }
+  names.reverse();
   if (at.type === "ThisExpression") return ["this", ...names];
   if (at.type === "Identifier") return [at.name, ...names];
   const module = requiredModule(at);
@@ -163,8 +169,10 @@ const REQUEST_PARTS: ReadonlySet<string> = new Set([
 /** Whether the value holds something that a web request carries, such as `req.query.file`. */
 export function holdsRequestData(node: Node | undefined): boolean {
   return holds(node, (at) => {
-    if (at.type !== "MemberExpression") return false;
-    const [first = "", second = "", third = ""] = namePath(at) ?? [];
-    return REQUESTS.has(first) && (REQUEST_PARTS.has(second) || (second === "request" && REQUEST_PARTS.has(third)));
+    // Only the innermost names, so that a long chain costs no more than its length.
+    if (at.type !== "MemberExpression" || !REQUEST_PARTS.has(memberKey(at) ?? "")) return false;
+    const owner = plain(at.object);
+    const request = owner.type === "MemberExpression" && memberKey(owner) === "request" ? plain(owner.object) : owner;
+    return request.type === "Identifier" && REQUESTS.has(request.name);
   });
 }
