@@ -1,13 +1,7 @@
-// A delivery of a webhook as the rules see it: its name, its states, and which deliveries may be posted at once.
+// A delivery of a webhook as the rules see it: its name, its bounds, and how many may be posted at once.
 
 import type { TaskState } from "./task-state.ts";
 import { isTerminal } from "./task-state.ts";
-
-/** How far a delivery is. */
-export type WebhookDeliveryState = "pending" | "delivered" | "failed";
-
-/** Why a delivery was given up. */
-export type WebhookFailure = "attempts_spent" | "endpoint_gone" | "endpoint_disabled" | "endpoint_deleted";
 
 /** How many attempts of a delivery are kept. */
 export const MAX_KEPT_ATTEMPTS = 20;

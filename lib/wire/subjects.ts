@@ -138,6 +138,11 @@ export function dispatchesFilter(tenant: string): string {
   return `task.${tenant}.*.q.*.*`;
 }
 
+/** Where is heard of the events of one task as they are stored. */
+export function liveEventSubject(tenant: string, taskId: string): string {
+  return `live.${tenant}.${taskId}.e`;
+}
+
 /** The schedule of a timer. One schedule a subject: setting it again replaces it. */
 export function timerSubject(tenant: string, taskId: string, kind: string): string {
   return `timer.set.${tenant}.${taskId}.${kind}`;

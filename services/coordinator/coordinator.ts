@@ -146,7 +146,6 @@ async function open(config: CoordinatorConfig, logger: Logger, stack: AsyncDispo
   const randomId = (): string => nuid.next();
   const holderId = `${hostname()}-${process.pid}`;
   const eventReader = new EventReader({ connection, reader });
-  const hub = stack.use(new LiveHub(connection));
   const outbound = createOutbound({ allowPrivate: config.outboundAllow });
   const webhooks = stack.use(
     await openWebhooks({
@@ -156,7 +155,6 @@ async function open(config: CoordinatorConfig, logger: Logger, stack: AsyncDispo
       reader,
       taskLog: log,
       eventReader,
-      hub,
       outbound,
       clock,
       random: Math.random,
@@ -211,7 +209,7 @@ async function open(config: CoordinatorConfig, logger: Logger, stack: AsyncDispo
       taskLog: log,
       eventReader,
       outputLog: outputs,
-      hub,
+      hub: stack.use(new LiveHub(connection)),
       clock,
       drain: draining.signal,
     }),

@@ -23,7 +23,7 @@ import type { NatsConnection } from "../../../lib/nats/connection.ts";
 import type { DirectReader } from "../../../lib/nats/direct-reader.ts";
 import type { EventReader } from "../../../lib/nats/event-reader.ts";
 import { onInterruption } from "../../../lib/nats/interruptions.ts";
-import type { LiveHub } from "../../../lib/nats/live-hub.ts";
+import { listenToEvents } from "../../../lib/nats/live-events.ts";
 import type { TaskLog } from "../../../lib/nats/task-log.ts";
 import type { WebhookDeliveries } from "../../../lib/nats/webhook-deliveries.ts";
 import type { WebhookEndpoints } from "../../../lib/nats/webhook-endpoints.ts";
@@ -42,7 +42,6 @@ export interface DutyParts {
   readonly reader: DirectReader;
   readonly taskLog: TaskLog;
   readonly eventReader: EventReader;
-  readonly hub: LiveHub;
   readonly endpoints: WebhookEndpoints;
   readonly hooks: WebhookHooks;
   readonly deliveries: WebhookDeliveries;
@@ -54,11 +53,12 @@ export interface DutyParts {
   readonly policy?: WebhookRetryPolicy | undefined;
 }
 
-/** How often to look for what passed unheard, in milliseconds. */
-const ROUND_MS = 15_000;
+/** How often to look for what passed unheard of new hooks, in milliseconds. */
+const ROUND_MS = 1_000;
 
-/** Every so many rounds the stored hooks are gone through. */
-const ROUNDS_PER_RELOAD = 4;
+/** Every so many rounds all hooks that are known are looked after; every so many the stored ones are gone through. */
+const ROUNDS_PER_FULL = 15;
+const ROUNDS_PER_RELOAD = 60;
 
 /** When to try again to take the duty up, in milliseconds. */
 const RETRY_MS = 1_000;
@@ -102,7 +102,7 @@ export class Duty implements AsyncDisposable {
       taskLog: parts.taskLog,
       eventReader: parts.eventReader,
       reader: parts.reader,
-      hub: parts.hub,
+      listen: (tenant, taskId, onEvent) => listenToEvents(parts.connection, tenant, taskId, onEvent),
       clock,
       deliver: async (record, event) => {
         await makeDelivery({ deliveries, book, now: () => clock.now() }, record, event);
@@ -147,7 +147,7 @@ export class Duty implements AsyncDisposable {
     const { connection, hooks, logger } = this.#parts;
     const { signal } = this.#stopping;
     // Heard from now on, so that none is written unheard while those that stand are read.
-    using _hooks = hooks.listen((hook) => this.#follower.follow(hook));
+    using _hooks = hooks.listen((hook) => this.#follower.follow(hook, "just_written"));
     using _interruptions = onInterruption(connection, () => this.#missed.abort());
     if (!(await this.#takeUp())) return;
     await using _answers = answerWebhookRequests(
@@ -160,7 +160,8 @@ export class Duty implements AsyncDisposable {
       await pause(ROUND_MS, signal, missed);
       if (signal.aborted) return;
       if (missed.aborted) this.#missed = new AbortController();
-      await this.#round(missed.aborted || rounds % ROUNDS_PER_RELOAD === 0);
+      const all = missed.aborted || rounds % ROUNDS_PER_FULL === 0;
+      await this.#round(all ? "all" : "new", missed.aborted || rounds % ROUNDS_PER_RELOAD === 0);
     }
   }
 
@@ -177,7 +178,7 @@ export class Duty implements AsyncDisposable {
         for await (const some of hooks.all(signal)) standing.push(...some);
         for await (const some of deliveries.all(signal)) for (const delivery of some) this.#book.put(delivery);
         if (signal.aborted) return false;
-        for (const hook of standing) this.#follower.follow(hook);
+        for (const hook of standing) this.#follower.follow(hook, "standing");
         this.#courier.start();
         this.#ready = true;
         logger.info({ hooks: standing.length }, "webhooks taken up");
@@ -190,13 +191,15 @@ export class Duty implements AsyncDisposable {
     return false;
   }
 
-  async #round(reload: boolean): Promise<void> {
+  async #round(which: "new" | "all", reload: boolean): Promise<void> {
     const { hooks, clock, logger } = this.#parts;
     const { signal } = this.#stopping;
     try {
-      if (reload) for await (const some of hooks.all(signal)) for (const hook of some) this.#follower.follow(hook);
-      await this.#follower.round();
-      this.#book.forgetExpired(clock.now());
+      if (reload) {
+        for await (const some of hooks.all(signal)) for (const hook of some) this.#follower.follow(hook, "standing");
+      }
+      await this.#follower.round(which);
+      if (which === "all") this.#book.forgetExpired(clock.now());
     } catch (err) {
       if (!signal.aborted) logger.warn({ err }, "webhooks not looked after; trying again");
     }

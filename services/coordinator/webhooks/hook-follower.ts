@@ -7,21 +7,21 @@ import { isTerminal } from "../../../lib/core/task-state.ts";
 import { isDelivering, STRAY_HOOK_MS } from "../../../lib/core/webhook-delivery.ts";
 import type { DirectReader } from "../../../lib/nats/direct-reader.ts";
 import type { EventReader } from "../../../lib/nats/event-reader.ts";
-import type { LiveHub, LiveWatch } from "../../../lib/nats/live-hub.ts";
 import type { TaskLog } from "../../../lib/nats/task-log.ts";
 import type { StoredHook, WebhookHooks } from "../../../lib/nats/webhook-hooks.ts";
 import { stateFromWire } from "../../../lib/wire/state-codec.ts";
-import { eventSubject, parseOutputSubject, parseTaskSubject, TASKS_STREAM } from "../../../lib/wire/subjects.ts";
+import { eventSubject, parseTaskSubject, TASKS_STREAM } from "../../../lib/wire/subjects.ts";
 import { decodeEvent, type TaskRecord } from "../../../lib/wire/task-codec.ts";
 import { msFromTimestamp } from "../../../lib/wire/time-codec.ts";
 
 /** What following needs. */
 export interface HookFollowerParts {
   readonly hooks: Pick<WebhookHooks, "remove">;
-  readonly taskLog: Pick<TaskLog, "read" | "readCurrent">;
+  readonly taskLog: Pick<TaskLog, "read">;
   readonly eventReader: Pick<EventReader, "read">;
   readonly reader: Pick<DirectReader, "read">;
-  readonly hub: Pick<LiveHub, "watch">;
+  /** Tells the sequence of each event of a task as it is stored. May miss some. */
+  readonly listen: (tenant: string, taskId: string, onEvent: (sequence: number) => void) => Disposable;
   readonly clock: Clock;
   /** Stores the delivery of an event, unless it stands. What it throws means: look again later. */
   readonly deliver: (record: TaskRecord, event: NonNullable<TaskRecord["event"]>) => Promise<void>;
@@ -33,7 +33,7 @@ export interface HookFollowerParts {
 const MAX_LOOKS = 64;
 
 /** How many tasks are heard live; the others are found in rounds. A subscription each is little, but not nothing. */
-const MAX_WATCHES = 20_000;
+const MAX_EARS = 20_000;
 
 /** How many tasks one question of a round is about; the broker answers for 1,024 subjects at most. */
 const ROUND_BATCH = 250;
@@ -47,7 +47,9 @@ interface Followed {
   known: boolean;
   /** Whether all deliveries are stored, and only the hook's age keeps it here. */
   ended: boolean;
-  watch: LiveWatch | undefined;
+  /** The last event that was heard of. */
+  reached: number;
+  ear: Disposable | undefined;
   /** Whether it is to be looked at. */
   due: boolean;
   /** Whether it is being looked at. One look at a time: its deliveries have an order. */
@@ -65,6 +67,9 @@ export class HookFollower implements AsyncDisposable {
   readonly #parts: HookFollowerParts;
   readonly #followed = new Map<string, Followed>();
   readonly #queue: Followed[] = [];
+  /** Followed since the last round, and since the one before. */
+  #newborn: Followed[] = [];
+  #young: Followed[] = [];
   readonly #looks = new Set<Promise<void>>();
   #stopped = false;
 
@@ -77,8 +82,11 @@ export class HookFollower implements AsyncDisposable {
     return this.#followed.size;
   }
 
-  /** Follows a task, or goes on with a hook that was written again. */
-  follow(hook: StoredHook): void {
+  /**
+   * Follows a task, or goes on with a hook that was written again. One that was just written is looked at when something is heard of it, or
+   * soon: its task is only about to be stored.
+   */
+  follow(hook: StoredHook, age: "just_written" | "standing"): void {
     if (this.#stopped) return;
     const key = `${hook.tenant}.${hook.taskId}`;
     const known = this.#followed.get(key);
@@ -93,20 +101,31 @@ export class HookFollower implements AsyncDisposable {
       after: 0,
       known: false,
       ended: false,
-      watch: undefined,
+      reached: 0,
+      ear: undefined,
       due: false,
       looking: false,
     };
     this.#followed.set(key, followed);
-    if (this.#followed.size <= MAX_WATCHES) {
-      followed.watch = this.#parts.hub.watch(hook.tenant, hook.taskId, () => this.#enqueue(followed));
+    if (this.#followed.size <= MAX_EARS) {
+      followed.ear = this.#parts.listen(hook.tenant, hook.taskId, (sequence) => {
+        followed.reached = Math.max(followed.reached, sequence);
+        this.#enqueue(followed);
+      });
     }
-    this.#enqueue(followed);
+    if (age === "standing") this.#enqueue(followed);
+    else this.#newborn.push(followed);
   }
 
-  /** Looks where something may have passed unheard. Throws MeshError BROKER_UNAVAILABLE. */
-  async round(): Promise<void> {
-    const all = [...this.#followed.values()];
+  /**
+   * Looks where something may have passed unheard: at the tasks of new hooks, which may have begun before anybody listened, or at all.
+   * Throws MeshError BROKER_UNAVAILABLE.
+   */
+  async round(which: "new" | "all"): Promise<void> {
+    const young = this.#young;
+    this.#young = this.#newborn;
+    this.#newborn = [];
+    const all = which === "new" ? young.filter((each) => this.#isFollowed(each)) : [...this.#followed.values()];
     const nowMs = this.#parts.clock.now();
     for (let i = 0; i < all.length && !this.#stopped; i += ROUND_BATCH) {
       const some = all.slice(i, i + ROUND_BATCH);
@@ -115,7 +134,8 @@ export class HookFollower implements AsyncDisposable {
       const reached = new Map(lasts.map(({ subject, sequence }) => [subject, sequence]));
       for (const followed of some) {
         const { tenant, taskId } = followed.hook;
-        const moved = (reached.get(eventSubject(tenant, taskId)) ?? 0) > followed.after;
+        followed.reached = Math.max(followed.reached, reached.get(eventSubject(tenant, taskId)) ?? 0);
+        const moved = followed.reached > followed.after;
         const waited = (!followed.known || followed.ended) && isOld(followed.hook, nowMs);
         if (moved || waited) this.#enqueue(followed);
       }
@@ -125,7 +145,7 @@ export class HookFollower implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stopped = true;
     this.#queue.length = 0;
-    for (const { watch } of this.#followed.values()) watch?.[Symbol.dispose]();
+    for (const { ear } of this.#followed.values()) ear?.[Symbol.dispose]();
     await Promise.all(this.#looks);
     this.#followed.clear();
   }
@@ -200,12 +220,9 @@ export class HookFollower implements AsyncDisposable {
     if (own || isOld(hook, this.#parts.clock.now())) await this.#drop(followed, hook);
   }
 
-  async #read(followed: Followed): Promise<TaskRecord | undefined> {
-    const { tenant, taskId } = followed.hook;
-    const heard = hear(followed.watch);
+  async #read({ hook, reached, after }: Followed): Promise<TaskRecord | undefined> {
     try {
-      if (heard === "missed") return await this.#parts.taskLog.readCurrent(tenant, taskId);
-      return await this.#parts.taskLog.read(tenant, taskId, Math.max(heard, followed.after));
+      return await this.#parts.taskLog.read(hook.tenant, hook.taskId, Math.max(reached, after));
     } catch (error) {
       // Nobody will ever know what becomes of it.
       if (isUnreadable(error)) return undefined;
@@ -240,26 +257,11 @@ export class HookFollower implements AsyncDisposable {
   async #drop(followed: Followed, hook: StoredHook): Promise<void> {
     await this.#parts.hooks.remove(hook);
     if (followed.hook.sequence !== hook.sequence) return;
-    followed.watch?.[Symbol.dispose]();
+    followed.ear?.[Symbol.dispose]();
     this.#followed.delete(`${hook.tenant}.${hook.taskId}`);
   }
 }
 
 function isOld({ storeMs }: StoredHook, nowMs: number): boolean {
   return nowMs - storeMs > STRAY_HOOK_MS;
-}
-
-/** The newest event that was announced since the last time, 0 for none; or that something was missed. */
-function hear(watch: LiveWatch | undefined): number | "missed" {
-  let newest = 0;
-  for (;;) {
-    const taken = watch?.take() ?? { kind: "nothing" };
-    if (taken.kind === "nothing") return newest;
-    if (taken.kind === "missed") {
-      hear(watch);
-      return "missed";
-    }
-    const { stored } = taken.message;
-    if (parseOutputSubject(stored.subject) === undefined) newest = Math.max(newest, stored.sequence);
-  }
 }

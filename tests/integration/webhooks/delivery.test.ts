@@ -29,7 +29,7 @@ describe("a task with a webhook", () => {
       },
     });
     expect(received?.headers["content-type"]).toBe("application/json");
-    await expect.poll(() => hooksLeft(mesh)).toBe(0);
+    await expect.poll(() => hooksLeft(mesh), { timeout: 5_000 }).toBe(0);
     await expect
       .poll(() => mesh.deliveries(webhooks))
       .toMatchObject([{ deliveryId: `msg_t1_${end}`, state: WebhookDeliveryState.DELIVERED, attemptCount: 1 }]);
@@ -49,7 +49,7 @@ describe("a task with a webhook", () => {
     expect(received.map(({ event }) => event.data.status?.["state"])).toEqual(
       states.map((state) => `TASK_STATE_${state.toUpperCase()}`),
     );
-    await expect.poll(() => hooksLeft(mesh)).toBe(0);
+    await expect.poll(() => hooksLeft(mesh), { timeout: 5_000 }).toBe(0);
   });
 
   test("is told of without a result that is no JSON, or too large", async () => {
@@ -223,9 +223,9 @@ describe("a hook", () => {
     const task = await mesh.submit(webhooks, "t1", { endpointId: "main" });
     await task.event("completed");
     await mesh.receiver.until(1);
-    await expect.poll(() => hooksLeft(mesh)).toBe(0);
+    await expect.poll(() => hooksLeft(mesh), { timeout: 5_000 }).toBe(0);
     await webhooks.hook(TENANT, "t1", { $typeName: "mycel.v1.TaskWebhook", endpointId: "main", allStates: false });
-    await expect.poll(() => hooksLeft(mesh)).toBe(0);
+    await expect.poll(() => hooksLeft(mesh), { timeout: 5_000 }).toBe(0);
     await mesh.submit(webhooks, "t2", { endpointId: "main" }).then((other) => other.event("completed"));
     await mesh.receiver.until(2);
     expect(mesh.receiver.received.map(({ event }) => event.data.taskId)).toEqual(["t1", "t2"]);
@@ -267,6 +267,6 @@ describe("another coordinator that takes the duty over", () => {
     await expect
       .poll(async () => (await mesh.deliveries(second)).map(({ state }) => state))
       .toEqual(Array.from({ length: 5 }, () => WebhookDeliveryState.DELIVERED));
-    await expect.poll(() => hooksLeft(mesh)).toBe(0);
+    await expect.poll(() => hooksLeft(mesh), { timeout: 5_000 }).toBe(0);
   });
 });

@@ -12,7 +12,6 @@ import type { Clock } from "../../../lib/core/clock.ts";
 import type { EventDraft } from "../../../lib/core/event.ts";
 import { silentLogger } from "../../../lib/core/logger.ts";
 import { EventReader } from "../../../lib/nats/event-reader.ts";
-import { LiveHub } from "../../../lib/nats/live-hub.ts";
 import { WebhookDeliveries } from "../../../lib/nats/webhook-deliveries.ts";
 import { WebhookEndpoints } from "../../../lib/nats/webhook-endpoints.ts";
 import { WebhookHooks } from "../../../lib/nats/webhook-hooks.ts";
@@ -145,7 +144,6 @@ export async function openWebhookMesh({ lookup }: { readonly lookup?: Lookup } =
       return stack.use(
         await openWebhooks({
           ...duty,
-          hub: stack.use(new LiveHub(connection)),
           outbound,
           randomId: () => crypto.randomUUID().slice(0, 8),
           holderId: `holder-${holders}`,
@@ -155,7 +153,6 @@ export async function openWebhookMesh({ lookup }: { readonly lookup?: Lookup } =
     openDuty: () =>
       openDuty({
         ...duty,
-        hub: stack.use(new LiveHub(connection)),
         endpoints: new WebhookEndpoints(duty),
         hooks: new WebhookHooks(duty),
         deliveries: new WebhookDeliveries(duty),
