@@ -83,9 +83,11 @@ export async function waitForOutcome(
     // The wait outlives outages as a watch does, but not the caller's own limit by more than one answer.
     const patienceMs = Math.min(leftMs + calls.options.timeoutMs, calls.options.reconnectTimeoutMs);
     let status: TaskStatus | undefined;
+    let result: Payload | undefined;
     try {
       const limits = limitsOf(waitMs + patienceMs);
-      ({ status } = await calls.rpc.getTaskStatus({ taskId, wait: durationFromMs(waitMs) }, limits));
+      const question = { taskId, wait: durationFromMs(waitMs), includeResult: true };
+      ({ status, result } = await calls.rpc.getTaskStatus(question, limits));
     } catch (error) {
       const spent = performance.now() - lastHeard >= patienceMs;
       if (!(error instanceof MycelError && error.reason === "CIRCUIT_OPEN") || spent) throw error;
@@ -98,7 +100,7 @@ export async function waitForOutcome(
       throw new MycelError("internal", `the server answered without the status of task ${taskId}`);
     const state = stateNameOf(status);
     if (isTerminal(state)) {
-      const outcome = await outcomeOf(calls, status, state, limitsOf(calls.options.timeoutMs));
+      const outcome = await outcomeOf(calls, status, result, limitsOf(calls.options.timeoutMs));
       if (outcome !== undefined) return outcome;
       await pause(BEHIND_PAUSE_MS, signal);
     }
@@ -111,14 +113,19 @@ export async function waitForOutcome(
   }
 }
 
-/** The outcome for a terminal status, with the result fetched if there is one; undefined if who was asked for it does not know the end. */
+/**
+ * The outcome for a terminal status. A coordinator that is older than `include_result` is asked for the result; undefined if who was asked
+ * does not know the end.
+ */
 async function outcomeOf(
   calls: OutcomeCalls,
   status: TaskStatus,
-  state: TaskState,
+  result: Payload | undefined,
   limits: RpcLimits,
 ): Promise<TaskOutcome | undefined> {
+  const state = stateNameOf(status);
   if (state !== "completed") return unfinished(status, state);
+  if (result !== undefined) return await completedOf(calls, status, result, limits.signal);
   const { task } = await calls.rpc.getTask({ taskId: status.taskId }, limits);
   if (task?.status === undefined || !isTerminal(stateNameOf(task.status))) return undefined;
   return await completedOf(calls, task.status, task.result, limits.signal);

@@ -306,6 +306,7 @@ export const BOUNDS: Readonly<Record<string, readonly FieldCase[]>> = {
   "GetTaskStatusRequest.task_id": name(100, "required"),
   "GetTaskStatusRequest.wait": duration([0n, 0], 60n),
   "GetTaskStatusRequest.after_revision": [fits("none", 0n), fits("the most", 2n ** 64n - 1n)],
+  "GetTaskStatusRequest.include_result": flag,
   "GetTaskRequest.task_id": name(100, "required"),
   "ExplainTaskRequest.task_id": name(100, "required"),
   "TaskFilter.states": [

@@ -56,7 +56,12 @@ export interface FakeCoordinator extends CuttableServer {
 
 /** Starts a fake; with the tasks of another one, it is a second replica of the same mesh. */
 export async function openFakeCoordinator(
-  options: { readonly replicaOf?: FakeCoordinator; readonly port?: number } = {},
+  options: {
+    readonly replicaOf?: FakeCoordinator;
+    readonly port?: number;
+    /** Whether its statuses come with the results that were asked for; those of an older coordinator do not. */
+    readonly tellsResults?: boolean;
+  } = {},
 ): Promise<FakeCoordinator> {
   const calls: RecordedCall[] = [];
   const tasks = options.replicaOf?.tasks ?? new Map<string, FakeTask>();
@@ -181,7 +186,8 @@ export async function openFakeCoordinator(
         const over = AbortSignal.any([late.signal, context.signal]);
         while (!over.aborted && !TERMINAL.has(task.status!.state)) await Promise.race([wake.promise, gone(over)]);
         clearTimeout(timer);
-        return { status: task.status! };
+        const withResult = request.includeResult && options.tellsResults !== false && task.result !== undefined;
+        return { status: task.status!, ...(withResult ? { result: task.result } : {}) };
       },
       async getTask(request, context) {
         await arrived("GetTask", request, context);

@@ -1,5 +1,6 @@
 // The long poll of GetTaskStatus: waits for news of one task, and at intervals looks for what makes no news.
 
+import type { Payload } from "../../../gen/mycel/v1/payload_pb.ts";
 import type { TaskStatus } from "../../../gen/mycel/v1/task_pb.ts";
 import type { Clock } from "../../../lib/core/clock.ts";
 import { taskNotFound } from "../../../lib/core/mesh-error.ts";
@@ -21,6 +22,13 @@ export interface StatusQuestion {
   readonly afterRevision?: bigint | undefined;
   /** Ends the wait; it then throws the signal's reason. */
   readonly signal?: AbortSignal | undefined;
+}
+
+/** How far a task is. */
+export interface StatusAnswer {
+  readonly status: TaskStatus;
+  /** What it returned, if it is completed. */
+  readonly result: Payload | undefined;
 }
 
 /** What a wait needs. */
@@ -48,7 +56,7 @@ const RECHECK_MS = 1_000;
 const END_POLL_MS = 15_000;
 
 /** Waits for a status. Throws MeshError TASK_NOT_FOUND, BROKER_UNAVAILABLE. */
-export async function awaitStatus(parts: StatusWaitParts, question: StatusQuestion): Promise<TaskStatus> {
+export async function awaitStatus(parts: StatusWaitParts, question: StatusQuestion): Promise<StatusAnswer> {
   const { logs, waits, clock, notify } = parts;
   const { tenant, taskId, afterRevision, waitMs } = question;
   const endMs = clock.monotonicMs() + waitMs;
@@ -62,14 +70,20 @@ export async function awaitStatus(parts: StatusWaitParts, question: StatusQuesti
     const asked = heard.kind === "nothing" && afterRevision === undefined ? "leader" : "replica";
     const record = await look(logs.taskLog, question, asked, heard.sequence);
     if (record === undefined) throw taskNotFound(taskId);
-    const status = statusOf(record, record.event);
+    const answer = answerOf(record);
+    const { status } = answer;
     const leftMs = endMs - clock.monotonicMs();
-    if (leftMs <= 0 || isNews(status, afterRevision)) return status;
+    if (leftMs <= 0 || isNews(status, afterRevision)) return answer;
     const known = asked === "leader" && status.revision >= heard.sequence;
     const pollMs = afterRevision === undefined ? (known ? END_POLL_MS : RECHECK_MS) : REVISION_POLL_MS;
     await waits.sleep(Math.min(pollMs, leftMs));
     heard = hear(watch, heard.sequence);
   }
+}
+
+/** What a record of the log says to whoever asks how far the task is. */
+export function answerOf(record: TaskRecord): StatusAnswer {
+  return { status: statusOf(record, record.event), result: record.event?.message.result };
 }
 
 /** What was announced since the last look. The log says what happened; the messages are only a reason to look, and how far. */

@@ -1,7 +1,6 @@
 // All streams of results of one process: how many there may be, how they wait, and how they end when the process drains.
 
 import type { ResultKind, StreamResultsResponse } from "../../../gen/mycel/v1/agent_service_pb.ts";
-import type { TaskStatus } from "../../../gen/mycel/v1/task_pb.ts";
 import type { Clock } from "../../../lib/core/clock.ts";
 import { MeshError } from "../../../lib/core/mesh-error.ts";
 import { type Position, START } from "../../../lib/core/result-order.ts";
@@ -14,7 +13,7 @@ import { type FeedParts, ResultFeed } from "./result-feed.ts";
 import { ResultReader } from "./result-reader.ts";
 import { openResultSource, type ResultLogs, type ResultSource } from "./result-source.ts";
 import { type Dormitory, Sleeper } from "./sleeper.ts";
-import { awaitStatus, type StatusQuestion } from "./status-wait.ts";
+import { awaitStatus, type StatusAnswer, type StatusQuestion } from "./status-wait.ts";
 
 /** Which results to stream from where. */
 export interface ResultsQuestion {
@@ -50,10 +49,10 @@ export interface NewTaskResults extends Disposable {
 export type ListenToNew = (question: NewTaskQuestion) => NewTaskResults;
 
 /**
- * Returns the status of a task once its revision exceeds `afterRevision`, or without one, once it is terminal; at the latest after
+ * Returns the status of a task, with its result if it is completed, once its revision exceeds `afterRevision`, or without one, once it is terminal; at the latest after
  * `waitMs`. Throws MeshError TASK_NOT_FOUND, TOO_MANY_STREAMS, DRAINING, BROKER_UNAVAILABLE.
  */
-export type WaitForStatus = (question: StatusQuestion) => Promise<TaskStatus>;
+export type WaitForStatus = (question: StatusQuestion) => Promise<StatusAnswer>;
 
 /** What streams of results need, and how they behave. */
 export interface ResultStreamsOptions extends ResultLogs {

@@ -9,6 +9,7 @@ import { Violations } from "../../../lib/wire/validation.ts";
 import type { ExplainTask } from "../tasks/explainer.ts";
 import type { Lifecycle } from "../tasks/lifecycle.ts";
 import { tenantOf } from "./caller.ts";
+import { answerOf } from "../results/status-wait.ts";
 import type { WaitForStatus } from "../results/stream-results.ts";
 
 type TaskRpcs = Pick<ServiceImpl<typeof AgentService>, "getTaskStatus" | "getTask" | "explainTask" | "cancelTask">;
@@ -23,18 +24,18 @@ export interface TaskRpcParts {
 /** Implements the RPCs about one task. */
 export function taskRpcs({ lifecycle, waitForStatus, explainTask }: TaskRpcParts): TaskRpcs {
   return {
-    getTaskStatus: async ({ taskId, wait, afterRevision }, context) => {
+    getTaskStatus: async ({ taskId, wait, afterRevision, includeResult }, context) => {
       const v = new Violations();
       v.taskId("task_id", taskId);
       v.duration("wait", wait, 0, MAX_STATUS_WAIT_MS);
       v.throwIfAny();
       const tenant = tenantOf(context);
       const waitMs = msFromDuration(wait) ?? 0;
-      if (waitMs === 0) {
-        const record = await lifecycle.readCurrent(tenant, taskId);
-        return { status: statusOf(record, record.event) };
-      }
-      return { status: await waitForStatus({ tenant, taskId, waitMs, afterRevision, signal: context.signal }) };
+      const { status, result } =
+        waitMs === 0
+          ? answerOf(await lifecycle.readCurrent(tenant, taskId))
+          : await waitForStatus({ tenant, taskId, waitMs, afterRevision, signal: context.signal });
+      return includeResult && result !== undefined ? { status, result } : { status };
     },
     getTask: async ({ taskId }, context) => {
       const v = new Violations();

@@ -38,6 +38,22 @@ describe("a task that ends badly", () => {
 });
 
 describe("waitFor", () => {
+  test("gets the result with the end", async () => {
+    await using mesh = await openFakeCoordinator();
+    await using client = createClient({ url: mesh.url });
+    const { taskId } = await client.submit("echo", { message: "hello" });
+    await expect(client.result(taskId)).resolves.toEqual({ message: "hello" });
+    expect(mesh.count("GetTask")).toBe(0);
+  });
+
+  test("asks a coordinator for the result that does not tell it with the end", async () => {
+    await using mesh = await openFakeCoordinator({ tellsResults: false });
+    await using client = createClient({ url: mesh.url });
+    const { taskId } = await client.submit("echo", { message: "hello" });
+    await expect(client.result(taskId)).resolves.toEqual({ message: "hello" });
+    expect(mesh.count("GetTask")).toBe(1);
+  });
+
   test("goes on over a lost connection until the task has ended", async () => {
     await using mesh = await openFakeCoordinator();
     await using client = createClient({ url: mesh.url });

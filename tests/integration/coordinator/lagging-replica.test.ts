@@ -36,7 +36,7 @@ async function ended(parts: Parts, taskId: string, waitMs: number): Promise<Task
   using waits = new Sleeper({ wheel, sleepers: new Set(), check: () => undefined });
   const logs = { taskLog: parts.taskLog, hub };
   const notify = (): void => waits.notify();
-  return (await awaitStatus({ logs, waits, clock, notify }, { tenant: TENANT, taskId, waitMs })).state;
+  return (await awaitStatus({ logs, waits, clock, notify }, { tenant: TENANT, taskId, waitMs })).status.state;
 }
 
 async function state(parts: Parts, taskId: string): Promise<string> {

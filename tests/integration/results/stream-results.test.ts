@@ -316,13 +316,15 @@ describe("a long poll", () => {
     using coordinator = openTestStreams(log);
     const writer = new TaskWriter(log, "polled");
     const submitted = await writer.submit();
-    const wait = (afterRevision: number | undefined, waitMs = 30_000) =>
-      coordinator.streams.waitForStatus({
+    const wait = async (afterRevision: number | undefined, waitMs = 30_000) => {
+      const { status } = await coordinator.streams.waitForStatus({
         tenant: TENANT,
         taskId: "polled",
         waitMs,
         afterRevision: afterRevision === undefined ? undefined : BigInt(afterRevision),
       });
+      return status;
+    };
     expect((await wait(0)).revision).toBe(BigInt(submitted));
     const begun = wait(submitted);
     await writer.begin("a", 1);
@@ -342,7 +344,7 @@ describe("a long poll", () => {
     const writer = new TaskWriter(log, "patient");
     await writer.submit();
     const question = { tenant: TENANT, taskId: "patient", waitMs: 50 };
-    expect((await coordinator.streams.waitForStatus(question)).state).toBe(1);
+    expect((await coordinator.streams.waitForStatus(question)).status.state).toBe(1);
     await expect(coordinator.streams.waitForStatus({ ...question, taskId: "nobody" })).rejects.toMatchObject({
       reason: "TASK_NOT_FOUND",
     });
