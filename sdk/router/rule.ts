@@ -152,7 +152,8 @@ class Inquiry {
     if (when.loadOver !== undefined) {
       const load = await this.#knownLoad();
       if (load === undefined || load <= when.loadOver) return undefined;
-      reasons.push(`the load of the mesh is ${Number(load.toFixed(2))}, more than ${when.loadOver}`);
+      const measured = `the load of the mesh is ${Number(load.toFixed(2))}, more than ${when.loadOver}`;
+      reasons.push(Number.isFinite(load) ? measured : "no agent of the mesh offers it");
     }
     return reasons;
   }
