@@ -23,7 +23,7 @@ import {
   MonitoringSampleSchema,
   packMessage,
   unpackMessage,
-} from "../../../sdk/tasks/index.ts";
+} from "mycel/tasks";
 import { openStockMesh, type StockMesh } from "../../support/stock-mesh.ts";
 
 const SOURCE = "export function run(code: string) {\n  return eval(code);\n}\n";
