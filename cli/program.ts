@@ -2,6 +2,7 @@
 import { Command } from "commander";
 import { agentsCommand } from "./commands/agents.ts";
 import { blobCommand } from "./commands/blob.ts";
+import { capabilitiesCommand } from "./commands/capabilities.ts";
 import { doctorCommand } from "./commands/doctor.ts";
 import { countCommand, deadLettersCommand, listCommand } from "./commands/lists.ts";
 import { submitCommand } from "./commands/submit.ts";
@@ -70,6 +71,7 @@ export function createProgram(context: CliContext, version: string): Command {
     deadLettersCommand(context),
     retryCommand(context),
     agentsCommand(context),
+    capabilitiesCommand(context),
     blobCommand(context),
     webhooksCommand(context),
     doctorCommand(context),

@@ -1,16 +1,17 @@
-// The commands about one task: `status`, `get`, `watch`, `cancel`, `retry`.
+// The commands about one task: `status`, which shows the whole mesh if none is named, `get`, `watch`, `cancel`, `retry`.
 import { create } from "@bufbuild/protobuf";
 import { Command } from "commander";
 import { RetryTaskResponseSchema } from "../../gen/mycel/v1/agent_service_pb.ts";
 import { TaskSchema, TaskStatusSchema, type TaskStatus } from "../../gen/mycel/v1/task_pb.ts";
 import { type EventKind, MycelError } from "../../sdk/client/index.ts";
 import { type CliContext, examples, noticeBreaks, openClient } from "../context.ts";
-import { Failed } from "../failure.ts";
+import { Failed, UsageError } from "../failure.ts";
 import { durationOption, wordsOption } from "../option-values.ts";
 import { jsonDocument, jsonOf } from "../output/json.ts";
 import { renderFacts } from "../output/table.ts";
 import { priorityWord, stateWord, statusFacts, valueLine } from "../output/task-view.ts";
 import { harmless } from "../output/terminal.ts";
+import { showMesh } from "../status/mesh-status.ts";
 import { printEvents } from "./follow.ts";
 
 const KINDS: readonly EventKind[] = ["state", "chunk", "progress", "log"];
@@ -19,34 +20,43 @@ interface JsonFlag {
   readonly json?: boolean;
 }
 
+type StatusFlags = JsonFlag & { readonly wait?: number };
+
 /** `mycel status`. */
 export function statusCommand(context: CliContext): Command {
   return new Command("status")
-    .summary("how far a task is")
+    .summary("the mesh at a glance, or how far a task is")
     .description(
-      "Show how far a task is. With --wait, stay until it has ended; exits with 1 if it then ended badly or has not ended.",
+      "Show the mesh at a glance: coordinators, agents, open tasks, queues, dead letters, rates. Exits with 1 if no coordinator serves. " +
+        "With a task, show how far it is; with --wait, stay until it has ended, and exit with 1 if it then ended badly or has not ended.",
     )
-    .argument("<task>", "the task's id")
-    .option("--wait <duration>", "stay until it has ended, at most so long", durationOption)
+    .argument("[task]", "the task's id")
+    .option("--wait <duration>", "stay until the task has ended, at most so long", durationOption)
     .option("--json", "print JSON")
-    .addHelpText("after", examples("mycel status t-1", "mycel status t-1 --wait 30s --json"))
-    .action(async (taskId: string, flags: JsonFlag & { readonly wait?: number }, command: Command) => {
-      await using client = openClient(command);
-      const signal = context.interrupted;
-      let ended = true;
-      if (flags.wait !== undefined) {
-        ended = await client.outcome(taskId, { timeoutMs: flags.wait, signal }).then(
-          () => true,
-          (error: unknown) => {
-            if (error instanceof MycelError && error.reason === "WAIT_TIMEOUT") return false;
-            throw error;
-          },
-        );
-      }
-      const status = await client.status(taskId, { signal });
-      await printStatus(context, status, flags);
-      if (flags.wait !== undefined && (!ended || stateWord(status) !== "completed")) throw new Failed();
+    .addHelpText("after", examples("mycel status", "mycel status t-1", "mycel status t-1 --wait 30s --json"))
+    .action(async (taskId: string | undefined, flags: StatusFlags, command: Command) => {
+      if (taskId !== undefined) return await showTask(context, command, taskId, flags);
+      if (flags.wait !== undefined) throw new UsageError("--wait needs a task");
+      await showMesh(context, command, flags.json === true);
     });
+}
+
+async function showTask(context: CliContext, command: Command, taskId: string, flags: StatusFlags): Promise<void> {
+  await using client = openClient(command);
+  const signal = context.interrupted;
+  let ended = true;
+  if (flags.wait !== undefined) {
+    ended = await client.outcome(taskId, { timeoutMs: flags.wait, signal }).then(
+      () => true,
+      (error: unknown) => {
+        if (error instanceof MycelError && error.reason === "WAIT_TIMEOUT") return false;
+        throw error;
+      },
+    );
+  }
+  const status = await client.status(taskId, { signal });
+  await printStatus(context, status, flags);
+  if (flags.wait !== undefined && (!ended || stateWord(status) !== "completed")) throw new Failed();
 }
 
 /** `mycel get`. */
