@@ -7,6 +7,8 @@ import { dataTransformTask } from "./data-transform/data-transform-task.ts";
 import { echoTask } from "./echo/echo-task.ts";
 import { fileProcessingTask } from "./file-processing/file-processing-task.ts";
 import { healthCheckTask } from "./health-check/health-check-task.ts";
+import { inferenceTask } from "./inference/inference-task.ts";
+import type { ModelProviders } from "./inference/model-providers.ts";
 import { monitoringTask } from "./monitoring/monitoring-task.ts";
 import { webhookTask } from "./webhook/webhook-task.ts";
 
@@ -20,6 +22,10 @@ export interface StockAgentOptions {
   readonly allowedRoots: readonly string[];
   /** What tasks may reach beyond public addresses: ranges, addresses, host names, `*.name`. Nothing if empty. */
   readonly allowPrivate: readonly string[];
+  /** Language models for `inference`, which is left out without them. */
+  readonly models?: ModelProviders | undefined;
+  /** Labels, shown in lists of agents. */
+  readonly labels?: Readonly<Record<string, string>>;
 }
 
 /** Each may take a core and its memory limit. */
@@ -27,11 +33,12 @@ const MAX_TRANSFORM_PROCESSES = 4;
 
 /** Defines the stock agent. Throws RangeError for an `allowPrivate` that cannot be read. */
 export function stockAgent(options: StockAgentOptions): AgentDefinition {
-  const { name, concurrency, allowedRoots, allowPrivate } = options;
+  const { name, concurrency, allowedRoots, allowPrivate, models, labels = {} } = options;
   const outbound = createOutbound({ allowPrivate });
   return defineAgent({
     name,
     concurrency,
+    labels,
     capabilities: {
       echo: echoTask,
       "data-transform": dataTransformTask({ processes: Math.min(concurrency, MAX_TRANSFORM_PROCESSES) }),
@@ -40,6 +47,7 @@ export function stockAgent(options: StockAgentOptions): AgentDefinition {
       "health-check": healthCheckTask(outbound),
       "code-analysis": codeAnalysisTask({ allowedRoots }),
       "file-processing": fileProcessingTask({ allowedRoots }),
+      ...(models === undefined ? {} : { inference: inferenceTask(models) }),
     },
   });
 }

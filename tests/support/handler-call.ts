@@ -2,6 +2,7 @@
 import { create, fromBinary, isMessage } from "@bufbuild/protobuf";
 import { BlobRefSchema, type Payload, PayloadSchema } from "../../gen/mycel/v1/payload_pb.ts";
 import { TaskSchema } from "../../gen/mycel/v1/task_pb.ts";
+import type { Logger } from "../../lib/core/logger.ts";
 import type { Capability } from "../../sdk/agent/index.ts";
 import type { Blobs } from "../../sdk/agent/blobs.ts";
 import { callHandler } from "../../sdk/agent/handler-call.ts";
@@ -32,6 +33,8 @@ export interface HandlerCall {
   readonly failure: string | undefined;
   readonly chunks: readonly unknown[];
   readonly progress: readonly { readonly fraction: number; readonly message: string }[];
+  /** What it wrote to the agent's log. */
+  readonly logged: readonly { readonly fields: object; readonly message: string }[];
 }
 
 /** Calls the handler with a Payload, or with any other value as JSON. */
@@ -44,6 +47,9 @@ export async function callCapability(
   const payload: Payload | undefined = isMessage(input, PayloadSchema) ? input : inPayload(input);
   const chunks: unknown[] = [];
   const progress: { fraction: number; message: string }[] = [];
+  const logged: { fields: object; message: string }[] = [];
+  const log = (fields: object, message: string): void => void logged.push({ fields, message });
+  const logger: Logger = { debug: log, info: log, warn: log, error: log, child: () => logger };
   const content = (blobId: string): Uint8Array => {
     const data = blobs[blobId];
     if (data === undefined) throw new Error(`no blob ${blobId}`);
@@ -82,9 +88,7 @@ export async function callCapability(
       attempt: 1,
       deadlineTimeMs: deadline?.getTime() ?? Date.now() + 3_600_000,
       signal: () => signal,
-      logger: () => {
-        throw new Error("no logger here");
-      },
+      logger: () => logger,
       async output(chunk) {
         chunks.push(chunk);
         onChunk?.(chunk);
@@ -102,7 +106,14 @@ export async function callCapability(
     stored,
   );
   const failure = outcome.kind === "fail" ? `${outcome.failure.reason}: ${outcome.failure.message}` : undefined;
-  return { outcome, result: outcome.kind === "complete" ? outcome.value : undefined, failure, chunks, progress };
+  return {
+    outcome,
+    result: outcome.kind === "complete" ? outcome.value : undefined,
+    failure,
+    chunks,
+    progress,
+    logged,
+  };
 }
 
 function inPayload(value: unknown): Payload | undefined {
