@@ -12,7 +12,7 @@ import { canPush, type MessageSender, type MessageSink, type PushedMessages } fr
 import { GrpcContext, GrpcRequest, NO_HEADERS, outgoing, OVER } from "./grpc-request.ts";
 import type { GrpcRoute } from "./grpc-route.ts";
 import { httpDate } from "./http-date.ts";
-import { type Envelope, MessageReader } from "./message-reader.ts";
+import { MessageReader } from "./message-reader.ts";
 
 /** A compression as Connect takes it. */
 export type Compression = typeof compressionGzip;
@@ -24,6 +24,8 @@ export interface GrpcCallOptions {
   readonly headers: IncomingHttpHeaders;
   /** How long it may take, in milliseconds; without a limit if undefined. */
   readonly timeoutMs: number | undefined;
+  /** How the message is decompressed; null if it is not compressed. */
+  readonly requestCompression: Decompression | null;
   /** How large answers are compressed; null for not at all. */
   readonly compression: AnswerCompression | null;
   readonly intake: Intake;
@@ -35,6 +37,10 @@ export interface GrpcCallOptions {
 interface AnswerCompression {
   readonly name: string;
   compress(bytes: Uint8Array): Promise<Uint8Array>;
+}
+
+interface Decompression {
+  decompress(bytes: Uint8Array, readMaxBytes: number): Promise<Uint8Array>;
 }
 
 type Answered = Pick<StreamResponse, "header" | "trailer">;
@@ -50,7 +56,9 @@ const { NGHTTP2_NO_ERROR, NGHTTP2_INTERNAL_ERROR } = constants;
 export class GrpcCall implements Arriving, MessageSink<Message> {
   readonly #route: GrpcRoute;
   readonly #stream: ServerHttp2Stream;
+  readonly #decompression: Decompression | null;
   readonly #compression: AnswerCompression | null;
+  readonly #readMaxBytes: number;
   readonly #intake: Intake;
   readonly #open: Set<GrpcCall>;
   readonly #context: GrpcContext;
@@ -70,7 +78,9 @@ export class GrpcCall implements Arriving, MessageSink<Message> {
     const { method } = route;
     this.#route = route;
     this.#stream = stream;
+    this.#decompression = options.requestCompression;
     this.#compression = options.compression;
+    this.#readMaxBytes = readMaxBytes;
     this.#intake = options.intake;
     this.#open = options.open;
     const deadlineMs = timeoutMs === undefined ? undefined : performance.now() + timeoutMs;
@@ -186,7 +196,8 @@ export class GrpcCall implements Arriving, MessageSink<Message> {
 
   async #answer(reader: MessageReader): Promise<void> {
     const route = this.#route;
-    const message = route.parse(dataOf(reader.end()));
+    const { flags, data } = reader.end();
+    const message = route.parse((flags & compressedFlag) === 0 ? data : await this.#decompressed(data));
     const answer = await route.run(new GrpcRequest(this.#context, message));
     if (!answer.stream) {
       const data = route.serialize(answer.message);
@@ -194,6 +205,19 @@ export class GrpcCall implements Arriving, MessageSink<Message> {
       if (!isGone(this.#stream)) this.#finish(answer, envelope);
     } else if (canPush(answer.message)) this.#push(answer, answer.message);
     else await this.#sendAll(answer);
+  }
+
+  async #decompressed(data: Uint8Array): Promise<Uint8Array> {
+    if (this.#decompression === null) {
+      throw new ConnectError("received compressed envelope, but do not know how to decompress", Code.Internal);
+    }
+    // It may have to wait for its turn.
+    this.#intake.hold(data.length);
+    try {
+      return await this.#decompression.decompress(data, this.#readMaxBytes);
+    } finally {
+      this.#intake.hold(-data.length);
+    }
   }
 
   #push({ header, trailer }: Answered, messages: PushedMessages<Message>): void {
@@ -300,11 +324,6 @@ function timedOut(): ConnectError {
 
 function clientLeft(): ConnectError {
   return new ConnectError("the client left", Code.Canceled);
-}
-
-function dataOf({ flags, data }: Envelope): Uint8Array {
-  if ((flags & compressedFlag) === 0) return data;
-  throw new ConnectError("received compressed envelope, but do not know how to decompress", Code.Internal);
 }
 
 function enveloped(flags: number, data: Uint8Array): Uint8Array {

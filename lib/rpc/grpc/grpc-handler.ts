@@ -1,6 +1,6 @@
 // Answers gRPC calls that take one message right on their HTTP/2 streams, with the same interceptors, limits and errors as every other
 // call. Connect's own handler takes many times as long for such a call, most of it for iterators and signals that nobody looks at.
-// Whatever is out of the ordinary (compressed requests, browsers, hosts and deadlines that cannot be read) is left to Connect.
+// Whatever is out of the ordinary (unknown compressions, browsers, hosts and deadlines that cannot be read) is left to Connect.
 import type { IncomingHttpHeaders } from "node:http2";
 import type { Interceptor } from "@connectrpc/connect";
 import { compressionNegotiate } from "@connectrpc/connect/protocol";
@@ -40,14 +40,17 @@ export function createGrpcHandler(options: GrpcHandlerOptions): DirectHandler {
     if (timeout.error !== undefined) return false;
     const timeoutMs =
       timeout.timeoutMs !== undefined && timeout.timeoutMs <= MAX_TIMER_MS ? timeout.timeoutMs : undefined;
+    const encoding = headers["grpc-encoding"]?.toString() ?? null;
     const accept = headers["grpc-accept-encoding"]?.toString() ?? null;
-    const { response: compression } = compressionNegotiate(accepted, null, accept, "grpc-accept-encoding");
+    const { request, response, error } = compressionNegotiate(accepted, encoding, accept, "grpc-accept-encoding");
+    if (error !== undefined) return false;
     const call = new GrpcCall({
       route,
       stream,
       headers,
       timeoutMs,
-      compression,
+      requestCompression: request,
+      compression: response,
       intake,
       open,
       readMaxBytes: options.readMaxBytes,
@@ -59,11 +62,10 @@ export function createGrpcHandler(options: GrpcHandlerOptions): DirectHandler {
 }
 
 function isOrdinary(headers: IncomingHttpHeaders): boolean {
-  const { "grpc-encoding": encoding, ":authority": authority } = headers;
+  const { ":authority": authority } = headers;
   return (
     headers[":method"] === "POST" &&
     CONTENT_TYPES.has(headers["content-type"]) &&
-    (encoding === undefined || encoding === "identity") &&
     headers.origin === undefined &&
     headers.expect === undefined &&
     authority !== undefined &&

@@ -125,6 +125,11 @@ const getTask = (taskId: string): Buffer =>
 const stream = (taskId: string): Buffer =>
   envelope(toBinary(StreamResultsRequestSchema, create(StreamResultsRequestSchema, { taskId })));
 
+const COMPRESSED = { "grpc-encoding": "gzip" };
+const compressed = (message: Buffer): Buffer => envelope(gzipSync(message.subarray(5)), 1);
+/** Without its head and its end. */
+const cut = (message: Buffer): Buffer => message.subarray(5, -9);
+
 describe("is answered as Connect answers it:", () => {
   const gzip = { "grpc-accept-encoding": "identity,gzip" };
   test.for([
@@ -155,6 +160,20 @@ describe("is answered as Connect answers it:", () => {
     ["a call that is too large", UNARY, envelope(new Uint8Array(READ_MAX_BYTES + 1)), {}],
     ["a call that says it is too large", UNARY, envelope(new Uint8Array(3), 0, READ_MAX_BYTES + 1), {}],
     ["a call that is compressed, but does not say how", UNARY, envelope(gzipSync("x"), 1), {}],
+    ["a call that is compressed", UNARY, compressed(getTask("one")), COMPRESSED],
+    ["a stream that is asked for compressed", STREAM, compressed(stream("three")), COMPRESSED],
+    ["a call that may be compressed, and is not", UNARY, getTask("one"), COMPRESSED],
+    [
+      "a compressed call with a large answer, which says not what it takes",
+      UNARY,
+      compressed(getTask("large")),
+      COMPRESSED,
+    ],
+    ["a compressed call with a large answer", UNARY, compressed(getTask("large")), { ...COMPRESSED, ...gzip }],
+    ["a call that says that it is compressed, and is not", UNARY, envelope(getTask("one").subarray(5), 1), COMPRESSED],
+    ["a call whose compression ends too soon", UNARY, envelope(cut(compressed(getTask("one"))), 1), COMPRESSED],
+    ["a call that grows too large", UNARY, envelope(gzipSync(new Uint8Array(READ_MAX_BYTES + 1)), 1), COMPRESSED],
+    ["a compressed call that cannot be read", UNARY, envelope(gzipSync("nonsense"), 1), COMPRESSED],
     ["a stream", STREAM, stream("three"), {}],
     ["a stream of which nothing is compressed", STREAM, stream("three"), gzip],
     ["a stream that fails at once", STREAM, stream("fails-at-once"), {}],
@@ -186,7 +205,7 @@ test.for([
   ["a method whose clients stream", "/mycel.v1.AgentService/SubmitTaskStream", {}],
   ["another protocol", UNARY, { "content-type": "application/proto" }],
   ["another codec", UNARY, { "content-type": "application/grpc+json" }],
-  ["a compressed request", UNARY, { "grpc-encoding": "gzip" }],
+  ["a request that is compressed as nobody does", UNARY, { "grpc-encoding": "zstd" }],
   ["a browser's page", UNARY, { origin: "https://console.example.com" }],
   ["a deadline that cannot be read", UNARY, { "grpc-timeout": "soon" }],
   ["a host that cannot be one", UNARY, { ":authority": "999.999.999.999" }],
