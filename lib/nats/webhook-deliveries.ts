@@ -1,15 +1,16 @@
 // The deliveries as they are stored: made once under a name that follows from the event, then changed by compare-and-set.
 
-import { fromBinary, toBinary } from "@bufbuild/protobuf";
+import { toBinary } from "@bufbuild/protobuf";
 import type { JetStreamManager } from "@nats-io/jetstream";
 import type { NatsConnection } from "@nats-io/nats-core";
-import { type WebhookDeliveryRecord, WebhookDeliveryRecordSchema } from "../../gen/mycel/v1/webhook_log_pb.ts";
+import { WebhookDeliveryRecordSchema } from "../../gen/mycel/v1/webhook_log_pb.ts";
 import {
   parseWebhookSubject,
   WEBHOOK_DELIVERIES_STREAM,
   WEBHOOK_DELIVERY_SUBJECTS,
   webhookDeliverySubject,
 } from "../wire/subjects.ts";
+import { readDeliveryRecord, type SoundDeliveryRecord } from "../wire/webhook-records.ts";
 import type { DirectReader } from "./direct-reader.ts";
 import { readFromLeader } from "./stream-leader.ts";
 import type { StreamPublisher } from "./stream-publisher.ts";
@@ -20,7 +21,7 @@ import { brokerUnavailable, notServed, storageFull } from "./broker-errors.ts";
 export interface StoredDelivery {
   readonly tenant: string;
   readonly deliveryId: string;
-  readonly record: WebhookDeliveryRecord;
+  readonly record: SoundDeliveryRecord;
   /** The sequence under which it stands. */
   readonly revision: number;
 }
@@ -52,8 +53,8 @@ export class WebhookDeliveries {
    * Writes a delivery if what stands has this revision, 0 for nothing. Returns its revision; undefined if something else stands. A write
    * whose answer got lost is looked for: the same record is one's own.
    */
-  async write(tenant: string, record: WebhookDeliveryRecord, revision: number): Promise<number | undefined> {
-    const deliveryId = record.delivery?.deliveryId ?? "";
+  async write(tenant: string, record: SoundDeliveryRecord, revision: number): Promise<number | undefined> {
+    const { deliveryId } = record.delivery;
     const subject = webhookDeliverySubject(tenant, deliveryId);
     const body = toBinary(WebhookDeliveryRecordSchema, record);
     const outcome = await this.#parts.publisher.publish({ subject, body, expected: revision });
@@ -92,12 +93,7 @@ function deliveryIn({
   readonly body: Uint8Array;
 }): StoredDelivery | undefined {
   const parsed = parseWebhookSubject(subject, "delivery");
-  if (parsed === undefined) return undefined;
-  try {
-    const record = fromBinary(WebhookDeliveryRecordSchema, body);
-    if (record.delivery?.deliveryId !== parsed.id) return undefined;
-    return { tenant: parsed.tenant, deliveryId: parsed.id, record, revision: sequence };
-  } catch {
-    return undefined;
-  }
+  const record = parsed === undefined ? undefined : readDeliveryRecord(body, parsed.id);
+  if (parsed === undefined || record === undefined) return undefined;
+  return { tenant: parsed.tenant, deliveryId: parsed.id, record, revision: sequence };
 }

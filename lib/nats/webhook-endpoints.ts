@@ -1,9 +1,9 @@
 // The webhook endpoints as they are stored: each read is the leader's word, each change a compare-and-set.
 
-import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import { create, toBinary } from "@bufbuild/protobuf";
 import type { JetStreamManager } from "@nats-io/jetstream";
 import type { NatsConnection } from "@nats-io/nats-core";
-import { type WebhookEndpointRecord, WebhookEndpointRecordSchema } from "../../gen/mycel/v1/webhook_log_pb.ts";
+import { WebhookEndpointRecordSchema } from "../../gen/mycel/v1/webhook_log_pb.ts";
 import type { WebhookEndpoint } from "../../gen/mycel/v1/webhook_pb.ts";
 import { MeshError } from "../core/mesh-error.ts";
 import type { SigningSecret } from "../core/webhook-secrets.ts";
@@ -14,6 +14,7 @@ import {
   webhookEndpointSubject,
 } from "../wire/subjects.ts";
 import { msFromTimestamp, timestampFromMs } from "../wire/time-codec.ts";
+import { readEndpointRecord } from "../wire/webhook-records.ts";
 import { brokerUnavailable, notServed, storageFull } from "./broker-errors.ts";
 import type { DirectReader } from "./direct-reader.ts";
 import { readFromLeader } from "./stream-leader.ts";
@@ -49,7 +50,7 @@ export class WebhookEndpoints {
   async get(tenant: string, endpointId: string): Promise<StoredEndpoint | undefined> {
     const query = { last_by_subj: webhookEndpointSubject(tenant, endpointId) };
     const message = await readFromLeader(this.#parts.connection, WEBHOOK_ENDPOINTS_STREAM, query);
-    return message === undefined ? undefined : decode(message.body, message.sequence);
+    return message === undefined ? undefined : decode(message.body, endpointId, message.sequence);
   }
 
   /** An endpoint that must be there. Throws WEBHOOK_ENDPOINT_NOT_FOUND. */
@@ -65,9 +66,9 @@ export class WebhookEndpoints {
     const filter = webhookEndpointFilter(tenant);
     for await (const messages of scanStream(this.#parts, WEBHOOK_ENDPOINTS_STREAM, filter)) {
       for (const { subject, body, sequence } of messages) {
-        const stored = decode(body, sequence);
         const id = parseWebhookSubject(subject, "endpoint")?.id;
-        if (stored !== undefined && stored.endpoint.endpointId === id) found.push(stored.endpoint);
+        const stored = id === undefined ? undefined : decode(body, id, sequence);
+        if (stored !== undefined) found.push(stored.endpoint);
       }
     }
     // One that was changed while it was read may have come twice: the later one holds.
@@ -119,15 +120,9 @@ export function endpointNotFound(endpointId: string): MeshError {
   });
 }
 
-function decode(body: Uint8Array, revision: number): StoredEndpoint | undefined {
-  let record: WebhookEndpointRecord;
-  try {
-    record = fromBinary(WebhookEndpointRecordSchema, body);
-  } catch {
-    return undefined;
-  }
-  const { endpoint } = record;
-  if (endpoint === undefined) return undefined;
+function decode(body: Uint8Array, endpointId: string, revision: number): StoredEndpoint | undefined {
+  const record = readEndpointRecord(body, endpointId);
+  if (record === undefined) return undefined;
   const secrets = record.secrets.map(({ secret, expireTime }) => ({ secret, expireMs: msFromTimestamp(expireTime) }));
-  return { endpoint, secrets, revision };
+  return { endpoint: record.endpoint, secrets, revision };
 }

@@ -58,10 +58,11 @@ export class WebhookHooks {
     return (await readFromLeader(this.#parts.connection, WEBHOOK_HOOKS_STREAM, query)) !== undefined;
   }
 
-  /** Removes a hook as it was seen. What was written since stays. */
-  async remove({ sequence }: StoredHook): Promise<void> {
-    // That it is gone already is as well.
-    await this.#parts.manager.streams.deleteMessage(WEBHOOK_HOOKS_STREAM, sequence, false).catch(() => false);
+  /** Removes a hook as it was seen. What was written since stays. What it throws means: try again. */
+  async remove({ tenant, taskId, sequence }: StoredHook): Promise<void> {
+    // By its subject: of what is heard live, the sequence is whatever its publisher says.
+    const filter = webhookHookSubject(tenant, taskId);
+    await this.#parts.manager.streams.purge(WEBHOOK_HOOKS_STREAM, { filter, seq: sequence + 1 });
   }
 
   /** All hooks that stand, in batches. */

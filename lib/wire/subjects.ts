@@ -231,6 +231,9 @@ export function webhookDeliverySubject(tenant: string, deliveryId: string): stri
   return `webhook.delivery.${tenant}.${deliveryId}`;
 }
 
+/** Ids of deliveries have a task's id in them, and a sequence. */
+const MAX_WEBHOOK_ID_LENGTH = 128;
+
 /** Reads the subject of a record of webhooks, or its republished form; undefined if it is none. */
 export function parseWebhookSubject(
   subject: string,
@@ -240,7 +243,9 @@ export function parseWebhookSubject(
   const head = tokens.slice(0, -2).join(".");
   const [tenant, id] = tokens.slice(-2);
   const known = head === `webhook.${kind}` || (kind === "hook" && head === "hooked");
-  return known && tenant !== undefined && id !== undefined ? { tenant, id } : undefined;
+  if (!known || tenant === undefined || id === undefined) return undefined;
+  // A wildcard may stand in a subject as it is; as a name it would stand for everybody's.
+  return isName(tenant) && isName(id, MAX_WEBHOOK_ID_LENGTH) ? { tenant, id } : undefined;
 }
 
 /** Where coordinators ask the one that delivers webhooks. */

@@ -11,6 +11,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { AgentService } from "../../gen/mycel/v1/agent_service_pb.ts";
 import { BlobService } from "../../gen/mycel/v1/blob_service_pb.ts";
 import { TaskState } from "../../gen/mycel/v1/task_pb.ts";
+import { WebhookService } from "../../gen/mycel/v1/webhook_service_pb.ts";
 import { readDetails } from "../../lib/rpc/rich-error.ts";
 import type { TestMesh, TestProcess } from "../support/processes.ts";
 import { FUZZ_SEED, randomFrom } from "./fuzz-run.ts";
@@ -212,6 +213,33 @@ test("entries of the buckets that are none are left out, and the others stay", a
     const reason = await reasonOf(lastMessage(blobs.downloadBlob({ blobId: id })));
     expect(["BLOB_NOT_FOUND", "BLOB_CORRUPT"], name).toContain(reason);
   }
+  await expectWorkDone();
+  await expectUnharmed(mesh, before);
+});
+
+test("endpoints, hooks and deliveries of webhooks that are none are left out, and the others are served", async () => {
+  const before = await vitalsOf(mesh);
+  for (const { id, body } of garbage) {
+    for (const name of [`*.${id}`, "*", ">"]) {
+      for (const kind of ["endpoint", "hook", "delivery"])
+        await log.publish(`webhook.${kind}.default.${name}`, body).catch(() => undefined);
+    }
+    // Of a hook, all that matters stands in its subject.
+    for (const kind of ["endpoint", "delivery"]) await log.publish(`webhook.${kind}.default.${id}`, body);
+    connection.publish(`hooked.default.${id}`, body);
+    connection.publish("hooked.*.*", body);
+  }
+  const webhooks = createClient(WebhookService, createGrpcTransport({ baseUrl: mesh.urls[0]! }));
+  const { endpoints } = await webhooks.listWebhookEndpoints({ pageSize: 1_000 });
+  expect(endpoints.map(({ endpointId }) => endpointId)).toEqual([]);
+  await webhooks.createWebhookEndpoint({ endpointId: "sound", url: "https://example.com/" });
+  for (const { id } of garbage) {
+    expect(await reasonOf(webhooks.getWebhookEndpoint({ endpointId: id }))).toBe("WEBHOOK_ENDPOINT_NOT_FOUND");
+    expect(await reasonOf(webhooks.getWebhookDelivery({ deliveryId: id }))).toBe("WEBHOOK_DELIVERY_NOT_FOUND");
+    expect(await reasonOf(webhooks.redeliverWebhook({ deliveryId: id }))).toBe("WEBHOOK_DELIVERY_NOT_FOUND");
+  }
+  expect((await webhooks.listWebhookDeliveries({})).deliveries).toEqual([]);
+  await webhooks.deleteWebhookEndpoint({ endpointId: "sound" });
   await expectWorkDone();
   await expectUnharmed(mesh, before);
 });

@@ -1,7 +1,6 @@
 // Posts what is due, a bounded number at a time in all and to each endpoint, and stores what came of it by compare-and-set: whoever no longer
 // holds the role changes nothing, and what was posted but not stored is posted again under the same id.
 
-import type { WebhookDeliveryRecord } from "../../../gen/mycel/v1/webhook_log_pb.ts";
 import {
   type WebhookAttempt,
   WebhookDeliveryState,
@@ -15,6 +14,7 @@ import type { StoredDelivery, WebhookDeliveries } from "../../../lib/nats/webhoo
 import type { StoredEndpoint, WebhookEndpoints } from "../../../lib/nats/webhook-endpoints.ts";
 import { pause } from "../../../lib/time/pause.ts";
 import { timestampFromMs } from "../../../lib/wire/time-codec.ts";
+import type { SoundDeliveryRecord } from "../../../lib/wire/webhook-records.ts";
 import type { DeliveryBook, DueDelivery } from "./delivery-book.ts";
 import type { Posted, Posting } from "./posting.ts";
 
@@ -210,22 +210,20 @@ function postingOf({ deliveryId, record }: StoredDelivery): Posting {
   const { traceparent, tracestate } = record;
   return {
     deliveryId,
-    eventType: record.delivery?.eventType ?? "",
-    taskId: record.delivery?.taskId ?? "",
-    body: record.delivery?.body ?? "",
+    eventType: record.delivery.eventType,
+    taskId: record.delivery.taskId,
+    body: record.delivery.body,
     trace: traceparent === "" ? {} : tracestate === "" ? { traceparent } : { traceparent, tracestate },
   };
 }
 
 function changedRecord(
-  record: WebhookDeliveryRecord,
+  record: SoundDeliveryRecord,
   { state, failure, nextMs }: Change,
   attempt: WebhookAttempt | undefined,
   nowMs: number,
-): WebhookDeliveryRecord {
-  const { delivery } = record;
-  if (delivery === undefined) return record;
-  const { nextAttemptTime: _, ...rest } = delivery;
+): SoundDeliveryRecord {
+  const { nextAttemptTime: _, ...rest } = record.delivery;
   const made = attempt === undefined ? [] : [attempt];
   return {
     ...record,

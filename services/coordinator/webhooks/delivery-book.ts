@@ -120,7 +120,7 @@ export class DeliveryBook implements Disposable {
   /** Takes up a delivery as it stands, unless a later version of it is known. What was claimed is free again. */
   put({ tenant, deliveryId, record, revision }: StoredDelivery): void {
     const { delivery } = record;
-    if (delivery === undefined || (this.revisionOf(tenant, deliveryId) ?? 0) > revision) return;
+    if ((this.revisionOf(tenant, deliveryId) ?? 0) > revision) return;
     const pending = delivery.state === WebhookDeliveryState.PENDING;
     this.#put.run(
       tenant,

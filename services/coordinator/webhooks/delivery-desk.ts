@@ -61,11 +61,10 @@ export async function redeliver(
 ): Promise<WebhookDelivery> {
   for (let tries = 0; tries < MAX_TRIES; tries += 1) {
     const stored = await deliveries.get(tenant, deliveryId);
-    const delivery = stored?.record.delivery;
-    if (stored === undefined || delivery === undefined) throw deliveryNotFound(deliveryId);
+    if (stored === undefined) throw deliveryNotFound(deliveryId);
     const now = timestampFromMs(clock.now());
     const renewed: WebhookDelivery = {
-      ...delivery,
+      ...stored.record.delivery,
       state: WebhookDeliveryState.PENDING,
       failureReason: WebhookFailureReason.UNSPECIFIED,
       updateTime: now,

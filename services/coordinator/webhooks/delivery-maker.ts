@@ -1,14 +1,15 @@
 // Makes the delivery of one event of a task, once: its name follows from the event, and whoever comes second finds it.
 
 import { create } from "@bufbuild/protobuf";
-import { type WebhookDeliveryRecord, WebhookDeliveryRecordSchema } from "../../../gen/mycel/v1/webhook_log_pb.ts";
-import { WebhookDeliveryState } from "../../../gen/mycel/v1/webhook_pb.ts";
+import { WebhookDeliveryRecordSchema } from "../../../gen/mycel/v1/webhook_log_pb.ts";
+import { WebhookDeliverySchema, WebhookDeliveryState } from "../../../gen/mycel/v1/webhook_pb.ts";
 import { deliveryIdOf, eventTypeOf } from "../../../lib/core/webhook-delivery.ts";
 import type { WebhookDeliveries } from "../../../lib/nats/webhook-deliveries.ts";
 import { stateFromWire } from "../../../lib/wire/state-codec.ts";
 import type { TaskRecord } from "../../../lib/wire/task-codec.ts";
 import { timestampFromMs } from "../../../lib/wire/time-codec.ts";
 import { webhookBody } from "../../../lib/wire/webhook-body.ts";
+import type { SoundDeliveryRecord } from "../../../lib/wire/webhook-records.ts";
 import type { DeliveryBook } from "./delivery-book.ts";
 
 /** What making deliveries needs. */
@@ -27,7 +28,7 @@ export async function makeDelivery(
   const { tenant } = record;
   const made = deliveryRecord(record, event, now());
   if (made === undefined) return;
-  const deliveryId = made.delivery?.deliveryId ?? "";
+  const { deliveryId } = made.delivery;
   if (book.revisionOf(tenant, deliveryId) !== undefined) return;
   const revision = await deliveries.write(tenant, made, 0);
   if (revision !== undefined) {
@@ -43,25 +44,23 @@ function deliveryRecord(
   record: TaskRecord,
   event: NonNullable<TaskRecord["event"]>,
   nowMs: number,
-): WebhookDeliveryRecord | undefined {
+): SoundDeliveryRecord | undefined {
   const webhook = record.dispatch.message.task?.webhook;
   const state = stateFromWire(event.message.state);
   if (webhook === undefined || state === undefined) return undefined;
   const now = timestampFromMs(nowMs);
-  return create(WebhookDeliveryRecordSchema, {
-    delivery: {
-      deliveryId: deliveryIdOf(record.taskId, event.sequence),
-      endpointId: webhook.endpointId,
-      taskId: record.taskId,
-      eventType: eventTypeOf(state),
-      state: WebhookDeliveryState.PENDING,
-      createTime: now,
-      updateTime: now,
-      nextAttemptTime: now,
-      body: webhookBody(record, event, state),
-    },
-    eventSequence: BigInt(event.sequence),
-    traceparent: record.trace.traceparent,
-    tracestate: record.trace.tracestate,
+  const delivery = create(WebhookDeliverySchema, {
+    deliveryId: deliveryIdOf(record.taskId, event.sequence),
+    endpointId: webhook.endpointId,
+    taskId: record.taskId,
+    eventType: eventTypeOf(state),
+    state: WebhookDeliveryState.PENDING,
+    createTime: now,
+    updateTime: now,
+    nextAttemptTime: now,
+    body: webhookBody(record, event, state),
   });
+  const { traceparent, tracestate } = record.trace;
+  const eventSequence = BigInt(event.sequence);
+  return { ...create(WebhookDeliveryRecordSchema, { eventSequence, traceparent, tracestate }), delivery };
 }

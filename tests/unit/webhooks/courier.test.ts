@@ -2,10 +2,11 @@
 import { setImmediate } from "node:timers/promises";
 import { create } from "@bufbuild/protobuf";
 import { afterEach, describe, expect, test } from "vitest";
-import { type WebhookDeliveryRecord, WebhookDeliveryRecordSchema } from "../../../gen/mycel/v1/webhook_log_pb.ts";
+import { WebhookDeliveryRecordSchema } from "../../../gen/mycel/v1/webhook_log_pb.ts";
 import {
   WebhookAttemptSchema,
   type WebhookDelivery,
+  WebhookDeliverySchema,
   WebhookDeliveryState,
   WebhookDisabledReason,
   WebhookEndpointSchema,
@@ -16,6 +17,7 @@ import type { PostingLimits } from "../../../lib/core/webhook-delivery.ts";
 import type { StoredDelivery } from "../../../lib/nats/webhook-deliveries.ts";
 import type { StoredEndpoint } from "../../../lib/nats/webhook-endpoints.ts";
 import { timestampFromMs } from "../../../lib/wire/time-codec.ts";
+import type { SoundDeliveryRecord } from "../../../lib/wire/webhook-records.ts";
 import { Courier } from "../../../services/coordinator/webhooks/courier.ts";
 import { DeliveryBook } from "../../../services/coordinator/webhooks/delivery-book.ts";
 
@@ -41,8 +43,8 @@ class Store {
     return this.records.get(deliveryId);
   }
 
-  async write(tenant: string, record: WebhookDeliveryRecord, revision: number): Promise<number | undefined> {
-    const deliveryId = record.delivery!.deliveryId;
+  async write(tenant: string, record: SoundDeliveryRecord, revision: number): Promise<number | undefined> {
+    const deliveryId = record.delivery.deliveryId;
     if ((this.records.get(deliveryId)?.revision ?? 0) !== revision) return undefined;
     this.revision += 1;
     this.records.set(deliveryId, { tenant, deliveryId, record, revision: this.revision });
@@ -50,7 +52,7 @@ class Store {
   }
 
   delivery(deliveryId: string): WebhookDelivery {
-    return this.records.get(deliveryId)!.record.delivery!;
+    return this.records.get(deliveryId)!.record.delivery;
   }
 }
 
@@ -124,19 +126,17 @@ function setup(limits: PostingLimits = { total: 100, perEndpoint: 3, perFailingE
     },
     async pending(deliveryId: string, endpointId: string, task = deliveryId, sequence = 1): Promise<void> {
       const at = timestampFromMs(clock.ms);
-      const record = create(WebhookDeliveryRecordSchema, {
-        delivery: {
-          deliveryId,
-          endpointId,
-          taskId: task,
-          state: WebhookDeliveryState.PENDING,
-          createTime: at,
-          updateTime: at,
-          nextAttemptTime: at,
-          body: "{}",
-        },
-        eventSequence: BigInt(sequence),
+      const delivery = create(WebhookDeliverySchema, {
+        deliveryId,
+        endpointId,
+        taskId: task,
+        state: WebhookDeliveryState.PENDING,
+        createTime: at,
+        updateTime: at,
+        nextAttemptTime: at,
+        body: "{}",
       });
+      const record = { ...create(WebhookDeliveryRecordSchema, { eventSequence: BigInt(sequence) }), delivery };
       const revision = await store.write(TENANT, record, 0);
       book.put({ tenant: TENANT, deliveryId, record, revision: revision! });
     },
@@ -252,7 +252,7 @@ describe("a delivery", () => {
     mesh.courier.start();
     await mesh.posting("d");
     const { record, revision } = mesh.store.records.get("d")!;
-    const theirs = { ...record, delivery: { ...record.delivery!, state: WebhookDeliveryState.DELIVERED } };
+    const theirs = { ...record, delivery: { ...record.delivery, state: WebhookDeliveryState.DELIVERED } };
     await mesh.store.write(TENANT, theirs, revision);
     mesh.answer("d", DOWN);
     await expect.poll(() => mesh.courier.posting).toBe(0);
@@ -266,8 +266,8 @@ describe("a delivery", () => {
     mesh.endpoint("e");
     await mesh.pending("d", "e");
     const { record, revision } = mesh.store.records.get("d")!;
-    record.delivery!.attempts = Array.from({ length: 20 }, (_, i) => create(WebhookAttemptSchema, { status: 500 + i }));
-    record.delivery!.attemptCount = 33;
+    record.delivery.attempts = Array.from({ length: 20 }, (_, i) => create(WebhookAttemptSchema, { status: 500 + i }));
+    record.delivery.attemptCount = 33;
     mesh.book.put({ tenant: TENANT, deliveryId: "d", record, revision });
     mesh.courier.start();
     await mesh.posting("d");

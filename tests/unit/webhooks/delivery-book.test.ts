@@ -2,7 +2,7 @@
 import { create } from "@bufbuild/protobuf";
 import { afterEach, describe, expect, test } from "vitest";
 import { WebhookDeliveryRecordSchema } from "../../../gen/mycel/v1/webhook_log_pb.ts";
-import { WebhookDeliveryState } from "../../../gen/mycel/v1/webhook_pb.ts";
+import { WebhookDeliverySchema, WebhookDeliveryState } from "../../../gen/mycel/v1/webhook_pb.ts";
 import { ListWebhookDeliveriesRequestSchema } from "../../../gen/mycel/v1/webhook_service_pb.ts";
 import { WEBHOOK_DELIVERY_TTL_MS } from "../../../lib/core/webhook-delivery.ts";
 import { timestampFromMs } from "../../../lib/wire/time-codec.ts";
@@ -32,18 +32,17 @@ function put(
 ): void {
   const { at = 1_000, endpoint = "e", task = "t", state = DELIVERED, revision = 1, tenant = TENANT } = change;
   const time = timestampFromMs(at);
-  const record = create(WebhookDeliveryRecordSchema, {
-    delivery: {
-      deliveryId,
-      endpointId: endpoint,
-      taskId: task,
-      state,
-      createTime: time,
-      updateTime: time,
-      body: "a body that no list shows",
-      ...(state === PENDING ? { nextAttemptTime: time } : {}),
-    },
+  const delivery = create(WebhookDeliverySchema, {
+    deliveryId,
+    endpointId: endpoint,
+    taskId: task,
+    state,
+    createTime: time,
+    updateTime: time,
+    body: "a body that no list shows",
+    ...(state === PENDING ? { nextAttemptTime: time } : {}),
   });
+  const record = { ...create(WebhookDeliveryRecordSchema, {}), delivery };
   book.put({ tenant, deliveryId, record, revision });
 }
 

@@ -13,9 +13,13 @@ import {
   parseOutputSubject,
   parseTaskSubject,
   parseTimerSubject,
+  parseWebhookSubject,
   taskFilter,
   timerFiredSubject,
   timerSubject,
+  webhookDeliverySubject,
+  webhookEndpointSubject,
+  webhookHookSubject,
 } from "../../../lib/wire/subjects.ts";
 import { isName, MAX_TASK_ID_LENGTH, PRIORITIES } from "../../../lib/core/names.ts";
 
@@ -153,6 +157,34 @@ describe("the reply subject of a delivery", () => {
   ])("is not %j", (subject) => {
     expect(parseDeliverySubject(subject)).toBeUndefined();
   });
+});
+
+describe("a record of webhooks", () => {
+  test("is parsed back, and taken for no other kind", () => {
+    fc.assert(
+      fc.property(names, names, (tenant, id) => {
+        const subjects = {
+          endpoint: webhookEndpointSubject(tenant, id),
+          hook: webhookHookSubject(tenant, id),
+          delivery: webhookDeliverySubject(tenant, id),
+        } as const;
+        for (const kind of ["endpoint", "hook", "delivery"] as const) {
+          for (const [of, subject] of Object.entries(subjects)) {
+            expect(parseWebhookSubject(subject, kind)).toEqual(of === kind ? { tenant, id } : undefined);
+          }
+        }
+        expect(parseWebhookSubject(`hooked.${tenant}.${id}`, "hook")).toEqual({ tenant, id });
+        expect(parseWebhookSubject(`hooked.${tenant}.${id}`, "delivery")).toBeUndefined();
+      }),
+    );
+  });
+
+  test.for(["hooked.*.t", "hooked.default.>", "hooked.default", "hooked.default.a.b", "webhook.hook.default.*", ""])(
+    "is not %j",
+    (subject) => {
+      expect(parseWebhookSubject(subject, "hook")).toBeUndefined();
+    },
+  );
 });
 
 test("names are one token each, of bounded length", () => {
