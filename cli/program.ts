@@ -1,10 +1,13 @@
 // Puts the commands together. Reads nothing from the process itself: main.ts hands everything in.
 import { Command } from "commander";
 import { agentsCommand } from "./commands/agents.ts";
+import { benchCommand } from "./commands/bench.ts";
 import { blobCommand } from "./commands/blob.ts";
 import { capabilitiesCommand } from "./commands/capabilities.ts";
 import { doctorCommand } from "./commands/doctor.ts";
+import { explainCommand } from "./commands/explain.ts";
 import { countCommand, deadLettersCommand, listCommand } from "./commands/lists.ts";
+import { queueCommand } from "./commands/queues.ts";
 import { submitCommand } from "./commands/submit.ts";
 import { tailCommand } from "./commands/tail.ts";
 import { cancelCommand, getCommand, retryCommand, statusCommand, watchCommand } from "./commands/tasks.ts";
@@ -65,6 +68,7 @@ export function createProgram(context: CliContext, version: string): Command {
     tailCommand(context),
     statusCommand(context),
     getCommand(context),
+    explainCommand(context),
     cancelCommand(context),
     listCommand(context),
     countCommand(context),
@@ -72,8 +76,10 @@ export function createProgram(context: CliContext, version: string): Command {
     retryCommand(context),
     agentsCommand(context),
     capabilitiesCommand(context),
+    queueCommand(context),
     blobCommand(context),
     webhooksCommand(context),
+    benchCommand(context),
     doctorCommand(context),
   ]) {
     program.addCommand(command);

@@ -7,6 +7,7 @@ import { MetricsService } from "../../gen/mycel/v1/metrics_service_pb.ts";
 import { QueueService } from "../../gen/mycel/v1/queue_service_pb.ts";
 import { WebhookService } from "../../gen/mycel/v1/webhook_service_pb.ts";
 import type { BlobRef, Payload } from "../../gen/mycel/v1/payload_pb.ts";
+import type { TaskExplanation } from "../../gen/mycel/v1/task_explanation_pb.ts";
 import type { Task, TaskStatus } from "../../gen/mycel/v1/task_pb.ts";
 import type { TaskState } from "../../lib/core/task-state.ts";
 import { stateFromWire } from "../../lib/wire/state-codec.ts";
@@ -123,6 +124,8 @@ export interface MycelClient extends AsyncDisposable {
   status(taskId: string, options?: CallOptions): Promise<TaskStatus>;
   /** A task with its input and result. */
   get(taskId: string, options?: CallOptions): Promise<Task>;
+  /** Why a task is where it is: what it waits for, who is at work, how it ended. */
+  explain(taskId: string, options?: CallOptions): Promise<TaskExplanation>;
   /** Lists tasks, newest first. May lag behind by a second. */
   list(filter?: TaskFilterOptions, options?: ListOptions): AsyncIterable<Task>;
   /** Counts tasks by state. May lag behind by a second. */
@@ -279,6 +282,7 @@ export function createClientOver(
     result: async (taskId, wait) => completedOrThrow(await outcome(taskId, wait)).result,
     status: async (taskId, call = {}) => present((await rpc.getTaskStatus({ taskId }, limited(call))).status),
     get: async (taskId, call = {}) => present((await rpc.getTask({ taskId }, limited(call))).task),
+    explain: async (taskId, call = {}) => present((await rpc.explainTask({ taskId }, limited(call))).explanation),
     list: (filter = {}, { pageSize = 0, ...call } = {}) =>
       pagesOf(
         (pageToken) => rpc.listTasks({ pageSize, pageToken, filter: filterOf(filter) }, limited(call)),
