@@ -78,6 +78,24 @@ describe("mycel capabilities", () => {
   });
 });
 
+describe("mycel bench", () => {
+  test("says how many tasks were completed, how fast, and what failed", async () => {
+    const args = ["bench", "--tasks", "40", "--concurrency", "8", "--bytes", "10"];
+    const { code, stdout, stderr } = await runCli(stock.url, args);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+    expect(stdout).toContain(`echo × 40, 8 at once, 10-byte messages, to ${stock.url}\n\ncompleted       40 of 40 in `);
+    expect(stdout).toMatch(/^rate +[\d,]+\/s\nacknowledged +p50 .* max .*\nresult in hand +p50 .*\nerrors +none$/m);
+    const wrong = await runCli(stock.url, ["bench", "--tasks", "4", "--input", '{"message":7}', "--json"]);
+    expect(wrong.code).toBe(1);
+    expect(JSON.parse(wrong.stdout)).toMatchObject({ tasks: 4, completed: 0, errors: { INVALID_INPUT: 4 } });
+  });
+
+  test("runs nothing of a type that nobody can do", async () => {
+    const line = 'mycel: no registered agent can do "nobody-can"; see "mycel capabilities"\n';
+    expect(await runCli(stock.url, ["bench", "--type", "nobody-can"])).toMatchObject({ code: 1, stderr: line });
+  });
+});
+
 describe("mycel tail", () => {
   test("prints the changes of tasks as they come, those that match and no others", async () => {
     await using everything = await tail(["tail"]);
