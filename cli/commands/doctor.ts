@@ -3,7 +3,7 @@ import { Command } from "commander";
 import { type CliContext, examples, openClient, printerOf, urlsOf } from "../context.ts";
 import { checkClock, checkHealth, checkReflection, printCoordinatorCalls } from "../doctor/coordinator.ts";
 import { type Check, type Finding, runChecks } from "../doctor/check.ts";
-import { checkAgents, checkEcho, runEcho } from "../doctor/fleet.ts";
+import { checkAgents, checkEcho, checkInference, runEcho } from "../doctor/fleet.ts";
 import { checkNats, checkNode } from "../doctor/machine.ts";
 import { Failed } from "../failure.ts";
 import { jsonDocument } from "../output/json.ts";
@@ -47,6 +47,7 @@ export function doctorCommand(context: CliContext): Command {
           { name: "clock", needs: "coordinator", run: () => checkClock(url) },
         ]),
         { name: "agents", needs: "coordinator", run: () => checkAgents(client) },
+        { name: "inference", needs: "coordinator", run: () => checkInference(client) },
         { name: "round trip", needs: "coordinator", run: () => checkEcho(client, context.interrupted) },
       ];
       const findings: Finding[] = [];

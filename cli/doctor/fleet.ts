@@ -5,6 +5,7 @@ import type { Found } from "./check.ts";
 
 const ROUND_TRIP_TIMEOUT_MS = 10_000;
 const ECHO = "echo";
+const INFERENCE = "inference";
 
 /** Who is there to work. */
 export async function checkAgents(client: MycelClient): Promise<Found> {
@@ -18,6 +19,24 @@ export async function checkAgents(client: MycelClient): Promise<Found> {
   }
   const types = new Set(agents.flatMap(({ capabilities }) => capabilities.map(({ type }) => type)));
   return { state: "ok", text: `${agents.length} registered, for ${[...types].sort().join(", ")}` };
+}
+
+/** Whether language models can be asked, and if not, what the agents say about it. */
+export async function checkInference(client: MycelClient): Promise<Found> {
+  const agents = await Array.fromAsync(client.agents());
+  const able = agents.filter(({ capabilities }) => capabilities.some(({ type }) => type === INFERENCE));
+  // The stock agent's label tells which providers it has, or why it has none.
+  const said = new Set((able.length > 0 ? able : agents).flatMap(({ labels }) => labels[INFERENCE] ?? []));
+  const details = [...said].sort().join("; ");
+  if (able.length > 0) {
+    const count = `${able.length} of ${agents.length} agents`;
+    return { state: "ok", text: details === "" ? count : `${count}: ${details}` };
+  }
+  return {
+    state: "skipped",
+    text: details === "" ? "no agent offers it" : `no agent offers it: ${details}`,
+    advice: "Start an agent with OPENAI_API_KEY, ANTHROPIC_API_KEY, OLLAMA_HOST or MYCEL_INFERENCE_URL set.",
+  };
 }
 
 /** Whether a task makes its way to an agent and back. */

@@ -374,8 +374,28 @@ describe("doctor", () => {
       "reflection:ok",
       "clock:ok",
       "agents:ok",
+      "inference:skipped",
       "round trip:ok",
     ]);
+  });
+
+  test.for<[line: string, type: string, labels: Record<string, string>]>([
+    [
+      "– inference    no agent offers it: no key is set\n               Start an agent with OPENAI_API_KEY",
+      "echo",
+      { inference: "no key is set" },
+    ],
+    [
+      "✓ inference    1 of 1 agents: openai, small by default\n",
+      "inference",
+      { inference: "openai, small by default" },
+    ],
+  ])("says %j of an agent for %s with labels %j", async ([line, type, labels]) => {
+    await using own = await openFakeCoordinator();
+    own.agents.set("agent-1", { ...fakeAgent("agent-1", [type]), labels });
+    const { code, stdout } = await runCli(own.url, ["doctor"]);
+    expect(code).toBe(0);
+    expect(stdout).toContain(line);
   });
 
   test("ends with 1 and advice when nobody answers", async () => {
