@@ -68,18 +68,8 @@ export class EndpointBreaker {
   }
 
   /** Makes a try that was admitted, and takes note of what becomes of it. `judge` says what an error means. */
-  async run<T>(work: () => Promise<T>, judge: (error: unknown) => Verdict): Promise<T> {
-    if (this.#state === "closed") return await this.#try(work, judge, false);
-    this.#trialMs = this.#parts.clock.monotonicMs();
-    // One that takes long, a long poll perhaps, must not keep everybody else away.
-    if (this.#trial !== undefined) return await this.#tryBeside(work, judge);
-    const trial = Symbol("trial");
-    this.#trial = trial;
-    try {
-      return await this.#try(work, judge, true);
-    } finally {
-      if (this.#trial === trial) this.#trial = undefined;
-    }
+  run<T>(work: () => Promise<T>, judge: (error: unknown) => Verdict): Promise<T> {
+    return this.#state === "closed" ? this.#try(work, judge, false) : this.#runTrial(work, judge);
   }
 
   /** Takes note of what became of a try after it had begun well. */
@@ -103,6 +93,19 @@ export class EndpointBreaker {
     this.#policy = this.#made();
     this.#trial = undefined;
     this.#turn("closed");
+  }
+
+  async #runTrial<T>(work: () => Promise<T>, judge: (error: unknown) => Verdict): Promise<T> {
+    this.#trialMs = this.#parts.clock.monotonicMs();
+    // One that takes long, a long poll perhaps, must not keep everybody else away.
+    if (this.#trial !== undefined) return await this.#tryBeside(work, judge);
+    const trial = Symbol("trial");
+    this.#trial = trial;
+    try {
+      return await this.#try(work, judge, true);
+    } finally {
+      if (this.#trial === trial) this.#trial = undefined;
+    }
   }
 
   async #try<T>(work: () => Promise<T>, judge: (error: unknown) => Verdict, isTrial: boolean): Promise<T> {

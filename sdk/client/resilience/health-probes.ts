@@ -1,5 +1,6 @@
 // Asks endpoints whose circuit is open whether they serve again, so that an outage is not longer for its callers than it was.
 // One question at a time for each; nothing is asked while the circuit is closed.
+import { context, ROOT_CONTEXT } from "@opentelemetry/api";
 import type { BreakerState } from "./breaker-options.ts";
 
 /** The probes of a client. Disposing ends them. */
@@ -30,8 +31,10 @@ export class HealthProbes implements Disposable {
   }
 
   #plan(url: string): void {
+    // Not in the trace of the call whose failure led to it.
+    const ask = context.bind(ROOT_CONTEXT, () => void this.#ask(url, timer));
     // A client that nobody uses must not be what keeps its process alive.
-    const timer = setTimeout(() => void this.#ask(url, timer), this.#everyMs).unref();
+    const timer: NodeJS.Timeout = setTimeout(ask, this.#everyMs).unref();
     this.#timers.set(url, timer);
   }
 
