@@ -23,6 +23,12 @@ export function createResilientTransport(
     return judge(error, false).kind === "lost" ? lostError(error, endpoint) : toMycelError(error);
   };
 
+  // The error of a call that no endpoint may take.
+  const nobody = (before: MycelError | undefined, signal: AbortSignal | undefined): MycelError => {
+    if (closed.aborted) return closedError();
+    return signal?.aborted === true ? abortError(signal) : breakers.allOpen(before);
+  };
+
   // What every try needs; rejects with the ConnectError of a failed connection.
   const ready = async (endpoint: Endpoint, signal: AbortSignal | undefined, limitMs: number): Promise<void> => {
     if (closed.aborted) throw closedError();
@@ -59,7 +65,7 @@ export function createResilientTransport(
     let begun = false;
     for (let tries = 1; ; tries += 1) {
       const endpoint = endpoints.current;
-      if (endpoint === undefined) throw withAcceptance(breakers.allOpen(before), !begun);
+      if (endpoint === undefined) throw withAcceptance(nobody(before, signal), !begun);
       const remainingMs = deadline - performance.now();
       let sent = false;
       try {
@@ -92,7 +98,7 @@ export function createResilientTransport(
     const limitMs = timeoutMs === undefined ? undefined : wholeMs(timeoutMs);
     for (let tries = 1; ; tries += 1) {
       const endpoint = endpoints.current;
-      if (endpoint === undefined) throw withAcceptance(breakers.allOpen(undefined), true);
+      if (endpoint === undefined) throw withAcceptance(nobody(undefined, signal), true);
       let sent = false;
       try {
         const response = await tried(endpoint, signal, limitMs ?? Infinity, async () => {

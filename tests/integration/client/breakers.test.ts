@@ -91,6 +91,16 @@ describe("one coordinator", () => {
     await expect(client.status(taskId)).rejects.toMatchObject({ ...OPEN, retryDelayMs: 30_000 });
   });
 
+  test("is not what a closed client, or a caller who has left, is told of", async () => {
+    await using mesh = await openFakeCoordinator();
+    await mesh.stop();
+    const { client } = setup(mesh, { failures: 1 });
+    await expect(client.status("t")).rejects.toMatchObject(LOST);
+    await expect(client.status("t", { signal: AbortSignal.abort() })).rejects.toMatchObject({ code: "canceled" });
+    await client[Symbol.asyncDispose]();
+    await expect(client.status("t")).rejects.toMatchObject({ code: "canceled", reason: "CLIENT_CLOSED" });
+  });
+
   test("is tried at once after a reset", async () => {
     await using mesh = await openFakeCoordinator();
     const { client, stateOf, changes } = setup(mesh);
