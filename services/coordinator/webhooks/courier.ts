@@ -55,6 +55,8 @@ export class Courier implements AsyncDisposable {
   readonly #parts: CourierParts;
   readonly #receivers = new Map<string, Receiver>();
   readonly #attempts = new Set<Promise<void>>();
+  /** The receiver that was served last. */
+  #served = "";
   readonly #stopping = new AbortController();
   readonly #cutting = new AbortController();
   #news = new AbortController();
@@ -106,13 +108,21 @@ export class Courier implements AsyncDisposable {
   #postDue(): void {
     const { book, clock, limits } = this.#parts;
     const nowMs = clock.now();
-    for (const name of book.waitingReceivers()) {
+    for (const name of this.#inTurn(book.waitingReceivers())) {
       const receiver = this.#receiverOf(name);
       const { posting, failing } = receiver;
       const free = freeSlots(limits, { total: this.#attempts.size, toEndpoint: posting, failing });
       if (free === 0) continue;
-      for (const due of book.claimDue(name, nowMs, free)) this.#begin(due, receiver);
+      const taken = book.claimDue(name, nowMs, free);
+      if (taken.length > 0) this.#served = name;
+      for (const due of taken) this.#begin(due, receiver);
     }
+  }
+
+  /** Beginning after whoever was served last: where there are fewer slots than takers, each has its turn. */
+  #inTurn(names: readonly string[]): readonly string[] {
+    const next = names.findIndex((name) => name > this.#served);
+    return next <= 0 ? names : [...names.slice(next), ...names.slice(0, next)];
   }
 
   #begin(due: DueDelivery, receiver: Receiver): void {

@@ -67,6 +67,8 @@ describe("a submission that names an endpoint", () => {
     expect(byTask.get("bulk-2")).toMatchObject({ type: "task.completed", data: { labels: { n: "2" } } });
     const { task } = await agents.getTask({ taskId: "abc" });
     expect(task?.webhook).toMatchObject({ endpointId: "results", allStates: false });
+    const listed = async () => (await agents.listTasks({ filter: { types: ["reverse"] } })).tasks[0]?.webhook;
+    await expect.poll(listed, { timeout: 15_000 }).toMatchObject({ endpointId: "results" });
     await expect
       .poll(async () =>
         (await webhooks.listWebhookDeliveries({ endpointId: "results" })).deliveries.map(({ state }) => state),

@@ -320,6 +320,23 @@ describe("several deliveries", () => {
   });
 });
 
+test("where there are fewer slots than takers, each has its turn", async () => {
+  const mesh = setup({ total: 1, perEndpoint: 3, perFailingEndpoint: 1 });
+  const turns: string[] = [];
+  for (const endpoint of ["a", "b", "c"]) {
+    mesh.endpoint(endpoint);
+    for (let i = 0; i < 2; i += 1) await mesh.pending(`${endpoint}${i}`, endpoint);
+  }
+  mesh.courier.start();
+  for (let i = 0; i < 6; i += 1) {
+    await expect.poll(() => mesh.open.length).toBe(1);
+    const { deliveryId, endpointId } = mesh.open[0]!;
+    turns.push(endpointId);
+    mesh.answer(deliveryId, OK);
+  }
+  expect(turns).toEqual(["a", "b", "c", "a", "b", "c"]);
+});
+
 test("a courier that stops cuts off what takes too long and leaves it as it was", async () => {
   const mesh = setup();
   mesh.endpoint("e");

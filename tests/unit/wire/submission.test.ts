@@ -238,6 +238,14 @@ describe("the task of a submission", () => {
     expect(msFromTimestamp(task({ start: start! }).startTime)).toBe(expected);
   });
 
+  test("keeps where its end is to be delivered", () => {
+    expect(task({}).webhook).toBeUndefined();
+    expect(task({ webhook: { endpointId: "e", allStates: true } }).webhook).toMatchObject({
+      endpointId: "e",
+      allStates: true,
+    });
+  });
+
   test("is named by its id, else by its request, else at random; never alike in two tenants", () => {
     expect(task({ taskId: "mine", requestId: "r" }).taskId).toBe("mine");
     expect(task({ requestId: "r" }).taskId).toBe(idFromRequest("acme", "r"));
@@ -253,6 +261,12 @@ describe("the digest of a submission", () => {
   function json(text: string): NonNullable<Init["input"]> {
     return { kind: { case: "json", value: fromJson(ValueSchema, JSON.parse(text)) } };
   }
+
+  test("depends on where the end is to be delivered", () => {
+    const webhooks = [undefined, { endpointId: "a" }, { endpointId: "b" }, { endpointId: "a", allStates: true }];
+    const digests = webhooks.map((webhook) => digest(webhook === undefined ? {} : { webhook }));
+    expect(new Set(digests).size).toBe(webhooks.length);
+  });
 
   test("does not depend on the order of labels or of JSON keys, at any depth", () => {
     expect(digest({ labels: { a: "1", b: "2" } })).toBe(digest({ labels: { b: "2", a: "1" } }));
