@@ -11,7 +11,7 @@ import type { Clock } from "../core/clock.ts";
 import { TASKS_STREAM } from "../wire/subjects.ts";
 import type { DirectReader, StoredMessage } from "./direct-reader.ts";
 import { pause } from "../time/pause.ts";
-import type { RecentWrites } from "./recent-writes.ts";
+import type { KnownWrites } from "./recent-writes.ts";
 import { readFromLeader } from "./stream-leader.ts";
 
 /** What a tail needs. */
@@ -19,7 +19,7 @@ export interface LogTailOptions {
   readonly connection: NatsConnection;
   readonly reader: DirectReader;
   /** What this process stores itself. */
-  readonly recent?: RecentWrites | undefined;
+  readonly recent?: KnownWrites | undefined;
   readonly clock: Clock;
   /** The last sequence that the caller has; 0 to begin at the start. */
   readonly position: number;

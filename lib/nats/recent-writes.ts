@@ -2,7 +2,7 @@
 //
 // Reading a message back costs 15 µs at the broker and as much here, which was a fifth of what a small task costs in all. An
 // acknowledged message is the one that stands under its sequence, so nothing is believed here that a read would not say. What others
-// stored, and what was forgotten because it came to too much, is read from the log.
+// stored, and what was forgotten because it came to too much, is read from the log. What another thread stored comes by write-ring.ts.
 
 import { TRACEPARENT, TRACESTATE } from "../wire/headers.ts";
 import { TASKS_SUBJECTS } from "../wire/subjects.ts";
@@ -14,8 +14,15 @@ const MAX_BYTES = 32 * 1024 * 1024;
 /** What a message takes beside its body, about. */
 const OVERHEAD_BYTES = 256;
 
-/** Other streams have sequences of their own. */
-const PREFIX = TASKS_SUBJECTS.slice(0, -1);
+const PREFIX: string = TASKS_SUBJECTS.slice(0, -1);
+
+/** Whether messages of this subject stand in the log of tasks. Other streams have sequences of their own. */
+export function isOfTasks(subject: string): boolean {
+  return subject.startsWith(PREFIX);
+}
+
+/** What a tail asks of those that keep recent writes. */
+export type KnownWrites = Pick<RecentWrites, "keep" | "beginsWithin" | "after">;
 
 /** Keeps what was stored while somebody wants it. */
 export class RecentWrites {
@@ -51,9 +58,27 @@ export class RecentWrites {
 
   /** Takes note of messages that were stored one after the other, the last one under a sequence. */
   stored(messages: readonly StreamMessage[], last: number): void {
-    if (this.#readers === 0 || this.#bytes > MAX_BYTES) return;
+    if (this.#readers === 0) return;
     const first = last - messages.length + 1;
-    for (const [i, message] of messages.entries()) this.#add(message, first + i);
+    for (const [i, { subject, body, headers, expected }] of messages.entries()) {
+      if (!isOfTasks(subject)) continue;
+      this.add({
+        subject,
+        sequence: first + i,
+        storeMs: this.#now(),
+        body,
+        traceparent: headers?.[TRACEPARENT] ?? "",
+        tracestate: headers?.[TRACESTATE] ?? "",
+        expected,
+      });
+    }
+  }
+
+  /** Takes note of a message as it stands in the log of tasks. */
+  add(message: StoredMessage): void {
+    if (this.#readers === 0 || this.#bytes > MAX_BYTES) return;
+    this.#bytes += message.body.length + OVERHEAD_BYTES;
+    this.#messages.set(message.sequence, message);
   }
 
   /** What is known to follow a sequence without a gap, at most so many messages. What stands up to the sequence is forgotten. */
@@ -65,20 +90,6 @@ export class RecentWrites {
       message = this.#messages.get(message.sequence + 1);
     }
     return run;
-  }
-
-  #add({ subject, body, headers, expected }: StreamMessage, sequence: number): void {
-    if (!subject.startsWith(PREFIX)) return;
-    this.#bytes += body.length + OVERHEAD_BYTES;
-    this.#messages.set(sequence, {
-      subject,
-      sequence,
-      storeMs: this.#now(),
-      body,
-      traceparent: headers?.[TRACEPARENT] ?? "",
-      tracestate: headers?.[TRACESTATE] ?? "",
-      expected,
-    });
   }
 
   /** Acknowledgements arrive nearly in order, so what is old stands at the front; a straggler goes with those before which it stands. */
