@@ -33,6 +33,8 @@ export interface RoleOptions {
 export interface Role extends AsyncDisposable {
   /** Whether this process holds the role now. */
   readonly held: boolean;
+  /** Resolves when it was looked for the first time whether the role is to be had, with or without an answer. */
+  readonly looked: Promise<void>;
 }
 
 /** How long an entry of the roles bucket lives, in milliseconds. */
@@ -55,6 +57,7 @@ class Candidate implements Role {
   /** Unlike any other candidate's, so that a write whose answer got lost is recognised. */
   readonly #mark: string;
   readonly #stopping = new AbortController();
+  readonly #looked = Promise.withResolvers<void>();
   #vacant = new AbortController();
   #subscription: Subscription | undefined;
   #loop: Promise<void> | undefined;
@@ -71,6 +74,10 @@ class Candidate implements Role {
 
   get held(): boolean {
     return this.#held;
+  }
+
+  get looked(): Promise<void> {
+    return this.#looked.promise;
   }
 
   start(): void {
@@ -108,6 +115,7 @@ class Candidate implements Role {
       } catch (error) {
         if (!signal.aborted) this.#options.onTrouble(error);
       }
+      this.#looked.resolve();
       if (this.#held && this.#options.clock.monotonicMs() >= this.#trustedUntilMs) this.#lose();
       if (this.#held) await pause(this.#renewMs(), signal);
       else await pause(LOOK_MS, signal, this.#vacant.signal);

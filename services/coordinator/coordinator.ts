@@ -8,7 +8,6 @@ import { AgentService } from "../../gen/mycel/v1/agent_service_pb.ts";
 import { BlobService } from "../../gen/mycel/v1/blob_service_pb.ts";
 import { QueueService } from "../../gen/mycel/v1/queue_service_pb.ts";
 import { WebhookService } from "../../gen/mycel/v1/webhook_service_pb.ts";
-import type { Clock } from "../../lib/core/clock.ts";
 import type { Logger } from "../../lib/core/logger.ts";
 import { MeshError } from "../../lib/core/mesh-error.ts";
 import { AgentRequests } from "../../lib/nats/agent-requests.ts";
@@ -25,7 +24,6 @@ import { LogRoom } from "../../lib/nats/log-room.ts";
 import { OutputLog } from "../../lib/nats/output-log.ts";
 import { QueueSettings } from "../../lib/nats/queue-settings.ts";
 import { Registry } from "../../lib/nats/registry.ts";
-import { RecentWrites } from "../../lib/nats/recent-writes.ts";
 import { StreamPublisher } from "../../lib/nats/stream-publisher.ts";
 import { TaskLog } from "../../lib/nats/task-log.ts";
 import { openTenantFeed } from "../../lib/nats/tenant-feed.ts";
@@ -33,10 +31,11 @@ import { Timers } from "../../lib/nats/timers.ts";
 import { ensureTopology } from "../../lib/nats/topology.ts";
 import { createOutbound } from "../../lib/outbound/outbound.ts";
 import { served } from "../../lib/rpc/grpc/grpc-route.ts";
+import { WriteRingWriter, writeRingMemory } from "../../lib/nats/write-ring.ts";
 import type { Readiness } from "../../lib/rpc/interceptors/probes.ts";
 import { Fleet } from "./agents/fleet.ts";
 import { agentTtlMsOf, type CoordinatorConfig, maxWaitMsOf } from "./config.ts";
-import { openTaskIndex } from "./index/task-index.ts";
+import { openThreadedIndex } from "./index/threaded-index.ts";
 import { rpcErrorOf } from "./interceptors/mesh-errors.ts";
 import { quietLog } from "./quiet-log.ts";
 import { openPauseFollower } from "./queues/pause-follower.ts";
@@ -60,6 +59,7 @@ import { BulkSubmitter } from "./submission/bulk.ts";
 import { HOLD_MS } from "./submission/outage-hold.ts";
 import { Submitter } from "./submission/submitter.ts";
 import { createExplainer } from "./tasks/explainer.ts";
+import { SYSTEM_CLOCK } from "./system-clock.ts";
 import { Lifecycle } from "./tasks/lifecycle.ts";
 import { TaskWatches } from "./watch/task-watches.ts";
 import { openWebhooks } from "./webhooks/webhooks.ts";
@@ -77,8 +77,6 @@ export interface Coordinator extends AsyncDisposable {
 }
 
 const LOOPBACK: ReadonlySet<string> = new Set(["127.0.0.1", "::1"]);
-
-const SYSTEM_CLOCK: Clock = { now: () => Date.now(), monotonicMs: () => performance.now() };
 
 /** Opens a coordinator. Throws NatsUnavailableError and ListenError; whatever was opened before is closed then. */
 export async function openCoordinator({ config, logger }: CoordinatorOptions): Promise<Coordinator> {
@@ -116,8 +114,12 @@ async function open(config: CoordinatorConfig, logger: Logger, stack: AsyncDispo
     }),
   );
 
-  const recent = new RecentWrites(() => clock.now());
-  const publisher = new StreamPublisher(connection, { onStored: (messages, last) => recent.stored(messages, last) });
+  const holderId = `${hostname()}-${process.pid}`;
+  const writes = writeRingMemory();
+  // It starts while the rest is opened.
+  const index = stack.use(openThreadedIndex({ connection, config, holderId, writes, logger }));
+  const stored = new WriteRingWriter(writes, () => clock.now());
+  const publisher = new StreamPublisher(connection, { onStored: (messages, last) => stored.stored(messages, last) });
   const reader = stack.use(new DirectReader(connection));
   const log = new TaskLog({ connection, manager, publisher, reader });
   const outputs = new OutputLog({ connection, publisher, reader });
@@ -144,7 +146,6 @@ async function open(config: CoordinatorConfig, logger: Logger, stack: AsyncDispo
   const lifecycle = new Lifecycle({ connection, log, outputs, timers, lanes, clock, logger });
   const limits = { maxStartToCloseMs: config.maxStartToCloseMs, maxWaitMs: maxWaitMsOf(config) };
   const randomId = (): string => nuid.next();
-  const holderId = `${hostname()}-${process.pid}`;
   const eventReader = new EventReader({ connection, reader });
   const outbound = createOutbound({ allowPrivate: config.outboundAllow });
   const webhooks = stack.use(
@@ -214,21 +215,6 @@ async function open(config: CoordinatorConfig, logger: Logger, stack: AsyncDispo
       drain: draining.signal,
     }),
   );
-  const index = stack.use(
-    await openTaskIndex({
-      connection,
-      reader,
-      recent,
-      log,
-      timers,
-      clock,
-      logger,
-      dataDir: config.dataDir,
-      holderId,
-      retentionMs: config.retentionMs,
-      expireTask: (tenant, taskId) => lifecycle.expire(tenant, taskId),
-    }),
-  );
   const states = new LaneStates({ connection, manager, reader });
   const board = new QueueBoard({ states, settings, registry, clock });
   const { leaseMs } = config;
@@ -247,6 +233,7 @@ async function open(config: CoordinatorConfig, logger: Logger, stack: AsyncDispo
     ...runRpcs({ submitter, listenToNew: streams.listenToNew }),
     ...watchTasksRpcs({ watches }),
   };
+  await index.opened;
   const { listener, health } = await openServer({
     host: config.host,
     port: config.port,

@@ -7,7 +7,7 @@ import type { Clock } from "../../../lib/core/clock.ts";
 import type { Logger } from "../../../lib/core/logger.ts";
 import type { DirectReader } from "../../../lib/nats/direct-reader.ts";
 import { type LogBatch, LogReplacedError, tailLog } from "../../../lib/nats/log-tail.ts";
-import type { RecentWrites } from "../../../lib/nats/recent-writes.ts";
+import type { KnownWrites } from "../../../lib/nats/recent-writes.ts";
 import { pause } from "../../../lib/time/pause.ts";
 import { openDatabase, recreateDatabase } from "./database.ts";
 import { TaskTable } from "./task-table.ts";
@@ -17,7 +17,7 @@ export interface IndexerOptions {
   readonly connection: NatsConnection;
   readonly reader: DirectReader;
   /** What this coordinator stores itself. */
-  readonly recent?: RecentWrites | undefined;
+  readonly recent?: KnownWrites | undefined;
   readonly clock: Clock;
   readonly logger: Logger;
   /** The folder of the index's file; in memory if empty. */

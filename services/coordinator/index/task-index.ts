@@ -20,11 +20,12 @@ import type { Clock } from "../../../lib/core/clock.ts";
 import type { Logger } from "../../../lib/core/logger.ts";
 import { MeshError } from "../../../lib/core/mesh-error.ts";
 import type { DirectReader } from "../../../lib/nats/direct-reader.ts";
-import { answerIndexRequests, askIndex, type IndexVerb, indexUnavailable } from "../../../lib/nats/index-requests.ts";
-import type { RecentWrites } from "../../../lib/nats/recent-writes.ts";
+import { answerIndexRequests, type IndexVerb, indexUnavailable } from "../../../lib/nats/index-requests.ts";
+import type { KnownWrites } from "../../../lib/nats/recent-writes.ts";
 import { openRole, type Role } from "../../../lib/nats/role.ts";
 import type { TaskLog } from "../../../lib/nats/task-log.ts";
 import type { Timers } from "../../../lib/nats/timers.ts";
+import { askedLists, type TaskLists } from "./asked-lists.ts";
 import { Indexer } from "./indexer.ts";
 import { openLostTimers } from "./lost-timers.ts";
 import { openRetention } from "./retention.ts";
@@ -35,7 +36,7 @@ export interface TaskIndexOptions {
   readonly connection: NatsConnection;
   readonly reader: DirectReader;
   /** What this coordinator stores itself. */
-  readonly recent?: RecentWrites | undefined;
+  readonly recent?: KnownWrites | undefined;
   readonly log: TaskLog;
   readonly timers: Pick<Timers, "set">;
   readonly clock: Clock;
@@ -52,16 +53,12 @@ export interface TaskIndexOptions {
   readonly retentionIntervalMs?: number;
 }
 
-/** Answers lists and counts. Every method throws INVALID_REQUEST and INDEX_UNAVAILABLE. */
-export interface TaskIndex extends AsyncDisposable {
+/** Answers lists and counts. */
+export interface TaskIndex extends TaskLists, AsyncDisposable {
   /** Whether this coordinator serves the index now. */
   readonly held: boolean;
-  /** Lists tasks, newest first. */
-  listTasks(tenant: string, request: ListTasksRequest): Promise<ListTasksResponse>;
-  /** Counts tasks by state. */
-  countTasks(tenant: string, request: CountTasksRequest): Promise<CountTasksResponse>;
-  /** Lists dead letters, newest failure first. */
-  listDeadLetters(tenant: string, request: ListDeadLettersRequest): Promise<ListDeadLettersResponse>;
+  /** Resolves when it is known for the first time whether this coordinator holds the index and, if so, when it serves all. */
+  settled(): Promise<void>;
 }
 
 /** Opens the index: applies for its role, and serves all coordinators while it holds it. */
@@ -73,6 +70,7 @@ export async function openTaskIndex(options: TaskIndexOptions): Promise<TaskInde
 
 class RoleIndex implements TaskIndex {
   readonly #options: TaskIndexOptions;
+  readonly #others: TaskLists;
   #role: Role | undefined;
   #term: Term | undefined;
   /** Terms follow one another: the file is one term's at a time. */
@@ -80,10 +78,17 @@ class RoleIndex implements TaskIndex {
 
   constructor(options: TaskIndexOptions) {
     this.#options = options;
+    this.#others = askedLists(options.connection);
   }
 
   get held(): boolean {
     return this.#role?.held ?? false;
+  }
+
+  async settled(): Promise<void> {
+    await this.#role?.looked;
+    await this.#terms;
+    await this.#term?.serving;
   }
 
   async open(): Promise<void> {
@@ -105,25 +110,15 @@ class RoleIndex implements TaskIndex {
   }
 
   async listTasks(tenant: string, request: ListTasksRequest): Promise<ListTasksResponse> {
-    if (this.#term !== undefined) return this.#term.listTasks(tenant, request);
-    const answer = await this.#ask("list_tasks", tenant, toBinary(ListTasksRequestSchema, request));
-    return fromBinary(ListTasksResponseSchema, answer);
+    return (this.#term ?? this.#others).listTasks(tenant, request);
   }
 
   async countTasks(tenant: string, request: CountTasksRequest): Promise<CountTasksResponse> {
-    if (this.#term !== undefined) return this.#term.countTasks(tenant, request);
-    const answer = await this.#ask("count_tasks", tenant, toBinary(CountTasksRequestSchema, request));
-    return fromBinary(CountTasksResponseSchema, answer);
+    return (this.#term ?? this.#others).countTasks(tenant, request);
   }
 
   async listDeadLetters(tenant: string, request: ListDeadLettersRequest): Promise<ListDeadLettersResponse> {
-    if (this.#term !== undefined) return this.#term.listDeadLetters(tenant, request);
-    const answer = await this.#ask("list_dead_letters", tenant, toBinary(ListDeadLettersRequestSchema, request));
-    return fromBinary(ListDeadLettersResponseSchema, answer);
-  }
-
-  #ask(verb: IndexVerb, tenant: string, request: Uint8Array): Promise<Uint8Array> {
-    return askIndex(this.#options.connection, verb, tenant, request);
+    return (this.#term ?? this.#others).listDeadLetters(tenant, request);
   }
 
   #follow(step: () => void | Promise<void>): void {
@@ -161,6 +156,11 @@ class Term implements AsyncDisposable {
     this.#options = options;
     this.#indexer = new Indexer(options);
     this.#duties = this.#takeUp();
+  }
+
+  /** Resolves when others are answered, or the term has ended before. */
+  get serving(): Promise<unknown> {
+    return this.#duties;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -14,6 +14,7 @@ import {
 } from "./order.ts";
 import { installTap } from "./tap.ts";
 import { setRules, type TamperRule, timesIn, timesOut } from "./tampering.ts";
+import { everywhere, listen } from "./threads.ts";
 
 function carryOut(order: ControlOrder): Omit<ControlAnswer, "id"> {
   switch (order.verb) {
@@ -55,15 +56,17 @@ installTap({
   answered: (step) => hasTaken(step, () => () => true),
 });
 
-process.on("message", ({ id, order }: ControlMessage) => {
-  const answer = (): ControlAnswer => {
-    try {
-      return { id, ...carryOut(order) };
-    } catch (error) {
-      return { id, error: String(error) };
-    }
-  };
-  process.send?.(answer());
+async function answerTo({ id, order }: ControlMessage): Promise<ControlAnswer> {
+  try {
+    return { id, ...(await everywhere(order, carryOut)) };
+  } catch (error) {
+    return { id, error: String(error) };
+  }
+}
+
+listen(carryOut);
+process.on("message", (message: ControlMessage) => {
+  void answerTo(message).then((answer) => process.send?.(answer));
 });
 // A test that was killed must leave nothing behind.
 process.on("disconnect", () => process.kill(process.pid, "SIGKILL"));
