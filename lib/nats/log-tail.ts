@@ -25,7 +25,7 @@ export interface LogTailOptions {
   readonly position: number;
   /** The creation time of the stream to which `position` belongs, as the tail told it; empty if there is none yet. */
   readonly created: string;
-  /** The most messages of a batch. Default 1,000. */
+  /** The most messages of a batch that is read. Default 1,000. */
   readonly batchSize?: number;
   /** How often to look for news when there was none, in milliseconds. Default 200. */
   readonly pollMs?: number;
@@ -54,6 +54,9 @@ export class LogReplacedError extends Error {
 
 /** Bounds what a batch may take of memory. A message is at most 1 MiB. */
 const MAX_BATCH_BYTES = 8 * 1024 * 1024;
+
+/** The most known messages of a batch: they are in memory, and the more there are, the more tasks begin and end within one. */
+const KNOWN_BATCH = 4_000;
 
 /** A run of known messages is worth a step from here on. */
 const SHORT_RUN = 100;
@@ -119,7 +122,7 @@ async function nextStep(
   lastSequence: number,
 ): Promise<Pick<LogBatch, "messages" | "position"> | undefined> {
   for (let waited = false; recent?.beginsWithin(position, batchSize) === true; waited = true) {
-    const known = recent.after(position, batchSize);
+    const known = recent.after(position, KNOWN_BATCH);
     const reached = position + known.length;
     if (known.length >= SHORT_RUN || reached >= lastSequence) return { messages: known, position: reached };
     if (waited) break;

@@ -24,15 +24,6 @@ export interface IndexerOptions {
   readonly dataDir: string;
 }
 
-/** How many messages are applied in one go. The event loop is blocked for that long: about a millisecond. */
-const SLICE = 100;
-
-/**
- * How often the event loop goes round between two slices. A task that is submitted and followed needs half a dozen rounds; it must not
- * meet a slice in each.
- */
-const ROUNDS_BETWEEN = 3;
-
 /** How long to wait before a rebuild, in milliseconds: what spoiled the file may spoil it again. */
 const REBUILD_PAUSE_MS = 1_000;
 
@@ -111,7 +102,7 @@ export class Indexer implements AsyncDisposable {
     const onTrouble = (err: unknown): void => logger.warn({ err }, "index can't read the log");
     const tail = tailLog({ connection, reader, recent, clock, ...this.#table.position(), signal, onTrouble });
     for await (const batch of tail) {
-      await this.#apply(batch, signal);
+      await this.#apply(batch);
       if (signal.aborted) return;
       if (batch.asOfMs === undefined) continue;
       this.#asOfMs = batch.asOfMs;
@@ -119,19 +110,14 @@ export class Indexer implements AsyncDisposable {
     }
   }
 
-  async #apply(batch: LogBatch, signal: AbortSignal): Promise<void> {
+  /** In one go: a task that begins and ends within a batch is written once instead of twice, which halves what it costs. */
+  async #apply(batch: LogBatch): Promise<void> {
     const at = this.#table.position();
     if (batch.position === at.position && batch.created === at.created) return;
-    for (let from = 0; ; from += SLICE) {
-      const messages = batch.messages.slice(from, from + SLICE);
-      const last = from + SLICE >= batch.messages.length;
-      const position = last ? batch.position : (messages.at(-1)?.sequence ?? batch.position);
-      const unreadable = this.#table.apply({ messages, position, created: batch.created });
-      if (unreadable > 0) this.#options.logger.warn({ messages: unreadable }, "index skips what it can't read");
-      if (last) return;
-      for (let round = 0; round < ROUNDS_BETWEEN; round += 1) await setImmediate();
-      if (signal.aborted) return;
-    }
+    const unreadable = this.#table.apply(batch);
+    if (unreadable > 0) this.#options.logger.warn({ messages: unreadable }, "index skips what it can't read");
+    // A batch may take 20 ms, twice as long in a file; lists and the role come in between.
+    await setImmediate();
   }
 
   async #rebuild(signal: AbortSignal): Promise<void> {
