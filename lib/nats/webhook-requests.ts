@@ -54,7 +54,7 @@ export function answerWebhookRequests(
       callback: (failed, message) => {
         // Only coordinators ask; nobody else is answered, wherever the answer would go.
         if (failed !== null || !isInInbox(message.reply, COORDINATOR_INBOX)) return;
-        const under = respond(message, (tenant) => answer(verb, tenant, message.data), onError);
+        const under = respond(message, (tenant) => answer(verb, tenant, message.data), onError).catch(onError);
         answering.add(under);
         void under.finally(() => answering.delete(under));
       },

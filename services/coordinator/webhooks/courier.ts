@@ -97,7 +97,12 @@ export class Courier implements AsyncDisposable {
     const { signal } = this.#stopping;
     while (!signal.aborted) {
       this.#news = new AbortController();
-      this.#postDue();
+      try {
+        this.#postDue();
+      } catch (error) {
+        // Whatever it is, the deliveries are stored: they are due at the next look, too.
+        this.#parts.onTrouble(error, "");
+      }
       const leftMs = (book.nextDueMs() ?? Infinity) - clock.now();
       // What is due and has no slot is taken up when one gets free.
       const restMs = leftMs <= 0 ? LOOK_MS : Math.min(LOOK_MS, leftMs);

@@ -114,7 +114,9 @@ export class Duty implements AsyncDisposable {
 
   /** Begins. */
   start(): void {
-    this.#loop = this.#run();
+    this.#loop = this.#run().catch((err: unknown) => {
+      this.#parts.logger.error({ err }, "webhooks are not delivered any more");
+    });
   }
 
   /** Lists deliveries. Throws WEBHOOKS_UNAVAILABLE while what stands is being taken up. */
