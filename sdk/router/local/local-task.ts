@@ -57,7 +57,9 @@ export class LocalTask {
   /** Runs it to its end. Never rejects: what becomes of it is in its events. */
   async run(): Promise<void> {
     const { task, events, signal } = this.#options;
-    events.add({ case: "snapshot", value: { ...task, status: this.#status({ state: "submitted" }) } }, 0);
+    // Without the input, as the mesh's.
+    const { input: _, ...told } = task;
+    events.add({ case: "snapshot", value: { ...told, status: this.#status({ state: "submitted" }) } }, 0);
     const onLeft = (): void => {
       if (signal !== undefined) this.#leave(signal);
     };
