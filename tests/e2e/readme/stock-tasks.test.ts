@@ -1,5 +1,6 @@
 // The README's table of the stock agent's tasks: every task stands in it, and every line works as it stands.
-import { execFile } from "node:child_process";
+import { type ChildProcess, execFile, spawn } from "node:child_process";
+import { once } from "node:events";
 import { chmod, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { readFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -26,12 +27,20 @@ const ROWS: readonly Row[] = Array.from(
 
 let stock: StockMesh;
 let web: WebServer;
+let parrot: ChildProcess;
 let bin: string;
 
 beforeAll(async () => {
   web = await openWebServer((_, response) => response.end("hello"));
+  parrot = spawn(process.execPath, ["examples/parrot-model.ts"], { cwd: ROOT, env: { ...process.env, PORT: "0" } });
+  const [said] = (await once(parrot.stdout!, "data")) as [Buffer];
   stock = await openStockMesh({
-    agentEnv: { MYCEL_ALLOWED_ROOTS: ROOT, MYCEL_OUTBOUND_ALLOW: "127.0.0.1" },
+    agentEnv: {
+      MYCEL_ALLOWED_ROOTS: ROOT,
+      MYCEL_OUTBOUND_ALLOW: "127.0.0.1",
+      MYCEL_INFERENCE_URL: said.toString().replace("listening at ", "").trim(),
+      MYCEL_INFERENCE_MODEL: "parrot",
+    },
   });
   // What npx would find in a checkout, without asking a registry for anything.
   bin = await mkdtemp(join(tmpdir(), "mycel-readme-"));
@@ -42,6 +51,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await stock[Symbol.asyncDispose]();
   await web[Symbol.asyncDispose]();
+  parrot.kill();
   await rm(bin, { recursive: true, force: true });
 });
 
