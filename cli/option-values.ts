@@ -46,12 +46,20 @@ export function repeatedOption(text: string, before: readonly string[] = []): re
   return [...before, text];
 }
 
+/** The words that parsers of lists of words take. */
+const WORDS = new WeakMap<object, readonly string[]>();
+
+/** The words that an option's parser takes, if it takes a list of words of a closed set. */
+export function wordsOf(parser: object | undefined): readonly string[] | undefined {
+  return parser === undefined ? undefined : WORDS.get(parser);
+}
+
 /** Parses a repeatable option that takes comma-separated words of a closed set; hyphens and underscores are the same. */
 export function wordsOption<Word extends string>(
   allowed: readonly Word[],
 ): (text: string, before?: readonly Word[]) => readonly Word[] {
   const spelled = (word: string): string => word.trim().replaceAll("-", "_");
-  return (text, before = []) => [
+  const parser = (text: string, before: readonly Word[] = []): readonly Word[] => [
     ...before,
     ...text.split(",").map((word) => {
       const found = allowed.find((one) => spelled(one) === spelled(word));
@@ -59,6 +67,8 @@ export function wordsOption<Word extends string>(
       return found;
     }),
   ];
+  WORDS.set(parser, allowed);
+  return parser;
 }
 
 function isWithin(value: number, min: number, max: number): boolean {

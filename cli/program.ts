@@ -4,6 +4,7 @@ import { agentsCommand } from "./commands/agents.ts";
 import { benchCommand } from "./commands/bench.ts";
 import { blobCommand } from "./commands/blob.ts";
 import { capabilitiesCommand } from "./commands/capabilities.ts";
+import { completeCommand, completionCommand } from "./commands/completion.ts";
 import { doctorCommand } from "./commands/doctor.ts";
 import { explainCommand } from "./commands/explain.ts";
 import { countCommand, deadLettersCommand, listCommand } from "./commands/lists.ts";
@@ -81,9 +82,11 @@ export function createProgram(context: CliContext, version: string): Command {
     webhooksCommand(context),
     benchCommand(context),
     doctorCommand(context),
+    completionCommand(context),
   ]) {
     program.addCommand(command);
   }
+  program.addCommand(completeCommand(context), { hidden: true });
   settle(program, context);
   return program;
 }
