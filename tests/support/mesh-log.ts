@@ -68,6 +68,7 @@ export class TaskWriter {
   /** The sequence of the last event. */
   last = 0;
   #operations = 0;
+  #webhookEndpoint: string | undefined;
   readonly #indexes = new Map<string, number>();
 
   constructor(log: MeshLog, taskId: string) {
@@ -75,14 +76,21 @@ export class TaskWriter {
     this.task = { tenant: TENANT, taskId };
   }
 
-  /** Submits the task. */
-  async submit(): Promise<number> {
+  /** Submits the task; with a webhook, if one is named. */
+  async submit(webhookEndpoint?: string): Promise<number> {
+    this.#webhookEndpoint = webhookEndpoint;
     return await this.dispatch(0);
   }
 
   /** Dispatches the task: the submission if nothing was dispatched before. */
   async dispatch(expected: number): Promise<number> {
-    const task = create(TaskSchema, { taskId: this.task.taskId, type: "echo", createTime: timestampFromMs(1_000) });
+    const endpointId = this.#webhookEndpoint;
+    const task = create(TaskSchema, {
+      taskId: this.task.taskId,
+      type: "echo",
+      createTime: timestampFromMs(1_000),
+      ...(endpointId === undefined ? {} : { webhook: { endpointId } }),
+    });
     const outcome = await this.#log.taskLog.dispatch(
       {
         ...this.task,

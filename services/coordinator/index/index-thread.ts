@@ -13,6 +13,7 @@ import { RecentWrites } from "../../../lib/nats/recent-writes.ts";
 import { StreamPublisher } from "../../../lib/nats/stream-publisher.ts";
 import { TaskLog } from "../../../lib/nats/task-log.ts";
 import { Timers } from "../../../lib/nats/timers.ts";
+import { WebhookHooks } from "../../../lib/nats/webhook-hooks.ts";
 import { WriteRingReader } from "../../../lib/nats/write-ring.ts";
 import { pause } from "../../../lib/time/pause.ts";
 import type { CoordinatorConfig } from "../config.ts";
@@ -69,6 +70,7 @@ async function openIndex({ config, holderId, writes }: IndexThreadData, logger: 
     () => clock.monotonicMs(),
   );
   const lifecycle = new Lifecycle({ connection, log, outputs, timers, lanes, clock, logger });
+  const hooks = new WebhookHooks({ connection, manager, publisher, reader });
   const index = stack.use(
     await openTaskIndex({
       connection,
@@ -81,6 +83,7 @@ async function openIndex({ config, holderId, writes }: IndexThreadData, logger: 
       dataDir: config.dataDir,
       holderId,
       retentionMs: config.retentionMs,
+      isHooked: (tenant, taskId) => hooks.stands(tenant, taskId),
       expireTask: (tenant, taskId) => lifecycle.expire(tenant, taskId),
     }),
   );

@@ -4,7 +4,7 @@
 import { DurationSchema, TimestampSchema } from "@bufbuild/protobuf/wkt";
 import { RetryPolicySchema } from "../../../gen/mycel/v1/retry_policy_pb.ts";
 import { DispatchSchema, TaskEventSchema } from "../../../gen/mycel/v1/task_log_pb.ts";
-import { TaskSchema, TimeoutsSchema } from "../../../gen/mycel/v1/task_pb.ts";
+import { TaskSchema, TaskWebhookSchema, TimeoutsSchema } from "../../../gen/mycel/v1/task_pb.ts";
 import { DEFAULT_START_TO_CLOSE_MS } from "../../../lib/core/limits.ts";
 import { MAX_NAME_LENGTH, MAX_TASK_ID_LENGTH } from "../../../lib/core/names.ts";
 import type { TaskTimeouts } from "../../../lib/core/task.ts";
@@ -16,6 +16,7 @@ const DISPATCH = numbersOf(DispatchSchema.field);
 const TASK = numbersOf(TaskSchema.field);
 const TIMEOUTS = numbersOf(TimeoutsSchema.field);
 const POLICY = numbersOf(RetryPolicySchema.field);
+const WEBHOOK = numbersOf(TaskWebhookSchema.field);
 const EVENT = numbersOf(TaskEventSchema.field);
 const TIMESTAMP = numbersOf(TimestampSchema.field);
 const DURATION = numbersOf(DurationSchema.field);
@@ -118,11 +119,22 @@ function readTask(fields: PlainFields, facts: Mutable<DispatchFacts>): Span | un
     else if (field === TASK.createTime) facts.createMs = timestamp(fields.message());
     else if (field === TASK.startTime) facts.startMs = timestamp(fields.message());
     else if (field === TASK.redriveOf) facts.redriveOf = fields.text();
+    else if (field === TASK.webhook) passWebhook(fields.message());
     else throw NOT_PLAIN;
   }
   if (taskId === "") throw NOT_PLAIN;
   facts.labels = labels;
   return input;
+}
+
+function passWebhook(fields: PlainFields): void {
+  let endpointId = "";
+  while (fields.next()) {
+    if (fields.field === WEBHOOK.endpointId) endpointId = fields.name(MAX_NAME_LENGTH);
+    else if (fields.field === WEBHOOK.allStates) fields.int32();
+    else throw NOT_PLAIN;
+  }
+  if (endpointId === "") throw NOT_PLAIN;
 }
 
 function readLabel(fields: PlainFields, labels: Record<string, string>): void {

@@ -17,6 +17,8 @@ import type { TaskName } from "./task-table.ts";
 export interface RetentionOptions {
   readonly rows: Pick<Indexer, "database" | "table" | "inherited">;
   readonly log: Pick<TaskLog, "read" | "purge">;
+  /** Whether the end of a task with a webhook is not taken up for delivery yet: it must not be purged then. */
+  readonly isHooked: (tenant: string, taskId: string) => Promise<boolean>;
   /** Ends an open task whose log is about to expire. */
   readonly expireTask: (tenant: string, taskId: string) => Promise<void>;
   readonly clock: Clock;
@@ -125,6 +127,8 @@ class Keeper implements Retention {
     const record = await log.read(tenant, taskId);
     if (record === undefined) return "forgotten";
     if (!mayBePurged(record, nowMs)) return "kept";
+    const { webhook } = record.dispatch.message.task ?? {};
+    if (webhook !== undefined && (await this.#options.isHooked(tenant, taskId))) return "kept";
     await log.purge(tenant, taskId, record.event?.sequence);
     return "purged";
   }

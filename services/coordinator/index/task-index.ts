@@ -47,6 +47,8 @@ export interface TaskIndexOptions {
   readonly holderId: string;
   /** How long the log is kept, in milliseconds. */
   readonly retentionMs: number;
+  /** Whether the end of a task with a webhook is not taken up for delivery yet. */
+  readonly isHooked: (tenant: string, taskId: string) => Promise<boolean>;
   /** Ends an open task whose log is about to expire. */
   readonly expireTask: (tenant: string, taskId: string) => Promise<void>;
   /** How often to look for tasks to purge or end, in milliseconds. Default 5,000. */
@@ -186,8 +188,8 @@ class Term implements AsyncDisposable {
   /** Serves others, keeps the log's retention and looks after timers, once the rows are worth it. */
   async #takeUp(): Promise<AsyncDisposable[]> {
     if (!(await this.#indexer.caughtUp)) return [];
-    const { connection, reader, logger, log, timers, expireTask, clock, retentionMs, retentionIntervalMs } =
-      this.#options;
+    const { connection, reader, logger, log, timers, expireTask, isHooked, clock } = this.#options;
+    const { retentionMs, retentionIntervalMs } = this.#options;
     logger.info({ position: this.#indexer.table.position().position }, "index caught up");
     const answers = answerIndexRequests(
       connection,
@@ -197,6 +199,7 @@ class Term implements AsyncDisposable {
     const retention = openRetention({
       rows: this.#indexer,
       log,
+      isHooked,
       expireTask,
       clock,
       logger,

@@ -100,11 +100,6 @@ export class Webhooks implements AsyncDisposable {
     await this.#hooks.put(tenant, taskId, this.#options.clock.now());
   }
 
-  /** Whether a task has states that are not taken up for delivery yet: it must not be purged. Throws BROKER_UNAVAILABLE. */
-  isHooked(tenant: string, taskId: string): Promise<boolean> {
-    return this.#hooks.stands(tenant, taskId);
-  }
-
   /** Lists deliveries, by whoever has the duty. Throws WEBHOOKS_UNAVAILABLE. */
   async list(tenant: string, request: ListWebhookDeliveriesRequest): Promise<ListWebhookDeliveriesResponse> {
     if (this.#duty !== undefined) return this.#duty.list(tenant, request);

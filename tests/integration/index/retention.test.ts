@@ -19,6 +19,8 @@ interface Setup extends AsyncDisposable {
   readonly database: DatabaseSync;
   readonly retention: Retention;
   readonly expireCalls: string[];
+  /** The tasks whose hooks were asked for. */
+  readonly hookCalls: string[];
   /** Brings the rows up to the log. */
   catchUp(): Promise<void>;
   rows(): string[];
@@ -27,16 +29,21 @@ interface Setup extends AsyncDisposable {
 }
 
 async function setup(
-  options: { inherited?: number; expireTask?: (taskId: string) => Promise<void> } = {},
+  options: { inherited?: number; hooked?: ReadonlySet<string>; expireTask?: (taskId: string) => Promise<void> } = {},
 ): Promise<Setup> {
   const log = await openMeshLog();
   const clock = new MovedClock(EXPIRE_MS - 1);
   const database = openDatabase({ dataDir: "" });
   const table = new TaskTable(database);
   const expireCalls: string[] = [];
+  const hookCalls: string[] = [];
   const retention = openRetention({
     rows: { database, table, inherited: options.inherited ?? 0 },
     log: log.taskLog,
+    isHooked: async (_tenant, taskId) => {
+      hookCalls.push(taskId);
+      return options.hooked?.has(taskId) === true;
+    },
     expireTask: async (_tenant, taskId) => {
       expireCalls.push(taskId);
       await options.expireTask?.(taskId);
@@ -53,6 +60,7 @@ async function setup(
     database,
     retention,
     expireCalls,
+    hookCalls,
     async catchUp() {
       const query = { seq: 1, next_by_subj: "task.>", batch: 1_000 };
       const messages = await log.reader.read("MYCEL_TASKS", query);
@@ -76,6 +84,29 @@ async function setup(
     },
   };
 }
+
+test("an ended task with a webhook is kept until its end is taken up for delivery; nobody asks about the others", async () => {
+  const hooked = new Set(["hooked"]);
+  await using s = await setup({ hooked });
+  for (const [taskId, endpoint] of [
+    ["hooked", "e"],
+    ["delivered", "e"],
+    ["plain", undefined],
+  ] as const) {
+    const task = new TaskWriter(s.log, taskId);
+    await task.submit(endpoint);
+    await task.begin("a-1", 1);
+    await task.complete("a-1", 1, 0);
+  }
+  await s.catchUp();
+  s.clock.ms = EXPIRE_MS;
+  expect(await s.retention.round()).toMatchObject({ purged: 2 });
+  expect([await s.logged("MYCEL_TASKS"), s.rows()]).toEqual([["hooked"], ["hooked"]]);
+  hooked.clear();
+  expect(await s.retention.round()).toMatchObject({ purged: 1 });
+  expect([await s.logged("MYCEL_TASKS"), s.rows()]).toEqual([[], []]);
+  expect(new Set(s.hookCalls)).toEqual(new Set(["hooked", "delivered"]));
+});
 
 test("an ended task is purged with its outputs when its time is over, and not a millisecond before", async () => {
   await using s = await setup();

@@ -39,6 +39,7 @@ async function serve(log: MeshLog, holderId: string, dataDir = ""): Promise<Serv
     dataDir,
     holderId,
     retentionMs: 7 * 86_400_000,
+    isHooked: async () => false,
     expireTask: async () => undefined,
   });
   return {

@@ -138,6 +138,7 @@ describe("what is read of a stored message", () => {
         resultTtl: { seconds: 86_400n },
         createTime: time,
         redriveOf: "t-0",
+        webhook: { endpointId: "billing", allStates: true },
       },
       attempt: 2,
       fence: 7_000n,
