@@ -17,9 +17,9 @@ export interface CallRetryOptions {
   /** How often an idempotent call is tried at most. From 1; default Infinity: as often as its time allows. */
   readonly attempts?: number;
   /**
-   * The wait after a coordinator answered UNAVAILABLE without saying how long, in milliseconds; it doubles from then on, and varies by a
-   * quarter. From 1 to 60,000; default 1,000. A coordinator that says how long (RetryInfo) is believed, and one that cannot be reached is
-   * left for the next at once.
+   * The wait after an answer of UNAVAILABLE or RESOURCE_EXHAUSTED that does not say how long, in milliseconds; it doubles from then on,
+   * and varies by a quarter. From 1 to 60,000; default 1,000. A coordinator that says how long (RetryInfo) is believed, and one that cannot
+   * be reached is left for the next at once.
    */
   readonly initialMs?: number;
   /** The longest such wait, in milliseconds. From `initialMs` to 600,000; default 4,000. */

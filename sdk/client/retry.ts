@@ -32,8 +32,10 @@ export function judge(error: unknown, aborted: boolean): FailedTry {
   const { reason, retryDelayMs } = readDetails(error);
   if (reason === "DRAINING") return { kind: "leaving" };
   if (retryDelayMs !== undefined) return { kind: "busy", delayMs: retryDelayMs };
-  // Without RetryInfo, RESOURCE_EXHAUSTED is a limit that waiting does not lift, e.g. a message that is too large.
-  return error.code === Code.Unavailable ? { kind: "busy" } : { kind: "final" };
+  if (error.code === Code.Unavailable) return { kind: "busy" };
+  // A coordinator that gives a reason and no delay means a limit that waiting does not lift, as this side does, which has no word of a
+  // server's: a message that is too large. A rate limit of what stands before it says neither.
+  return reason === undefined && [...error.metadata.keys()].length > 0 ? { kind: "busy" } : { kind: "final" };
 }
 
 /** What a failed try says about its endpoint, for a circuit breaker. `tryMs` is how long the try was given. */

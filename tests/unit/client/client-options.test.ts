@@ -15,6 +15,7 @@ test.for<[ClientOptions, string]>([
     { url: "http://a", retry: { initialMs: 500, maximumMs: 499 } },
     "retry.maximumMs must be from 500 to 600000, got 499",
   ],
+  [{ url: "http://a", compress: 0 }, "compress must be from 1 to 16777216, got 0"],
   [{ url: "http://a", breaker: { failures: 0 } }, "breaker.failures must be from 1 to 1000000, got 0"],
   [{ url: "http://a", breaker: { failures: 1.5 } }, "breaker.failures must be a whole number, got 1.5"],
   [

@@ -46,7 +46,13 @@ describe("judge", () => {
       richError({ code: Code.ResourceExhausted, reason: "QUEUE_FULL", message: "x", retryDelayMs: 10 }),
       { kind: "busy", delayMs: 10 },
     ],
-    ["a message that is too large", new ConnectError("x", Code.ResourceExhausted, fromServer), { kind: "final" }],
+    [
+      "a message that is too large",
+      richError({ code: Code.ResourceExhausted, reason: "MESSAGE_TOO_LARGE", message: "x" }),
+      { kind: "final" },
+    ],
+    ["an answer that is too large for this side", new ConnectError("x", Code.ResourceExhausted), { kind: "final" }],
+    ["a proxy's rate limit", new ConnectError("x", Code.ResourceExhausted, fromServer), { kind: "busy" }],
     [
       "a wrong request",
       richError({ code: Code.InvalidArgument, reason: "INVALID_REQUEST", message: "x" }),
