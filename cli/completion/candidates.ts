@@ -29,7 +29,7 @@ export async function candidatesFor(
     kind === undefined ? Promise.resolve([]) : nameThings(kind, place.url);
 
   if (place.pending !== undefined) return startingWith(current, await valuesOf(place.pending, current, things));
-  const [name = "", value] = splitAtEquals(current);
+  const [name, value] = splitAtEquals(current);
   if (value !== undefined && !place.onlyArguments) {
     const option = findOption(place.command, name);
     if (option === undefined) return [];
@@ -72,7 +72,7 @@ function after(place: Place, word: string): Place {
   }
   if (word === "--" && !onlyArguments) return { ...place, onlyArguments: true };
   if (word.startsWith("-") && !onlyArguments) {
-    const [name = "", value] = splitAtEquals(word);
+    const [name, value] = splitAtEquals(word);
     const option = findOption(command, name);
     if (value !== undefined) return option?.long === "--url" ? { ...place, url: value } : place;
     return takesValue(option) ? { ...place, pending: option } : place;
