@@ -2,8 +2,9 @@
 // runs it bounds both.
 import { create, fromBinary, fromJson, type JsonValue, toBinary, toJson } from "@bufbuild/protobuf";
 import { ValueSchema } from "@bufbuild/protobuf/wkt";
-import jsonata from "jsonata";
+import type jsonata from "jsonata";
 import { DataTransformInputSchema, DataTransformOutputSchema } from "../../../gen/mycel/tasks/v1/data_transform_pb.ts";
+import { openJsonataRealm } from "./jsonata-realm.ts";
 import { OperationError, transformed } from "./operations.ts";
 
 /** Largest result as JSON, in UTF-16 code units. */
@@ -44,14 +45,15 @@ export async function transform(bytes: Uint8Array): Promise<TransformAnswer> {
 }
 
 async function evaluated(text: string, data: JsonValue): Promise<TransformAnswer> {
+  const { compile, adopt } = openJsonataRealm();
   let expression: jsonata.Expression;
   try {
-    expression = jsonata(text, { stack: MAX_CALL_DEPTH });
+    expression = compile(text, { stack: MAX_CALL_DEPTH });
   } catch (error) {
     return { kind: "failed", reason: "INVALID_INPUT", message: `invalid input: expression: ${explain(error)}` };
   }
   try {
-    const result: unknown = await expression.evaluate(data);
+    const result: unknown = await expression.evaluate(adopt(data));
     return answerOf(result);
   } catch (error) {
     return { kind: "failed", reason: "TRANSFORM_FAILED", message: `expression: ${explain(error)}` };

@@ -96,6 +96,20 @@ test.for<[string, string, string]>([
   expect(outcome).toMatchObject({ kind: "fail", failure: { retryable: false } });
 });
 
+test("an expression that changes what JSONata consists of changes nothing for the next", async () => {
+  const one = dataTransformTask({ processes: 1 });
+  // A transform writes into a copy of its input, which is none if $clone says so; here the input holds a function of the library.
+  const overwrite = (name: string, by: string): string => `($t := |f|${by}|; $t({ "f": ${name} }))`;
+  const expression = `($clone := function($x){ $x }; ${overwrite("$sum", "function($x){ 42 }")}; $sum([1, 2]))`;
+  expect((await callCapability(one, { data: {}, expression })).result).toEqual({ result: 42 });
+  expect((await callCapability(one, { data: {}, expression: "$sum([1, 2])" })).result).toEqual({ result: 3 });
+});
+
+test("text goes through base64 and back", async () => {
+  const expression = '[$base64encode("é\\n"), $base64decode("6Qo")]';
+  expect((await callCapability(task, { data: {}, expression })).result).toEqual({ result: ["6Qo=", "é\n"] });
+});
+
 test("a result nested too deeply is refused", async () => {
   const expression = `${"[".repeat(40)}1${"]".repeat(40)}`;
   expect((await callCapability(task, { data: 1, expression })).failure).toBe(
