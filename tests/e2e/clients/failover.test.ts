@@ -1,6 +1,7 @@
 // A client of two real coordinators, of which one is killed while it works: its callers notice nothing, and it knows.
 import { expect, test } from "vitest";
 import { createClient } from "../../../sdk/client/index.ts";
+import { fixedPort } from "../../support/fixed-port.ts";
 import { openMesh, startProcess } from "../../support/processes.ts";
 
 test("submissions, waits, runs and watches go on when the coordinator that serves them is killed", async () => {
@@ -46,13 +47,14 @@ test("submissions, waits, runs and watches go on when the coordinator that serve
 });
 
 test("when both are killed calls fail at once, and one that comes back is found and used", async () => {
-  await using mesh = await openMesh({ coordinators: 2 });
-  await using client = createClient({
-    urls: mesh.urls,
-    breaker: { failures: 2, patienceMs: 0, probeMs: 100 },
-  });
+  await using mesh = await openMesh();
+  const MYCEL_LISTEN = `127.0.0.1:${await fixedPort()}`;
+  const startSecond = () => startProcess("services/coordinator/main.ts", { ...mesh.env, MYCEL_LISTEN });
+  await using second = await startSecond();
+  const urls = [mesh.urls[0]!, `http://${MYCEL_LISTEN}`];
+  await using client = createClient({ urls, breaker: { failures: 2, patienceMs: 0, probeMs: 100 } });
   const { taskId } = await client.submit("nobody", 1);
-  for (const coordinator of mesh.coordinators) {
+  for (const coordinator of [mesh.coordinators[0]!, second]) {
     coordinator.signal("SIGKILL");
     await coordinator.exited;
   }
@@ -60,12 +62,8 @@ test("when both are killed calls fail at once, and one that comes back is found 
   expect([...client.breakers.state().values()]).toEqual(["open", "open"]);
   await expect(client.submit("nobody", 2)).rejects.toMatchObject({ reason: "CIRCUIT_OPEN", unaccepted: true });
 
-  const { port } = new URL(mesh.urls[1]!);
-  await using _ = await startProcess("services/coordinator/main.ts", {
-    ...mesh.env,
-    MYCEL_LISTEN: `127.0.0.1:${port}`,
-  });
-  await expect.poll(() => client.breakers.state().get(mesh.urls[1]!), { timeout: 10_000 }).toBe("half_open");
+  await using _ = await startSecond();
+  await expect.poll(() => client.breakers.state().get(urls[1]!), { timeout: 10_000 }).toBe("half_open");
   expect((await client.status(taskId)).taskId).toBe(taskId);
-  expect(client.breakers.state().get(mesh.urls[1]!)).toBe("closed");
+  expect(client.breakers.state().get(urls[1]!)).toBe("closed");
 });
