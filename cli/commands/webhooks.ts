@@ -42,6 +42,7 @@ interface JsonFlag {
 export function webhooksCommand(context: CliContext): Command {
   const command = new Command("webhooks")
     .summary("where task states are delivered, and what became of it")
+    .helpCommand("help [command]", "print help for a command")
     .description("Manage webhook endpoints, and look into the deliveries to them.")
     .addHelpText(
       "after",

@@ -66,7 +66,7 @@ const CLOCKS_APART_MS = 1_000;
 export class HookFollower implements AsyncDisposable {
   readonly #parts: HookFollowerParts;
   readonly #followed = new Map<string, Followed>();
-  readonly #queue: Followed[] = [];
+  readonly #queue = new Set<Followed>();
   /** Followed since the last round, and since the one before. */
   #newborn: Followed[] = [];
   #young: Followed[] = [];
@@ -144,7 +144,7 @@ export class HookFollower implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stopped = true;
-    this.#queue.length = 0;
+    this.#queue.clear();
     for (const { ear } of this.#followed.values()) ear?.[Symbol.dispose]();
     await Promise.all(this.#looks);
     this.#followed.clear();
@@ -157,14 +157,14 @@ export class HookFollower implements AsyncDisposable {
   }
 
   #push(followed: Followed): void {
-    this.#queue.push(followed);
+    this.#queue.add(followed);
     this.#start();
   }
 
   #start(): void {
-    while (this.#looks.size < MAX_LOOKS) {
-      const followed = this.#queue.shift();
-      if (followed === undefined) return;
+    for (const followed of this.#queue) {
+      if (this.#looks.size >= MAX_LOOKS) return;
+      this.#queue.delete(followed);
       const look = this.#lookAt(followed).finally(() => {
         this.#looks.delete(look);
         this.#start();
