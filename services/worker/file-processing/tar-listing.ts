@@ -10,6 +10,8 @@ const MAX_UNPACKED_BYTES = 1024 ** 3;
 /** Where a tar archive says that it is one. */
 const TAR_MARK = { at: 257, text: "ustar" };
 const TAR_BLOCK_BYTES = 512;
+/** How gzip and zstd begin. */
+const PACKED_MARKS: readonly Buffer[] = [Buffer.from([0x1f, 0x8b]), Buffer.from([0x28, 0xb5, 0x2f, 0xfd])];
 
 /** Lists an archive that comes in pieces. */
 export interface StreamedListing {
@@ -160,6 +162,8 @@ const KINDS: Readonly<Record<string, ArchiveItem["kind"]>> = {
 };
 
 function hasTarMark(block: Buffer): boolean {
+  // The library would unpack what starts like this, without a bound: a second packing in the first has room for the mark.
+  if (PACKED_MARKS.some((mark) => block.subarray(0, mark.length).equals(mark))) return false;
   return block.subarray(TAR_MARK.at, TAR_MARK.at + TAR_MARK.text.length).toString("latin1") === TAR_MARK.text;
 }
 

@@ -272,6 +272,22 @@ test("a gzip that unpacks to more than its bound is left there, whatever follows
   expect(unpackedBytes).toBeLessThan(2_000_000);
 });
 
+test("what is packed twice is unpacked once, also where it looks like a tar archive", async () => {
+  const inner = gzipSync(Buffer.alloc(100_000));
+  // An extra field, which may hold anything, puts a tar archive's mark in its place.
+  const extra = Buffer.alloc(502);
+  extra.writeUInt16LE(500);
+  extra.write("ustar", 257 - 10);
+  inner[3] = 4;
+  const packed = Buffer.concat([inner.subarray(0, 10), extra, inner.subarray(10)]);
+  expect((await factsOf(gzipSync(packed)))["archive"]).toEqual({
+    format: "gz",
+    entryCount: 1,
+    unpackedBytes: packed.length,
+    entries: [{ path: "", kind: "file", sizeBytes: packed.length }],
+  });
+});
+
 test("of many entries the first are listed and all are counted", async () => {
   const zip = zipFile(Array.from({ length: 300 }, (_, i) => ({ path: `${i}` })));
   const listed = async (input: object): Promise<unknown> => {
