@@ -1,4 +1,5 @@
 // What every command gets from main.ts: where to write, whom to ask, when to stop. Reads nothing from the process itself.
+import type { ReadStream, WriteStream } from "node:tty";
 import type { Command } from "commander";
 import { type Logger, silentLogger } from "../lib/core/logger.ts";
 import { createClientOver } from "../sdk/client/client.ts";
@@ -6,11 +7,19 @@ import type { ClientOptions, MycelClient } from "../sdk/client/index.ts";
 import type { CallPrinter } from "./grpcurl/call-printer.ts";
 import type { Terminal } from "./output/terminal.ts";
 
+/** The terminal itself, for what takes the whole of it. */
+export interface Screen {
+  readonly input: ReadStream;
+  readonly output: WriteStream;
+}
+
 /** The surroundings of a command. */
 export interface CliContext {
   readonly out: Terminal;
   readonly err: Terminal;
   readonly stdin: AsyncIterable<Uint8Array | string>;
+  /** Takes the terminal as a whole, before what draws on it is loaded. Unset where there is none. */
+  readonly screen?: () => Screen;
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Aborted by Ctrl-C. */
   readonly interrupted: AbortSignal;

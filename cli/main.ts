@@ -12,6 +12,11 @@ const context: CliContext = {
   out: createTerminal(process.stdout, noColor),
   err: createTerminal(process.stderr, noColor),
   stdin: process.stdin,
+  screen() {
+    // Anything else makes React keep measurements of every frame, without end.
+    process.env["NODE_ENV"] = "production";
+    return { input: process.stdin, output: process.stdout };
+  },
   env: process.env,
   interrupted: interruption.signal,
 };

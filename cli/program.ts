@@ -12,6 +12,7 @@ import { queueCommand } from "./commands/queues.ts";
 import { submitCommand } from "./commands/submit.ts";
 import { tailCommand } from "./commands/tail.ts";
 import { cancelCommand, getCommand, retryCommand, statusCommand, watchCommand } from "./commands/tasks.ts";
+import { topCommand } from "./commands/top.ts";
 import { upCommand } from "./commands/up.ts";
 import { webhooksCommand } from "./commands/webhooks.ts";
 import { type CliContext, examples } from "./context.ts";
@@ -67,6 +68,7 @@ export function createProgram(context: CliContext, version: string): Command {
     submitCommand(context),
     watchCommand(context),
     tailCommand(context),
+    topCommand(context),
     statusCommand(context),
     getCommand(context),
     explainCommand(context),
