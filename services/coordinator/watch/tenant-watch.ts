@@ -27,16 +27,23 @@ const GATHER_MS = 10;
 const LOOK_AGAIN_MS: readonly number[] = [30, 100, 400, 1_500];
 
 /** A dispatch that had stood this long, in milliseconds, when one of its task was heard is another one: that one was refused. */
-const SAME_DISPATCH_MS = 2_500;
+const SAME_DISPATCH_MS = 10_000;
 
-type Heard =
-  | { readonly kind: "event"; readonly taskId: string; readonly stored: StoredMessage }
-  | {
-      readonly kind: "dispatch";
-      readonly taskId: string;
-      readonly heardMs: number;
-      readonly looks: number;
-    };
+interface HeardEvent {
+  readonly kind: "event";
+  readonly taskId: string;
+  readonly stored: StoredMessage;
+}
+
+interface HeardDispatch {
+  readonly kind: "dispatch";
+  readonly taskId: string;
+  readonly heardMs: number;
+  /** How often it was looked for. */
+  readonly looks: number;
+}
+
+type Heard = HeardEvent | HeardDispatch;
 
 /** Tells the watches of a tenant what happens. */
 export class TenantWatch implements TenantListener, Disposable {
@@ -47,8 +54,8 @@ export class TenantWatch implements TenantListener, Disposable {
   #feed: TenantFeed | undefined;
   #heard: Heard[] = [];
   #heardBytes = 0;
-  /** How many that wait to be looked for again. */
-  #awaited = 0;
+  /** The dispatches that wait to be looked for again, by task. */
+  readonly #awaited = new Map<string, HeardDispatch>();
   #working = false;
 
   constructor(clock: Clock) {
@@ -168,12 +175,14 @@ export class TenantWatch implements TenantListener, Disposable {
     const known = this.#known.get(taskId);
     const task = known === undefined ? undefined : taskAfter(known, event);
     if (known === undefined || task === undefined) return this.#miss(1);
+    const awaited = this.#awaited.get(taskId);
+    if (awaited !== undefined) this.#tellDispatch(awaited);
     known.told = true;
     known.ended = task.status?.endTime !== undefined;
     for (const watcher of this.#watchers) watcher.tell(task);
   }
 
-  #tellDispatch(heard: Extract<Heard, { kind: "dispatch" }>): void {
+  #tellDispatch(heard: HeardDispatch): void {
     const known = this.#known.get(heard.taskId);
     if (known === undefined) return this.#lookAgain(heard);
     const { message } = known.record.dispatch;
@@ -185,13 +194,15 @@ export class TenantWatch implements TenantListener, Disposable {
     for (const watcher of this.#watchers) watcher.tell(task);
   }
 
-  #lookAgain(heard: Extract<Heard, { kind: "dispatch" }>): void {
-    const waitMs = LOOK_AGAIN_MS[heard.looks];
-    if (waitMs === undefined || this.#awaited >= MAX_HEARD) return;
-    this.#awaited += 1;
+  #lookAgain(heard: HeardDispatch): void {
+    const { taskId, looks } = heard;
+    const waitMs = LOOK_AGAIN_MS[looks];
+    if (waitMs === undefined || this.#awaited.has(taskId)) return;
+    if (this.#awaited.size >= MAX_HEARD) return this.#miss(1);
+    this.#awaited.set(taskId, heard);
     void pause(waitMs, this.#closed.signal).then((waited) => {
-      this.#awaited -= 1;
-      if (waited) this.#hear({ ...heard, looks: heard.looks + 1 });
+      this.#awaited.delete(taskId);
+      if (waited) this.#hear({ ...heard, looks: looks + 1 });
     });
   }
 

@@ -39,6 +39,21 @@ test("a submission that is heard before it stands is looked for again", async ()
   expect(log.reads).toEqual([["t1"], ["t1"]]);
 });
 
+test("a submission that is found only when its task has changed already is told before that change", async () => {
+  const { listener, log, watch } = watching();
+  const seen = watch();
+  await seen();
+  log.onRead(() => {
+    log.submit("t1");
+    listener().event("t1", event("t1", { state: TaskState.COMPLETED }));
+  });
+  listener().dispatch("t1");
+  expect(await seen()).toBe("t1 submitted echo echo");
+  expect(await seen()).toBe("t1 completed echo echo");
+  listener().event("t1", event("t1", { state: TaskState.WORKING }));
+  expect(await seen()).toBe("t1 working echo echo");
+});
+
 test("a repeated submission, and the dispatch of a further attempt, are no submissions", async () => {
   const { listener, log, watch } = watching();
   const seen = watch();
