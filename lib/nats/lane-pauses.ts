@@ -1,23 +1,25 @@
 // Pauses the consumers of a queue, and lets them go on, as its settings say. JetStream itself holds a paused consumer's messages back:
 // pulls that stand stay, deliveries that ended unacknowledged wait, and a pull for what is there now is told that nothing is.
 //
-// Every coordinator does so after every change, for a change may be told by one that dies in the middle of it.
+// Every coordinator does so after every change, for a change may be told by one that dies in the middle of it. And each asks for the setting
+// before it touches anything: one whose watch is behind would let go on what another has just paused.
 
 import { type ConsumerInfo, JetStreamApiError, type JetStreamManager } from "@nats-io/jetstream";
 import type { NatsConnection } from "@nats-io/nats-core";
 import { PRIORITIES } from "../core/names.ts";
-import { isPaused, type QueuePause } from "../core/queue-pause.ts";
+import { isPaused } from "../core/queue-pause.ts";
 import { laneConsumer, TASKS_STREAM } from "../wire/subjects.ts";
 import { brokerUnavailable } from "./broker-errors.ts";
 import { askThrough } from "./interruptions.ts";
 import { LANE_MAX_ACK_PENDING } from "./lane-config.ts";
+import type { QueueSettings } from "./queue-settings.ts";
 
 /** What pausing needs. */
 export interface LanePausesParts {
   readonly connection: NatsConnection;
   readonly manager: JetStreamManager;
-  /** The pause that is kept of a queue, over or not. */
-  readonly pauseOf: (tenant: string, queue: string) => QueuePause | undefined;
+  /** What pauses are kept, over or not. */
+  readonly settings: Pick<QueueSettings, "pauseOf" | "refresh">;
   /** Now, by the broker's clock, in milliseconds since 1970. */
   readonly now: () => number;
 }
@@ -40,7 +42,7 @@ export class LanePauses {
 
   /** Until when the queue is paused, in milliseconds since 1970; undefined if it is not. */
   untilMs(tenant: string, queue: string): number | undefined {
-    const pause = this.#parts.pauseOf(tenant, queue);
+    const pause = this.#parts.settings.pauseOf(tenant, queue);
     return isPaused(pause, this.#parts.now()) ? (pause.untilMs ?? ENDLESS_MS) : undefined;
   }
 
@@ -57,6 +59,7 @@ export class LanePauses {
     const turn = (this.#turns.get(key) ?? Promise.resolve())
       .catch(() => undefined)
       .then(async () => {
+        await this.#parts.settings.refresh(tenant, queue);
         await Promise.all(PRIORITIES.map((priority) => this.#settle(tenant, queue, priority)));
       });
     this.#turns.set(key, turn);

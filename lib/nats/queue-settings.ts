@@ -97,6 +97,11 @@ export class QueueSettings implements AsyncDisposable {
     throw new MeshError("CONFLICT", `queue ${queue} changes too fast to be set now`, { retryDelayMs: 100 });
   }
 
+  /** Makes sure that what is known of a queue is no older than this call, whatever the watch has told. Throws BROKER_UNAVAILABLE. */
+  async refresh(tenant: string, queue: string): Promise<void> {
+    await this.#read(keyOf(tenant, queue));
+  }
+
   /** Hears of every change from now on; returns how to stop. */
   listen(listener: QueueSettingsListener): () => void {
     this.#listeners.add(listener);
@@ -151,13 +156,18 @@ export class QueueSettings implements AsyncDisposable {
     for (const listener of this.#listeners) listener(tenant, queue);
   }
 
-  /** What the leader says of a key; revision 0 if nothing was ever written. */
+  /** What the leader says of a key; revision 0 if nothing was ever written. It is known from then on: the watch may be behind. */
   async #read(key: string): Promise<{ readonly pause: QueuePause | undefined; readonly revision: number }> {
     const query = { last_by_subj: bucketSubject(QUEUES_BUCKET, key) };
     const message = await readFromLeader(this.#connection, bucketStream(QUEUES_BUCKET), query);
     if (message === undefined) return { pause: undefined, revision: 0 };
-    // What can't be read is written over; a marker has no body, which reads as nothing set.
-    return { pause: pauseFromWire(settingsIn(message.body)?.pause), revision: message.sequence };
+    // A marker has no body, which reads as nothing set.
+    const stored = settingsIn(message.body);
+    // What can't be read is written over.
+    if (stored === undefined) return { pause: undefined, revision: message.sequence };
+    const standing = pauseFromWire(stored.pause);
+    this.#apply(key, message.sequence, standing);
+    return { pause: standing, revision: message.sequence };
   }
 
   /** Writes upon what stands; undefined if somebody else was faster. */

@@ -6,6 +6,7 @@ import type { ServiceImpl } from "@connectrpc/connect";
 import { nuid } from "@nats-io/nats-core";
 import { AgentService } from "../../gen/mycel/v1/agent_service_pb.ts";
 import { BlobService } from "../../gen/mycel/v1/blob_service_pb.ts";
+import { MetricsService } from "../../gen/mycel/v1/metrics_service_pb.ts";
 import { QueueService } from "../../gen/mycel/v1/queue_service_pb.ts";
 import { WebhookService } from "../../gen/mycel/v1/webhook_service_pb.ts";
 import type { Logger } from "../../lib/core/logger.ts";
@@ -47,6 +48,7 @@ import { openResultStreams } from "./results/stream-results.ts";
 import { agentRpcs } from "./rpc/agents.ts";
 import { blobRpcs } from "./rpc/blobs.ts";
 import { listRpcs } from "./rpc/lists.ts";
+import { metricRpcs } from "./rpc/metrics.ts";
 import { queueRpcs } from "./rpc/queues.ts";
 import { resultRpcs } from "./rpc/results.ts";
 import { runRpcs } from "./rpc/run.ts";
@@ -130,12 +132,7 @@ async function open(config: CoordinatorConfig, logger: Logger, stack: AsyncDispo
       onGarbage: (key) => quiet({ key }, "settings of a queue can't be read"),
     }),
   );
-  const pauses = new LanePauses({
-    connection,
-    manager,
-    pauseOf: (tenant, queue) => settings.pauseOf(tenant, queue),
-    now: () => clock.now(),
-  });
+  const pauses = new LanePauses({ connection, manager, settings, now: () => clock.now() });
   const lanes = new Lanes(
     { connection, manager, pauses },
     { leaseMs: config.leaseMs, depthLimit: config.queueDepthLimit, maxQueues: config.maxQueues },
@@ -241,6 +238,7 @@ async function open(config: CoordinatorConfig, logger: Logger, stack: AsyncDispo
     services: [
       served(AgentService, agentService),
       served(BlobService, blobRpcs({ blobs: new BlobStore({ connection, reader }) })),
+      served(MetricsService, metricRpcs({ index, draining: draining.signal })),
       served(QueueService, queueRpcs({ board, settings, pauses, index, lifecycle, clock })),
       served(WebhookService, webhookRpcs({ webhooks, outbound })),
     ],

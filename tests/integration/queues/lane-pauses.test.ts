@@ -151,6 +151,30 @@ test("two that change a queue's pause at once both stand by what the later one d
   }
 });
 
+test("a coordinator that hears of changes late neither undoes a pause nor brings one back", async () => {
+  await using one = await openCoordinator();
+  await using late = await openCoordinator();
+  await one.lanes.lanesOf(TENANT, "late");
+  await late.lanes.lanesOf(TENANT, "late");
+  // From now on it hears of nothing, as while its watch is broken.
+  await late.settings[Symbol.asyncDispose]();
+  await one.pause("late");
+  await expect.poll(() => pausedLanes("late")).toEqual([true, true, true, true]);
+  expect(late.settings.pauseOf(TENANT, "late")).toBeUndefined();
+  // An agent registers.
+  await late.lanes.renew(TENANT, "late");
+  expect(await pausedLanes("late")).toEqual([true, true, true, true]);
+  expect(late.settings.pauseOf(TENANT, "late")).toBeDefined();
+
+  await one.resume("late");
+  await expect.poll(() => pausedLanes("late")).toEqual([false, false, false, false]);
+  // Nothing is left to change, which is news to it.
+  await late.resume("late");
+  expect(late.settings.pauseOf(TENANT, "late")).toBeUndefined();
+  await late.pauses.settle(TENANT, "late");
+  expect(await pausedLanes("late")).toEqual([false, false, false, false]);
+});
+
 test("a pause outlives a broker that was killed", async () => {
   await using own = await openMeshLog();
   await using coordinator = await openPausing(own, () => undefined);

@@ -37,8 +37,7 @@ export async function openPausing(
   const stack = new AsyncDisposableStack();
   const settings = stack.use(await QueueSettings.open(connection, { onError, onGarbage: onError }));
   const now = (): number => Date.now();
-  const pauseOf = (tenant: string, queue: string): QueuePause | undefined => settings.pauseOf(tenant, queue);
-  const pauses = new LanePauses({ connection, manager, pauseOf, now });
+  const pauses = new LanePauses({ connection, manager, settings, now });
   const options = { leaseMs: LEASE_MS, depthLimit: 100, maxQueues: 100 };
   const lanes = new Lanes({ connection, manager, pauses }, options, () => performance.now());
   stack.use(openPauseFollower({ settings, pauses, logger: silentLogger, retryMs: 50 }));
