@@ -29,7 +29,9 @@ export class GrowingBytes {
   add(piece: Uint8Array, wanted?: number): void {
     const length = this.#length + piece.length;
     if (length > this.#held.length) {
-      const room = wanted === undefined ? 2 * this.#held.length : Math.min(wanted, GROWTH * length);
+      // Nobody has said how much comes beyond what was to come.
+      const isKnown = wanted !== undefined && length <= wanted;
+      const room = isKnown ? Math.min(wanted, GROWTH * length) : 2 * this.#held.length;
       const larger = new Uint8Array(Math.max(length, room));
       larger.set(this.bytes);
       this.#held = larger;
