@@ -4,6 +4,7 @@ import { Command } from "commander";
 import {
   type WebhookDelivery,
   WebhookDeliverySchema,
+  type WebhookDeliveryState,
   type WebhookEndpoint,
   WebhookEndpointSchema,
 } from "../../gen/mycel/v1/webhook_pb.ts";
@@ -13,8 +14,9 @@ import {
   TestWebhookEndpointResponseSchema,
 } from "../../gen/mycel/v1/webhook_service_pb.ts";
 import { durationFromMs } from "../../lib/wire/time-codec.ts";
+import type { MycelClient } from "../../sdk/client/index.ts";
 import { type CliContext, examples, openClient } from "../context.ts";
-import { Failed } from "../failure.ts";
+import { Failed, UsageError } from "../failure.ts";
 import { countOption, durationOption, wordsOption } from "../option-values.ts";
 import { jsonDocument, jsonOf } from "../output/json.ts";
 import { renderFacts, renderTable } from "../output/table.ts";
@@ -224,17 +226,7 @@ function deliveriesCommand(context: CliContext): Command {
           taskId: flags.task ?? "",
           states: (flags.state ?? []).map((word) => DELIVERY_STATES[word]),
         };
-        const deliveries: WebhookDelivery[] = [];
-        let pageToken = "";
-        do {
-          const pageSize = Math.min(flags.limit + 1 - deliveries.length, PAGE_SIZE);
-          const page = await client.webhooks.listWebhookDeliveries(
-            { ...filter, pageSize, pageToken },
-            { signal: context.interrupted },
-          );
-          deliveries.push(...page.deliveries);
-          pageToken = page.nextPageToken;
-        } while (pageToken !== "" && deliveries.length <= flags.limit);
+        const deliveries = await deliveriesUpTo(context, client, filter, flags.limit + 1);
         const more = deliveries.length > flags.limit;
         await printDeliveries(context, deliveries.slice(0, flags.limit), more, flags.json === true);
       },
@@ -250,14 +242,52 @@ interface DeliveryFlags {
 function redeliverCommand(context: CliContext): Command {
   return new Command("redeliver")
     .summary("start deliveries anew")
-    .description("Start deliveries anew, whatever became of them before: same id, same body.")
-    .argument("<deliveries...>", "the ids of the deliveries")
-    .action(async (deliveryIds: readonly string[], _flags: object, command: Command) => {
+    .description(
+      "Start deliveries anew, whatever became of them before: same id, same body. With --failed, all that failed to an endpoint, the oldest first.",
+    )
+    .argument("[deliveries...]", "the ids of the deliveries")
+    .option("--failed <endpoint>", "all that failed to this endpoint")
+    .addHelpText(
+      "after",
+      examples("mycel webhooks redeliver msg_task-1_42", "mycel webhooks redeliver --failed billing"),
+    )
+    .action(async (deliveryIds: readonly string[], flags: { readonly failed?: string }, command: Command) => {
+      if (deliveryIds.length > 0 === (flags.failed !== undefined))
+        throw new UsageError("name the deliveries to start anew, or an endpoint with --failed");
       await using client = openClient(command);
-      for (const deliveryId of deliveryIds) {
+      const filter = { endpointId: flags.failed ?? "", taskId: "", states: [DELIVERY_STATES.failed] };
+      const failed = flags.failed === undefined ? [] : await deliveriesUpTo(context, client, filter, Infinity);
+      const ids = [...deliveryIds, ...failed.map(({ deliveryId }) => deliveryId).toReversed()];
+      for (const deliveryId of ids) {
         await client.webhooks.redeliverWebhook({ deliveryId }, { signal: context.interrupted });
       }
+      if (flags.failed !== undefined) await context.err.line(`started anew: ${ids.length}`);
     });
+}
+
+interface DeliveryFilter {
+  readonly endpointId: string;
+  readonly taskId: string;
+  readonly states: WebhookDeliveryState[];
+}
+
+/** The newest deliveries, at most so many. */
+async function deliveriesUpTo(
+  context: CliContext,
+  client: MycelClient,
+  filter: DeliveryFilter,
+  most: number,
+): Promise<readonly WebhookDelivery[]> {
+  const deliveries: WebhookDelivery[] = [];
+  let pageToken = "";
+  do {
+    const pageSize = Math.min(most - deliveries.length, PAGE_SIZE);
+    const request = { ...filter, pageSize, pageToken };
+    const page = await client.webhooks.listWebhookDeliveries(request, { signal: context.interrupted });
+    deliveries.push(...page.deliveries);
+    pageToken = page.nextPageToken;
+  } while (pageToken !== "" && deliveries.length < most);
+  return deliveries;
 }
 
 async function showDelivery(context: CliContext, command: Command, deliveryId: string, json: boolean): Promise<void> {

@@ -63,7 +63,19 @@ test("the life of an endpoint and of its deliveries by the command line", async 
   const listed = await mycel("webhooks", "list");
   expect(listed.stdout).toMatch(/billing\s.*disabled/);
   expect(listed.stdout).not.toContain(secret.slice(6));
+  await mycel("submit", "work", "--id", "withheld", "--webhook", "billing");
+  const withheld = async () =>
+    (await mycel("webhooks", "deliveries", "--task", "withheld", "--state", "failed")).stdout.includes(
+      "endpoint disabled",
+    );
+  await expect.poll(withheld, { timeout: 15_000 }).toBe(true);
   expect((await mycel("webhooks", "enable", "billing")).code).toBe(0);
+  expect(await mycel("webhooks", "redeliver", "--failed", "billing")).toEqual({
+    code: 0,
+    stdout: "",
+    stderr: "started anew: 1\n",
+  });
+  await expect.poll(() => receiver.received.at(-1)?.event.data.taskId).toBe("withheld");
 
   const rotated = await json<{ secret: string }>("webhooks", "rotate", "billing", "--overlap", "1h");
   receiver.secrets = [secret, rotated.secret];
@@ -84,6 +96,7 @@ test.for([
   [["webhooks", "rotate", "nobody", "--overlap", "8d"], 2, /^mycel: overlap: must be from 0 s to 604800 s.*\n$/],
   [["webhooks", "deliveries", "--state", "lost"], 2, /^mycel: .*pending, delivered, failed.*\n$/],
   [["submit", "work", "--webhook", "nobody"], 1, /^mycel: no webhook endpoint "nobody"\n$/],
+  [["webhooks", "redeliver"], 2, /^mycel: name the deliveries .*\n$/],
   [["submit", "work", "--webhook-all-states"], 2, /^mycel: --webhook-all-states needs --webhook\n$/],
 ] as const)("mycel %j says in one line what is wrong", async ([args, code, line]) => {
   const ended = await mycel(...args);

@@ -4,6 +4,7 @@ import { describe, expect, test } from "vitest";
 import { BytesSchema, PayloadSchema } from "../../../gen/mycel/v1/payload_pb.ts";
 import { WebhookDeliveryState } from "../../../gen/mycel/v1/webhook_pb.ts";
 import { WEBHOOK_HOOKS_STREAM } from "../../../lib/wire/subjects.ts";
+import { msFromTimestamp } from "../../../lib/wire/time-codec.ts";
 import { TENANT, text } from "../../support/mesh-log.ts";
 import { openWebhookMesh, type WebhookMesh } from "./webhook-mesh.ts";
 
@@ -102,6 +103,22 @@ describe("a task with a webhook", () => {
       { status: 200, responseExcerpt: "thanks", error: "" },
     ]);
   });
+});
+
+test.for([
+  ["in seconds", "600"],
+  ["as a date", new Date(Date.now() + 601_000).toUTCString()],
+])("a receiver that asks for ten minutes %s gets them", async ([, header]) => {
+  await using mesh = await openWebhookMesh();
+  const webhooks = await mesh.openCoordinator();
+  await mesh.endpoint(webhooks);
+  mesh.receiver.answer = () => ({ status: 429, headers: { "retry-after": header! } });
+  await mesh.submit(webhooks, "t1", { endpointId: "main" }).then((task) => task.event("completed"));
+  const askedMs = mesh.now() + 590_000;
+  await expect.poll(async () => (await mesh.deliveries(webhooks))[0]?.attemptCount).toBe(1);
+  const [{ nextAttemptTime } = { nextAttemptTime: undefined }] = await mesh.deliveries(webhooks);
+  expect(msFromTimestamp(nextAttemptTime)).toBeGreaterThan(askedMs);
+  expect(msFromTimestamp(nextAttemptTime)).toBeLessThan(askedMs + 20_000);
 });
 
 describe("an address that may not be reached", () => {
