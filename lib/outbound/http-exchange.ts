@@ -152,7 +152,7 @@ function asOutboundError(error: unknown, hop: Hop, facts: ExchangeFacts): Outbou
     return new OutboundError("RESPONSE_TOO_LARGE", `the head of the response of ${where} is too large`, { facts });
   }
   if (error instanceof errors.HTTPParserError) {
-    return new OutboundError("BAD_RESPONSE", `${where} does not answer in HTTP: ${error.code}`, { facts });
+    return new OutboundError("BAD_RESPONSE", `${where} does not answer in HTTP`, { facts });
   }
   if (error instanceof errors.InvalidArgumentError) {
     return new OutboundError("INVALID_REQUEST", `the request cannot be sent: ${error.message}`, { facts });

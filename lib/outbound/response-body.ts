@@ -20,11 +20,11 @@ export interface ReadBody {
 const CODING_OVERHEAD_BYTES = 1_024;
 
 // One layer of these is unpacked; whatever else is declared stays as it came.
-const DECODERS: Readonly<Record<string, () => Duplex>> = {
-  gzip: () => createGunzip(),
-  "x-gzip": () => createGunzip(),
-  br: () => createBrotliDecompress(),
-};
+const DECODERS: ReadonlyMap<string, () => Duplex> = new Map([
+  ["gzip", () => createGunzip()],
+  ["x-gzip", () => createGunzip()],
+  ["br", () => createBrotliDecompress()],
+]);
 
 /** The codings that are unpacked, as a request offers them. */
 export const ACCEPTED_CODINGS = "gzip, br";
@@ -50,7 +50,7 @@ export async function readBody(
       if (chunk.byteLength > room) throw full;
     }
   };
-  const decoder = DECODERS[coding.trim().toLowerCase()]?.();
+  const decoder = DECODERS.get(coding.trim().toLowerCase())?.();
   const raw = new RawBytes(maxBytes + CODING_OVERHEAD_BYTES);
   let failure: unknown;
   try {
@@ -65,6 +65,8 @@ export async function readBody(
   }
   if (failure === undefined) return { bytes: Buffer.concat(chunks), truncated: false };
   if (decoder === undefined || !isZlibError(failure)) throw failure;
+  // What answers HEAD, and 204 and 304, may name the coding of a body that is not there.
+  if (raw.isEmpty) return { bytes: new Uint8Array(), truncated: false };
   throw new OutboundError("BAD_RESPONSE", "the response's compressed body is broken", { cause: failure });
 }
 
@@ -77,6 +79,8 @@ class Full extends Error {
 class RawBytes {
   /** Whether there was more; what unpacks of the beginning is cut off then. */
   isOver = false;
+  /** Whether there was nothing at all. */
+  isEmpty = true;
   #room: number;
 
   constructor(maxBytes: number) {
@@ -85,6 +89,7 @@ class RawBytes {
 
   async *read(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
     for await (const chunk of source) {
+      this.isEmpty &&= chunk.byteLength === 0;
       this.isOver = chunk.byteLength > this.#room;
       yield this.isOver ? chunk.subarray(0, this.#room) : chunk;
       if (this.isOver) return;
