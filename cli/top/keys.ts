@@ -17,6 +17,16 @@ const NAMED: readonly (readonly [of: keyof InkKey, name: NamedKey])[] = [
   ["delete", "backspace"],
 ];
 
+// What comes together with other keys comes as characters.
+const CHARACTERS: ReadonlyMap<string, Key> = new Map<string, Key>([
+  ["\r", { name: "enter" }],
+  ["\n", { name: "enter" }],
+  ["\t", { name: "tab" }],
+  ["\u001b", { name: "escape" }],
+  ["\u0003", { name: "interrupt" }],
+  ["\u007f", { name: "backspace" }],
+]);
+
 /** The keys of one input: several where somebody types faster than the terminal tells, or pastes. */
 export function keysFrom(input: string, key: InkKey): Key[] {
   if (key.ctrl) return input === "c" ? [{ name: "interrupt" }] : [];
@@ -24,7 +34,7 @@ export function keysFrom(input: string, key: InkKey): Key[] {
   const named = NAMED.find(([of]) => key[of] === true);
   if (named !== undefined) return [{ name: named[1] }];
   if (key.meta) return [];
-  return Array.from(input, (char) => (char === "\r" || char === "\n" ? { name: "enter" } : { char }));
+  return Array.from(input, (char) => CHARACTERS.get(char) ?? { char });
 }
 
 /** Has every key told, for as long as the component is on the screen. */

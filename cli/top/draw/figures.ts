@@ -42,6 +42,11 @@ export function ageText(ms: number): string {
   return ms < 1000 ? "now" : formatDuration(ms);
 }
 
+/** How long ago something was, in words, e.g. `now`, `3s ago`. */
+export function agoText(ms: number): string {
+  return ms < 1000 ? "now" : `${ageText(ms)} ago`;
+}
+
 /** A bar of a share from 0 to 1. Only nothing at all is an empty bar. */
 export function barText(share: number, width: number): string {
   const full = Math.min(width, share > 0 ? Math.max(1, Math.round(share * width)) : 0);

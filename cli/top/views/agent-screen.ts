@@ -4,7 +4,7 @@ import { Box } from "ink";
 import { msFromTimestamp } from "../../../lib/wire/time-codec.ts";
 import { harmless } from "../../output/terminal.ts";
 import { UNTOLD } from "../data/snapshot.ts";
-import { ageText, barText, percentText, rateText } from "../draw/figures.ts";
+import { agoText, barText, percentText, rateText } from "../draw/figures.ts";
 import { panel } from "../draw/panel.ts";
 import type { Piece } from "../draw/words.ts";
 import type { Size } from "../state/layout.ts";
@@ -37,7 +37,7 @@ function factsOf({ snapshot, nowMs }: View, agentId: string): Fact[] {
   const found = snapshot.agents.value?.find(({ agent }) => agent.agentId === agentId);
   if (found === undefined) return [["state", ["bad", "is not registered any more"]]];
   const { agent, condition } = found;
-  const ago = (ms: number | undefined): string => (ms === undefined ? "–" : `${ageText(nowMs - ms)} ago`);
+  const ago = (ms: number | undefined): string => (ms === undefined ? "–" : agoText(nowMs - ms));
   const done = snapshot.metrics.value?.agents.find((each) => each.agentId === agentId)?.metrics;
   const success: Piece = done?.successRate === undefined ? "" : `, ${percentText(done.successRate)} successful`;
   const labels = Object.entries(agent.labels).map(([key, value]) => `${key}=${value}`);

@@ -5,7 +5,6 @@ import stringWidth from "string-width";
 import type { EndpointHealth } from "../../../sdk/client/index.ts";
 import { harmless } from "../../output/terminal.ts";
 import { OPEN_STATES } from "../data/feed.ts";
-import type { Snapshot } from "../data/snapshot.ts";
 import { ageText, countText, percentText, rateText, sparkline } from "../draw/figures.ts";
 import { line, type Piece, type Tone } from "../draw/words.ts";
 import type { View } from "./view.ts";
@@ -19,11 +18,7 @@ const MAX_CURVE = 60;
 /** Draws the header. */
 export function headerView(view: View): ReactElement {
   const { size, snapshot } = view;
-  const lines = [
-    meshLine(view),
-    rateLine(view),
-    snapshot.lostSinceMs === undefined ? openLine(snapshot) : lostLine(view),
-  ];
+  const lines = [meshLine(view), rateLine(view), snapshot.lostSinceMs === undefined ? openLine(view) : lostLine(view)];
   return h(
     Box,
     { flexDirection: "column", width: size.columns, height: HEADER_HEIGHT, overflow: "hidden" },
@@ -89,7 +84,8 @@ function rateLine({ snapshot: { pulse, metrics, history }, size }: View): Piece[
   ];
 }
 
-function openLine({ open: { value, error }, failures }: Snapshot): Piece[] {
+function openLine({ snapshot: { open: told, metrics }, windowMs }: View): Piece[] {
+  const { value, error } = told;
   if (value === undefined) return [["dim", error === undefined ? "…" : `no counts: ${harmless(error)}`]];
   const states = OPEN_STATES.flatMap((state): Piece[] => {
     const count = value.byState.get(state) ?? 0;
@@ -98,15 +94,17 @@ function openLine({ open: { value, error }, failures }: Snapshot): Piece[] {
   });
   const open: Piece[] =
     value.total === 0 ? ["no task is open"] : [["bold", countText(value.total)], " open: ", ...states.slice(1)];
-  const dead = failures.value?.length ?? 0;
-  return dead === 0
-    ? open
-    : [
-        ...open,
-        ["dim", "   "],
-        ["bad", countText(dead)],
-        dead >= 100 ? " failures or more" : dead === 1 ? " failure" : " failures",
-      ];
+  const total = metrics.value?.total;
+  const ended: Piece[] = [
+    ...counted("bad", Number((total?.failedCount ?? 0n) + (total?.timedOutCount ?? 0n)), "failed"),
+    ...counted("warn", Number(total?.retryCount ?? 0n), "retries"),
+    ...counted("dim", Number(total?.canceledCount ?? 0n), "canceled"),
+  ];
+  return ended.length === 0 ? open : [...open, "   ", ["dim", `last ${ageText(windowMs)}:`], ...ended];
+}
+
+function counted(tone: Tone, count: number, word: string): Piece[] {
+  return count === 0 ? [] : [" ", [tone, countText(count)], ` ${word}`];
 }
 
 function lostLine({ snapshot, nowMs }: View): Piece[] {
