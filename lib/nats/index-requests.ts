@@ -8,9 +8,9 @@ import { COORDINATOR_INBOX, indexSubject, isInInbox } from "../wire/subjects.ts"
 import { errorFromHeader, errorToHeader } from "./error-header.ts";
 
 /** What can be asked of the index. */
-export type IndexVerb = "list_tasks" | "count_tasks" | "list_dead_letters";
+export type IndexVerb = "list_tasks" | "count_tasks" | "list_dead_letters" | "get_metrics";
 
-const VERBS: readonly IndexVerb[] = ["list_tasks", "count_tasks", "list_dead_letters"];
+const VERBS: readonly IndexVerb[] = ["list_tasks", "count_tasks", "list_dead_letters", "get_metrics"];
 
 /** How long to wait for an answer, in milliseconds. */
 const ASK_TIMEOUT_MS = 5_000;

@@ -16,6 +16,12 @@ import {
   type ListTasksResponse,
   ListTasksResponseSchema,
 } from "../../../gen/mycel/v1/agent_service_pb.ts";
+import {
+  type GetMetricsRequest,
+  GetMetricsRequestSchema,
+  type GetMetricsResponse,
+  GetMetricsResponseSchema,
+} from "../../../gen/mycel/v1/metrics_service_pb.ts";
 import { askIndex, type IndexVerb } from "../../../lib/nats/index-requests.ts";
 
 /** Answers lists and counts. Every method throws INVALID_REQUEST and INDEX_UNAVAILABLE. */
@@ -26,6 +32,8 @@ export interface TaskLists {
   countTasks(tenant: string, request: CountTasksRequest): Promise<CountTasksResponse>;
   /** Lists dead letters, newest failure first. */
   listDeadLetters(tenant: string, request: ListDeadLettersRequest): Promise<ListDeadLettersResponse>;
+  /** Tells what happened within a window. */
+  getMetrics(tenant: string, request: GetMetricsRequest): Promise<GetMetricsResponse>;
 }
 
 /** Lists that are asked for. */
@@ -44,5 +52,7 @@ export function askedLists(connection: NatsConnection): TaskLists {
       ask("count_tasks", [CountTasksRequestSchema, CountTasksResponseSchema], tenant, request),
     listDeadLetters: (tenant, request) =>
       ask("list_dead_letters", [ListDeadLettersRequestSchema, ListDeadLettersResponseSchema], tenant, request),
+    getMetrics: (tenant, request) =>
+      ask("get_metrics", [GetMetricsRequestSchema, GetMetricsResponseSchema], tenant, request),
   };
 }

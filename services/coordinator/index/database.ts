@@ -3,9 +3,10 @@
 import { mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
+import { METRICS_SCHEMA } from "./metric-table.ts";
 
 /** Grows with every change of the schema or of what its columns mean; a file of another version is rebuilt. */
-export const SCHEMA_VERSION = 3;
+export const SCHEMA_VERSION = 4;
 
 /** The file's name in the data folder. */
 const FILE_NAME = "task-index.sqlite";
@@ -58,6 +59,7 @@ const SCHEMA = `
     tenant TEXT NOT NULL, type TEXT NOT NULL, queue TEXT NOT NULL, state INTEGER NOT NULL, tasks INTEGER NOT NULL,
     PRIMARY KEY (tenant, type, queue, state)
   ) STRICT, WITHOUT ROWID;
+  ${METRICS_SCHEMA}
 `;
 
 /** A place for the index. */

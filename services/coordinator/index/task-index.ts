@@ -16,6 +16,12 @@ import {
   type ListTasksResponse,
   ListTasksResponseSchema,
 } from "../../../gen/mycel/v1/agent_service_pb.ts";
+import {
+  type GetMetricsRequest,
+  GetMetricsRequestSchema,
+  type GetMetricsResponse,
+  GetMetricsResponseSchema,
+} from "../../../gen/mycel/v1/metrics_service_pb.ts";
 import type { Clock } from "../../../lib/core/clock.ts";
 import type { Logger } from "../../../lib/core/logger.ts";
 import { MeshError } from "../../../lib/core/mesh-error.ts";
@@ -28,6 +34,7 @@ import type { Timers } from "../../../lib/nats/timers.ts";
 import { askedLists, type TaskLists } from "./asked-lists.ts";
 import { Indexer } from "./indexer.ts";
 import { openLostTimers } from "./lost-timers.ts";
+import { getMetrics } from "./metric-query.ts";
 import { openRetention } from "./retention.ts";
 import { countTasks, listDeadLetters, listTasks } from "./task-queries.ts";
 
@@ -123,6 +130,10 @@ class RoleIndex implements TaskIndex {
     return (this.#term ?? this.#others).listDeadLetters(tenant, request);
   }
 
+  async getMetrics(tenant: string, request: GetMetricsRequest): Promise<GetMetricsResponse> {
+    return (this.#term ?? this.#others).getMetrics(tenant, request);
+  }
+
   #follow(step: () => void | Promise<void>): void {
     const before = this.#terms;
     this.#terms = (async () => {
@@ -185,6 +196,11 @@ class Term implements AsyncDisposable {
     return listDeadLetters(this.#indexer.database, tenant, request, this.#asOfMs());
   }
 
+  getMetrics(tenant: string, request: GetMetricsRequest): GetMetricsResponse {
+    const { database, table } = this.#indexer;
+    return getMetrics({ database, metrics: table.metrics }, tenant, request, this.#asOfMs());
+  }
+
   /** Serves others, keeps the log's retention and looks after timers, once the rows are worth it. */
   async #takeUp(): Promise<AsyncDisposable[]> {
     if (!(await this.#indexer.caughtUp)) return [];
@@ -222,6 +238,10 @@ class Term implements AsyncDisposable {
       case "list_dead_letters": {
         const response = this.listDeadLetters(tenant, questionIn(ListDeadLettersRequestSchema, request));
         return toBinary(ListDeadLettersResponseSchema, response);
+      }
+      case "get_metrics": {
+        const response = this.getMetrics(tenant, questionIn(GetMetricsRequestSchema, request));
+        return toBinary(GetMetricsResponseSchema, response);
       }
     }
   }

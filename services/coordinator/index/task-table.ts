@@ -4,6 +4,7 @@ import type { DatabaseSync, StatementSync } from "node:sqlite";
 import type { StoredMessage } from "../../../lib/nats/direct-reader.ts";
 import type { LogBatch } from "../../../lib/nats/log-tail.ts";
 import { parseTaskSubject, type TaskSubject } from "../../../lib/wire/subjects.ts";
+import { MetricTable } from "./metric-table.ts";
 import {
   afterEvent,
   type Definition,
@@ -17,7 +18,7 @@ import {
   type TaskRow,
 } from "./projection.ts";
 import { RecentRows, type StandingRow } from "./recent-rows.ts";
-import type { EventFacts } from "./stored-facts.ts";
+import { type EventFacts, readEvent } from "./stored-facts.ts";
 import { ADD_COUNT, StateCounts } from "./state-counts.ts";
 import {
   eventValuesOf,
@@ -67,6 +68,8 @@ interface Outcome {
 /** The rows of the index. */
 export class TaskTable {
   readonly #database: DatabaseSync;
+  /** What happened to tasks, by time. */
+  readonly metrics: MetricTable;
   readonly #recent = new RecentRows();
   readonly #get: StatementSync;
   readonly #getKnown: StatementSync;
@@ -86,6 +89,7 @@ export class TaskTable {
 
   constructor(database: DatabaseSync) {
     this.#database = database;
+    this.metrics = new MetricTable(database);
     this.#get = database.prepare(`SELECT ${SELECT_ROW} FROM tasks t WHERE t.tenant = ? AND t.task_id = ?`);
     this.#getKnown = database.prepare(`SELECT row, ${SELECT_KNOWN} FROM tasks WHERE tenant = ? AND task_id = ?`);
     this.#getDispatch = database.prepare("SELECT dispatch FROM tasks WHERE row = ?");
@@ -138,6 +142,8 @@ export class TaskTable {
       const counts = new StateCounts();
       for (const story of stories.values()) unreadable += this.#tell(story, counts);
       counts.write(this.#count);
+      const last = batch.messages.at(-1);
+      if (last !== undefined) this.metrics.write(last.storeMs);
       this.#move.run(batch.created, batch.position);
     });
     return unreadable;
@@ -180,6 +186,7 @@ export class TaskTable {
       const { changes, lastInsertRowid } = this.#insert.run(...valuesOf(told.row));
       if (changes === 1) {
         counts.add(told.row, 1);
+        this.#measure(0, told.row);
         if (told.definition !== undefined) this.#define(told.row, told.definition);
         this.#remember(story.key, Number(lastInsertRowid), told.row);
         return told.unreadable;
@@ -192,6 +199,7 @@ export class TaskTable {
   #goOn({ key, parts }: Story, { number, known }: StandingRow, counts: StateCounts): number {
     let row: KnownRow = known;
     let columns: EventColumns | undefined;
+    let news: EventFacts | undefined;
     let unreadable = 0;
     for (const { message } of parts) {
       let facts: EventFacts | undefined;
@@ -201,6 +209,7 @@ export class TaskTable {
         unreadable += 1;
       }
       if (facts === undefined) continue;
+      news = facts;
       columns = afterEvent(row, message, facts, () => this.#dispatchOf(number));
       row = { ...row, state: columns.state, eventSequence: columns.eventSequence };
     }
@@ -208,6 +217,7 @@ export class TaskTable {
     this.#update.run(...eventValuesOf(columns), number);
     counts.add(known, -1);
     counts.add(row, 1);
+    this.metrics.count(known.state, row, columns.endMs, () => news);
     if (columns.endMs === null) this.#recent.set(key, { number, known: row });
     else this.#recent.delete(key);
     return unreadable;
@@ -222,10 +232,15 @@ export class TaskTable {
     this.#put.run(...valuesOf(told.row));
     if (before !== undefined) counts.add(before, -1);
     counts.add(told.row, 1);
+    this.#measure(sameTask(before, told.row) ? before.state : 0, told.row);
     if (told.definition === undefined) return told.unreadable;
     if (before !== undefined) this.#undefine(before);
     this.#define(told.row, told.definition);
     return told.unreadable;
+  }
+
+  #measure(before: number, row: TaskRow): void {
+    this.metrics.count(before, row, row.endMs, () => (row.event === null ? undefined : readEvent(row.event)));
   }
 
   #remember(key: string, number: number, row: TaskRow): void {
@@ -269,10 +284,16 @@ export class TaskTable {
     } catch (error) {
       // What it remembers may be what was just undone.
       this.#recent.clear();
+      this.metrics.forget();
       this.#database.exec("ROLLBACK");
       throw error;
     }
   }
+}
+
+/** Whether a row goes on with the task of the row before: its id may have been purged and used again. */
+function sameTask(before: TaskRow | undefined, after: TaskRow): before is TaskRow {
+  return before !== undefined && (before.dispatchSequence === 0 || before.createMs === after.createMs);
 }
 
 /** What the parts of a story make of a row. */

@@ -1,0 +1,43 @@
+// The RPCs that tell how the mesh is doing, answered by the index.
+
+import type { ServiceImpl } from "@connectrpc/connect";
+import { create } from "@bufbuild/protobuf";
+import { GetMetricsRequestSchema, type MetricsService } from "../../../gen/mycel/v1/metrics_service_pb.ts";
+import { pause } from "../../../lib/time/pause.ts";
+import { checkGetMetrics, checkWatchMetrics } from "../index/metric-query.ts";
+import type { TaskLists } from "../index/asked-lists.ts";
+import { tenantOf } from "./caller.ts";
+
+/** What the RPCs need. */
+export interface MetricRpcParts {
+  readonly index: Pick<TaskLists, "getMetrics">;
+  /** Aborts, with the error that ends all streams, when the coordinator drains. */
+  readonly draining: AbortSignal;
+}
+
+/** Implements the service. */
+export function metricRpcs({ index, draining }: MetricRpcParts): ServiceImpl<typeof MetricsService> {
+  return {
+    getMetrics: (request, context) => {
+      checkGetMetrics(request);
+      return index.getMetrics(tenantOf(context), request);
+    },
+    watchMetrics: async function* watchMetrics(request, context) {
+      const intervalMs = checkWatchMetrics(request);
+      const tenant = tenantOf(context);
+      const { types, agentId, window } = request;
+      const question = create(GetMetricsRequestSchema, {
+        types,
+        agentId,
+        ...(window === undefined ? {} : { window }),
+      });
+      const over = AbortSignal.any([context.signal, draining]);
+      while (!over.aborted) {
+        const { metrics } = await index.getMetrics(tenant, question);
+        if (metrics !== undefined) yield { metrics };
+        await pause(intervalMs, over);
+      }
+      draining.throwIfAborted();
+    },
+  };
+}
