@@ -122,8 +122,9 @@ function report({ out }: CliContext, flags: BenchFlags, url: string, measured: L
     ["errors", failed === "" ? "none" : out.colors.red(harmless(failed))],
   ]);
   const note = [
-    `Measured here, each time from the submission on: one process, one connection, ${number(concurrency)} tasks at once, after`,
-    `${number(warmUpOf(flags))} tasks to warm up. The mesh was taken as it is; "npm run bench" compares it with others.`,
+    "Measured at this client from each submission on: one process, one connection,",
+    `after ${number(warmUpOf(flags))} tasks to warm up. The mesh was taken as it is, with all that it does`,
+    'besides; "npm run bench" compares it with other systems.',
   ];
   const head = `${type} × ${number(tasks)}, ${number(concurrency)} at once, ${what}, to ${url}`;
   return `${head}\n\n${facts}\n\n${out.colors.dim(note.join("\n"))}`;
