@@ -213,4 +213,4 @@ test("nothing is lost when the coordinator that delivers is killed while the rec
   await expect
     .poll(async () => (await webhooks.listWebhookDeliveries({ endpointId })).deliveries.map(({ state }) => state))
     .toEqual(Array.from({ length: 10 }, () => WebhookDeliveryState.DELIVERED));
-});
+}, 150_000);
