@@ -79,8 +79,10 @@ export function startRun(options: RunOptions): TaskRun {
   const left = Promise.withResolvers<TaskEvent | undefined>();
   // Pulled at once, so that the task is submitted even if nobody reads yet.
   let first: Promise<IteratorResult<TaskEvent>> | undefined = events.next();
+  // The last try's error says nothing of those before.
+  const told = (error: unknown): unknown => (error instanceof MycelError ? withAcceptance(error, doubts === 0) : error);
   const fail = (cause: unknown): void => {
-    const error = cause instanceof MycelError ? withAcceptance(cause, doubts === 0) : cause;
+    const error = told(cause);
     accepted.reject(error);
     left.reject(error);
   };
@@ -101,7 +103,7 @@ export function startRun(options: RunOptions): TaskRun {
       }
     } catch (error) {
       fail(error);
-      throw error;
+      throw told(error);
     } finally {
       left.resolve(last);
       void events.return?.()?.catch(() => undefined);

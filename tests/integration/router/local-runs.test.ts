@@ -248,6 +248,23 @@ describe("a local task", () => {
     await expect(late).rejects.toMatchObject({ state: "timed_out", reason: "SCHEDULE_TO_CLOSE_TIMEOUT" });
   });
 
+  test("times out when no attempt starts within its schedule_to_start, and not when it takes long after that", async () => {
+    await using router = await setup(
+      { work: () => new Promise((resolve) => setTimeout(() => resolve("done"), 1_300)) },
+      { concurrency: 1 },
+    );
+    const options = { scheduleToStartMs: 1_000 };
+    const first = router.run("work", undefined, options);
+    await first.submitted;
+    const second = expect(router.run("work", undefined, options).result()).rejects.toMatchObject({
+      state: "timed_out",
+      reason: "SCHEDULE_TO_START_TIMEOUT",
+      attempt: 0,
+    });
+    expect(await first.result()).toBe("done");
+    await second;
+  });
+
   test("is stopped when its caller leaves", async () => {
     const stopped = Promise.withResolvers<unknown>();
     await using router = await setup({

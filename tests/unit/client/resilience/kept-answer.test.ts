@@ -70,3 +70,16 @@ test("after a clear the next to ask gets a new answer, and a late one does not t
   expect(await Promise.all([old, fresh])).toEqual([1, 2]);
   expect(await kept.get()).toBe(2);
 });
+
+test("a failure of an answer that was cleared does not take the new one away", async () => {
+  const { asked, kept } = setup();
+  const old = kept.get();
+  kept.clear();
+  const fresh = kept.get();
+  asked[1]!.resolve(2);
+  await fresh;
+  asked[0]!.reject(new Error("too late"));
+  await expect(old).rejects.toThrow("too late");
+  expect(await kept.get()).toBe(2);
+  expect(asked).toHaveLength(2);
+});
