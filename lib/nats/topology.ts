@@ -189,7 +189,7 @@ function noRoom({ maxBytes }: TopologyOptions, cause?: unknown): NatsUnavailable
   const message =
     maxBytes === undefined
       ? "JetStream has no room for the mesh's streams: give the server more (max_file_store), or set MYCEL_MAX_BYTES"
-      : `JetStream has no room for three streams of ${maxBytes} bytes: lower MYCEL_MAX_BYTES, or raise max_file_store`;
+      : `JetStream has no room for three streams of ${maxBytes} bytes and an eighth of that for webhooks: lower MYCEL_MAX_BYTES, or raise max_file_store`;
   return new NatsUnavailableError("NATS_NO_ROOM", message, cause);
 }
 
