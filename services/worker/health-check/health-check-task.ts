@@ -1,4 +1,5 @@
 // The `health-check` task as the mesh meets it: checks at a steady pace, each streamed, and their sum as the result.
+import type { MessageInitShape } from "@bufbuild/protobuf";
 import {
   HealthCheckInputSchema,
   HealthCheckOutputSchema,
@@ -12,8 +13,11 @@ import { roundMs } from "../exchange-messages.ts";
 import { checkHealthCheck, healthCheckOrder } from "./health-check-order.ts";
 import { checkHealth } from "./health-check.ts";
 
-/** A task without an end stops this long before its attempt is out of time, so that it completes. */
+/** A task without an end starts no check later than this before its attempt is out of time, so that it completes. */
 const END_BEFORE_DEADLINE_MS = 1_000;
+/** And it waits for none longer than until this. */
+const REPORT_BEFORE_DEADLINE_MS = 500;
+const TIMEOUTS: ReadonlySet<string | undefined> = new Set(["TIMEOUT", "CONNECT_TIMEOUT"]);
 
 /** Checks whether a target answers, through `outbound`. */
 export function healthCheckTask(outbound: Outbound): Capability {
@@ -31,10 +35,17 @@ export function healthCheckTask(outbound: Outbound): Capability {
       let sumMs = 0;
       let maxMs = 0;
       let available = 0;
+      let sum: MessageInitShape<typeof HealthCheckOutputSchema> | undefined;
       for (let index = 1; ; index += 1) {
         await pause(Math.max(0, dueMs - performance.now()), signal);
         signal.throwIfAborted();
-        const { check, totalMs } = await refusing(() => checkHealth(outbound, order, { index, signal }));
+        const leftMs = endless ? deadline.getTime() - REPORT_BEFORE_DEADLINE_MS - Date.now() : order.timeoutMs;
+        const timeoutMs = Math.max(1, Math.min(order.timeoutMs, Math.floor(leftMs)));
+        const { check, totalMs } = await refusing(() =>
+          checkHealth(outbound, { ...order, timeoutMs }, { index, signal }),
+        );
+        // What a check would have found that was cut short, nobody knows.
+        if (sum !== undefined && timeoutMs < order.timeoutMs && TIMEOUTS.has(check.reason)) return sum;
         if (check.available) {
           available += 1;
           sumMs += totalMs;
@@ -45,10 +56,9 @@ export function healthCheckTask(outbound: Outbound): Capability {
         // A check that took longer than the interval is followed by the next at once, and the pace begins anew.
         dueMs = Math.max(dueMs + order.intervalMs, performance.now());
         const outOfTime = Date.now() + (dueMs - performance.now()) > deadline.getTime() - END_BEFORE_DEADLINE_MS;
-        if (index >= order.checks || (endless && outOfTime)) {
-          const times = available === 0 ? {} : { averageMs: roundMs(sumMs / available), maxMs: roundMs(maxMs) };
-          return { check, checks: index, availableChecks: available, ...times };
-        }
+        const times = available === 0 ? {} : { averageMs: roundMs(sumMs / available), maxMs: roundMs(maxMs) };
+        sum = { check, checks: index, availableChecks: available, ...times };
+        if (index >= order.checks || (endless && outOfTime)) return sum;
       }
     },
   });

@@ -173,3 +173,20 @@ test("checks without an end stop when the task is canceled", async () => {
   );
   expect([failure, chunks.length]).toEqual(["HANDLER_ERROR: canceled", 1]);
 });
+
+test.for([
+  ["never answers", 0, { check: { available: false, reason: "TIMEOUT" }, checks: 1, availableChecks: 0 }],
+  ["answers no more", 1, { check: { index: 1, available: true }, checks: 1, availableChecks: 1 }],
+] as const)("checks without an end of a target that %s end with a result in time", async ([, answers, result]) => {
+  let requests = 0;
+  await using server = await openWebServer((_request, response) => {
+    requests += 1;
+    if (requests <= answers) response.end();
+  });
+  const deadline = new Date(Date.now() + 2_000);
+  const input = { target: server.url, checks: 0, intervalMs: 100, timeoutMs: 60_000 };
+  const call = await callCapability(task, input, { deadline, signal: AbortSignal.timeout(4_000) });
+  expect(call.failure).toBeUndefined();
+  expect(call.result).toMatchObject(result);
+  expect(call.chunks).toHaveLength(1);
+});
