@@ -86,7 +86,8 @@ function grown({ initialMs, maximumMs }: Backoff, round: number): number {
 // A caller in a hurry that gets no answer learns nothing about the server.
 const TELLING_SILENCE_MS = 1_000;
 
-const REFUSALS: ReadonlySet<Code> = new Set([
+/** With these codes, a server says that it has begun nothing. */
+export const REFUSALS: ReadonlySet<number> = new Set([
   Code.InvalidArgument,
   Code.ResourceExhausted,
   Code.Unauthenticated,

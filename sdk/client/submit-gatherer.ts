@@ -4,6 +4,7 @@
 import { setImmediate } from "node:timers";
 import type { SubmitTaskRequest, SubmitTaskResponse } from "../../gen/mycel/v1/agent_service_pb.ts";
 import { MycelError, toMycelError } from "./mycel-error.ts";
+import { REFUSALS } from "./retry.ts";
 import type { SubmitCalls } from "./submit.ts";
 
 /** A submission that is ready to be sent. */
@@ -13,8 +14,11 @@ export interface Submission {
   readonly mostBytes: number;
 }
 
-/** An answer; the error of the call that all had in common; or undefined if only a call of its own can tell. */
-export type Verdict = SubmitTaskResponse | MycelError | undefined;
+/**
+ * An answer; the error of the call that all had in common; or that only a call of its own can tell: the first, or one after a call that may
+ * have submitted it.
+ */
+export type Verdict = SubmitTaskResponse | MycelError | "alone" | "again";
 
 /**
  * How many tasks travel together. From 64 on, a coordinator stores them as one atomic batch, for which all wait some milliseconds: that
@@ -36,9 +40,11 @@ export class SubmitGatherer {
     this.#calls = calls;
   }
 
-  /** Submits with others; alone if there are none, if it is large, or if its id is that of another one. Never rejects. */
+  /** Submits with others; alone if there are none, if it is large, or if its id is that of another one, or none. Never rejects. */
   submit({ request, mostBytes }: Submission, signal: AbortSignal | undefined): Promise<Verdict> {
-    if (mostBytes > MOST_BYTES || signal?.aborted === true) return Promise.resolve(undefined);
+    // A call that holds one without an id can't be sent again.
+    const isNameless = request.taskId === "" && request.requestId === "";
+    if (isNameless || mostBytes > MOST_BYTES || signal?.aborted === true) return Promise.resolve("alone");
     const waiting = new Waiting(request, signal);
     // node:timers' own, as tests of users may have replaced the global one.
     if (this.#waiting.push(waiting) === 1) setImmediate(() => this.#send());
@@ -61,12 +67,12 @@ export class SubmitGatherer {
       sent.push(this.#sendTogether(distinct.slice(at, at + MOST_TASKS)));
     }
     // The first of an id comes first.
-    if (twins.length > 0) void Promise.all(sent).then(() => twins.forEach((twin) => twin.settle(undefined)));
+    if (twins.length > 0) void Promise.all(sent).then(() => twins.forEach((twin) => twin.settle("alone")));
   }
 
   async #sendTogether(batch: readonly Waiting[]): Promise<void> {
     if (batch.length === 1) {
-      batch[0]?.settle(undefined);
+      batch[0]?.settle("alone");
       return;
     }
     const { rpc, options } = this.#calls;
@@ -76,12 +82,13 @@ export class SubmitGatherer {
       batch.forEach((each, at) => {
         const result = results[at]?.result;
         // An item's error says less than a call's.
-        each.settle(result?.case === "submitted" ? result.value : undefined);
+        const isRefused = result?.case === "error" && REFUSALS.has(result.value.code);
+        each.settle(result?.case === "submitted" ? result.value : isRefused ? "alone" : "again");
       });
     } catch (error) {
       const failure = toMycelError(error);
       const isCommon = COMMON.has(failure.code) || performance.now() >= deadline;
-      for (const each of batch) each.settle(isCommon ? failure : undefined);
+      for (const each of batch) each.settle(isCommon ? failure : failure.unaccepted ? "alone" : "again");
     }
   }
 }
@@ -91,7 +98,7 @@ class Waiting {
   readonly request: SubmitTaskRequest;
   readonly #signal: AbortSignal | undefined;
   readonly #settled = Promise.withResolvers<Verdict>();
-  readonly #leave = (): void => this.settle(undefined);
+  readonly #leave = (): void => this.settle("alone");
   #isLeft = false;
 
   constructor(request: SubmitTaskRequest, signal: AbortSignal | undefined) {

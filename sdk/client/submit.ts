@@ -16,7 +16,7 @@ import { msFromDuration } from "../../lib/wire/time-codec.ts";
 import { type BlobCalls, uploadBlob } from "./blobs.ts";
 import { withSignal } from "./call-signal.ts";
 import { type ResolvedOptions, within } from "./client-options.ts";
-import { MycelError, abortError, invalidOption, itemError, toMycelError } from "./mycel-error.ts";
+import { MycelError, abortError, invalidOption, itemError, toMycelError, withAcceptance } from "./mycel-error.ts";
 import { encodeInput } from "./payload.ts";
 import { pause } from "../../lib/time/pause.ts";
 import { isTracing } from "../../lib/wire/trace-context.ts";
@@ -102,11 +102,15 @@ export async function submitOne(
   const verdict = await gatherer.submit(submission, signal);
   // An error of its own, with the caller in its trace.
   if (verdict instanceof MycelError) throw new MycelError(verdict.code, verdict.message, verdict);
-  if (verdict !== undefined) return submittedOf(verdict);
+  if (typeof verdict !== "string") return submittedOf(verdict);
   // What travelled with others may arrive though its caller has left.
   if (signal?.aborted === true) throw abortError(signal);
   const leftMs = Math.max(1, deadline - performance.now());
-  return submittedOf(await calls.rpc.submitTask(submission.request, { timeoutMs: leftMs, ...withSignal(signal) }));
+  try {
+    return submittedOf(await calls.rpc.submitTask(submission.request, { timeoutMs: leftMs, ...withSignal(signal) }));
+  } catch (error) {
+    throw verdict === "again" ? withAcceptance(toMycelError(error), false) : error;
+  }
 }
 
 /** Submits any number of tasks; the results are in the order of the tasks. */

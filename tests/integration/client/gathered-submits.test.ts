@@ -3,7 +3,7 @@ import { Code } from "@connectrpc/connect";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import type { BatchSubmitTasksRequest } from "../../../gen/mycel/v1/agent_service_pb.ts";
 import { richError } from "../../../lib/rpc/rich-error.ts";
-import { type ClientOptions, createClient, type MycelClient } from "../../../sdk/client/index.ts";
+import { type ClientOptions, createClient, type MycelClient, type MycelError } from "../../../sdk/client/index.ts";
 import { type FakeCoordinator, openFakeCoordinator, unavailable } from "../../support/fake-coordinator.ts";
 
 afterEach(() => void vi.useRealTimers());
@@ -66,7 +66,9 @@ describe("submissions of one turn", () => {
     const [good, bad] = await Promise.allSettled([client.submit("echo", 1), client.submit("not ok")]);
     expect(good).toMatchObject({ status: "fulfilled", value: { existing: false } });
     expect(bad).toMatchObject({ status: "rejected", reason: { violations: [{ field: "type" }] } });
-    expect(bad).toEqual({ status: "rejected", reason: wrong });
+    // All but its cause, which tells when it was answered.
+    const { code, message, reason, violations, unaccepted } = wrong as MycelError;
+    expect(bad).toMatchObject({ reason: { code, message, reason, violations, unaccepted } });
     expect(batchesOf(mesh)).toEqual([2]);
   });
 
@@ -141,6 +143,17 @@ describe("a call that fails", () => {
     expect(mesh.tasks.size).toBe(10);
   });
 
+  test("with its connection is sent again, whoever submits something without an id beside", async () => {
+    await using mesh = await openFakeCoordinator();
+    await using client = createClient({ url: mesh.url });
+    mesh.failNext("BatchSubmitTasks", "cut");
+    const nameless = client.submit("echo", 1, { requestId: "" }).catch(() => undefined);
+    expect((await submitAll(client, 2)).every(({ status }) => status === "fulfilled")).toBe(true);
+    await nameless;
+    expect(mesh.count("SubmitTask")).toBe(1);
+    expect(batchesOf(mesh)).toEqual([2, 2]);
+  });
+
   test("for good fails each submission, each with an error of its own", async () => {
     await using mesh = await openFakeCoordinator();
     await using client = createClient({ url: mesh.url, retry: { attempts: 1 } });
@@ -160,6 +173,23 @@ describe("a call that fails", () => {
     mesh.failNext("BatchSubmitTasks", tooLarge);
     expect((await submitAll(client, 3)).every(({ status }) => status === "fulfilled")).toBe(true);
     expect(mesh.count("SubmitTask")).toBe(3);
+  });
+
+  test("after it may have submitted something is not forgotten when the next ones are refused", async () => {
+    await using mesh = await openFakeCoordinator();
+    await using client = createClient({ url: mesh.url });
+    const broken = richError({ code: Code.Internal, reason: "INTERNAL", message: "broken" });
+    const full = richError({ code: Code.ResourceExhausted, reason: "MESSAGE_TOO_LARGE", message: "too large" });
+    mesh.failNext("BatchSubmitTasks", broken, full);
+    mesh.failNext("SubmitTask", full, full, full, full);
+    expect(await submitAll(client, 2)).toMatchObject([
+      { reason: { code: "resource_exhausted", unaccepted: false } },
+      { reason: { code: "resource_exhausted", unaccepted: false } },
+    ]);
+    expect(await submitAll(client, 2)).toMatchObject([
+      { reason: { code: "resource_exhausted", unaccepted: true } },
+      { reason: { code: "resource_exhausted", unaccepted: true } },
+    ]);
   });
 
   test("because the client is closed fails each of them so", async () => {
