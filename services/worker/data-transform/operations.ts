@@ -60,10 +60,10 @@ function applied(value: JsonValue, kind: Kind): JsonValue {
     case "count":
       return list(value).length;
     case "sum":
-      return numbers(value, kind.value).reduce((sum, number) => sum + number, 0);
+      return finite(sumOf(numbers(value, kind.value)));
     case "average": {
       const all = numbers(value, kind.value);
-      return all.length === 0 ? null : all.reduce((sum, number) => sum + number, 0) / all.length;
+      return all.length === 0 ? null : finite(sumOf(all)) / all.length;
     }
     case "min":
       return extreme(numbers(value, kind.value), (a, b) => a < b);
@@ -158,6 +158,16 @@ function numbers(value: JsonValue, { by }: Operation<"sum">): number[] {
   return list(value)
     .map((item) => valueAt(item, by))
     .filter((item) => typeof item === "number");
+}
+
+function sumOf(all: readonly number[]): number {
+  return all.reduce((sum, number) => sum + number, 0);
+}
+
+/** JSON has no infinity, and would say null. */
+function finite(sum: number): number {
+  if (Number.isFinite(sum)) return sum;
+  throw new OperationError("the sum is larger than a number can be");
 }
 
 function extreme(all: readonly number[], isBetter: (a: number, b: number) => boolean): number | null {

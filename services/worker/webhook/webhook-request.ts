@@ -1,6 +1,6 @@
 // The input of a `webhook` task: what is wrong with it, and the request that it asks for. Pure.
 import { type JsonValue, type MessageShape, toJson } from "@bufbuild/protobuf";
-import { ValueSchema } from "@bufbuild/protobuf/wkt";
+import { type Value, ValueSchema } from "@bufbuild/protobuf/wkt";
 import type { WebhookInputSchema } from "../../../gen/mycel/tasks/v1/webhook_pb.ts";
 import { MAX_REDIRECTS, MAX_TIMEOUT_MS, METHODS, type OutboundRequest } from "../../../lib/outbound/outbound.ts";
 import type { FieldViolation } from "../../../sdk/agent/index.ts";
@@ -24,6 +24,7 @@ export function checkWebhook(input: WebhookInput): readonly FieldViolation[] {
   if ((input.method === "GET" || input.method === "HEAD") && input.body.case !== undefined) {
     violations.add(input.body.case, `must be left out: a ${input.method} request has no body`);
   }
+  if (input.body.case === "json" && !hasJson(input.body.value)) violations.add("json", "must be a JSON value");
   violations.wholeNumber("timeoutMs", input.timeoutMs, 1, MAX_TIMEOUT_MS);
   violations.wholeNumber("maxResponseBytes", input.maxResponseBytes, 0, MAX_WEBHOOK_RESPONSE_BYTES);
   violations.wholeNumber("maxRedirects", input.maxRedirects, 0, MAX_REDIRECTS);
@@ -54,6 +55,16 @@ export function webhookRequest(input: WebhookInput, taskId: string): OutboundReq
 /** Whether a response of `status` is what the input expects. */
 export function isExpected({ expectedStatuses }: WebhookInput, status: number): boolean {
   return expectedStatuses.length === 0 ? status >= 200 && status <= 299 : expectedStatuses.includes(status);
+}
+
+/** As binary Protobuf there are values that have no JSON: NaN, infinities, and none at all. */
+function hasJson(value: Value): boolean {
+  try {
+    toJson(ValueSchema, value);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function bodyOf(

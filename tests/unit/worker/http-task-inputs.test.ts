@@ -1,9 +1,13 @@
 // What the tasks that go out over HTTP accept: every violation at once, in one line.
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import type { ValueSchema } from "@bufbuild/protobuf/wkt";
 import { expect, test } from "vitest";
+import { WebhookInputSchema } from "../../../gen/mycel/tasks/v1/webhook_pb.ts";
 import { createOutbound } from "../../../lib/outbound/outbound.ts";
 import { healthCheckTask } from "../../../services/worker/health-check/health-check-task.ts";
 import { readCheckTarget } from "../../../services/worker/health-check/check-target.ts";
 import { webhookTask } from "../../../services/worker/webhook/webhook-task.ts";
+import { packMessage } from "../../../sdk/tasks/index.ts";
 import { callCapability } from "../../support/handler-call.ts";
 
 const outbound = createOutbound({ lookup: () => Promise.reject(new Error("no name is looked up here")) });
@@ -44,6 +48,16 @@ test.for<[string, unknown, string]>([
   ],
 ])("a webhook with %s is refused", async ([, input, line]) => {
   expect((await callCapability(webhookTask(outbound), input)).failure).toBe(`INVALID_INPUT: invalid input: ${line}`);
+});
+
+test.for<[string, MessageInitShape<typeof ValueSchema>]>([
+  ["no number", { kind: { case: "numberValue", value: Number.NaN } }],
+  ["no value", {}],
+])("a webhook whose JSON body is %s, which only binary Protobuf can say, is refused", async ([, value]) => {
+  const input = packMessage(WebhookInputSchema, { url, body: { case: "json", value } });
+  expect((await callCapability(webhookTask(outbound), input)).failure).toBe(
+    "INVALID_INPUT: invalid input: json: must be a JSON value",
+  );
 });
 
 const target = "https://example.org/";

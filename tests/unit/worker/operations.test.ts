@@ -108,6 +108,18 @@ test.for<[string, JsonValue, JsonValue[], string]>([
     [{ pick: { fields: ["a"] } }],
     "operations[0].pick: needs objects, was given a number",
   ],
+  [
+    "a sum beyond all numbers",
+    [1e308, 1e308],
+    [{ sum: {} }],
+    "operations[0].sum: the sum is larger than a number can be",
+  ],
+  [
+    "an average of it",
+    [1e308, 1e308],
+    [{ average: {} }],
+    "operations[0].average: the sum is larger than a number can be",
+  ],
   ["the second of two", [1], [{ count: {} }, { sort: {} }], "operations[1].sort: needs a list, was given a number"],
 ])("%s is told with its place", ([, data, operations, message]) => {
   expect(() => run(data, ...operations)).toThrow(message);
