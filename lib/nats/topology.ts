@@ -206,7 +206,10 @@ async function ensure(connection: NatsConnection, given: TopologyOptions): Promi
   await ensureSettingsBucket(connection, manager, QUEUES_BUCKET, options.replicas);
   const { replicas } = options;
   const blobAge = options.retentionMs * NANOS_PER_MS;
-  await new Objm(connection).create(BLOBS_BUCKET, { replicas, storage: "file", ttl: blobAge, max_bytes: maxBytes });
+  const blobs = { replicas, storage: "file", ttl: blobAge, max_bytes: maxBytes } as const;
+  await new Objm(connection).create(BLOBS_BUCKET, blobs).catch(async (error: unknown) => {
+    if (!(await isReckonedTwice(manager, `OBJ_${BLOBS_BUCKET}`, error))) throw error;
+  });
   await adopt(manager, `OBJ_${BLOBS_BUCKET}`, { num_replicas: replicas, max_age: blobAge, max_bytes: maxBytes });
   return manager;
 }
@@ -268,9 +271,18 @@ async function ensureStream(manager: JetStreamManager, config: NamedConfig): Pro
     await manager.streams.add(config);
   } catch (error) {
     // It exists with other settings: an operator changed an option, or this version wants something new.
-    if (!isInUse(error)) throw error;
+    if (!isInUse(error) && !(await isReckonedTwice(manager, config.name, error))) throw error;
     await manager.streams.update(config.name, config);
   }
+}
+
+/** JetStream looks for the room that a stream takes before it sees that the stream exists, and has taken its room. */
+async function isReckonedTwice(manager: JetStreamManager, name: string, error: unknown): Promise<boolean> {
+  if (!isNoRoom(error)) return false;
+  return await manager.streams.info(name).then(
+    () => true,
+    () => false,
+  );
 }
 
 function isInUse(error: unknown): boolean {
