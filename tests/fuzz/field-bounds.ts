@@ -71,7 +71,7 @@ function duration(min: readonly [bigint, number], max: bigint): FieldCase[] {
         : ([0n, -NANO] as const);
   return [
     fits("the least", at(min)),
-    fits("not whole milliseconds", { seconds: 1n, nanos: 1 }),
+    fits("not whole milliseconds", { seconds: min[0] + 1n, nanos: 1 }),
     fits("the most", at([max, 0])),
     breaks("a nanosecond below", at(below)),
     breaks("a nanosecond above", at([max, NANO])),
@@ -119,6 +119,13 @@ function items(least: number, most: number, item: (i: number) => unknown): Field
     breaks("10,000", some(10_000)),
   ];
 }
+
+const metricTypes: FieldCase[] = [
+  ...items(0, 100, (i) => `t${i}`),
+  breaks("a wildcard", ["*"]),
+  breaks("an empty one", [""]),
+  breaks("one too long", ["t".repeat(65)]),
+];
 
 const known = (...values: number[]): FieldCase[] => [
   ...values.map((value) => fits(`${value}`, value)),
@@ -364,6 +371,13 @@ export const BOUNDS: Readonly<Record<string, readonly FieldCase[]>> = {
     breaks("the most there is", 2n ** 64n - 1n),
   ],
   "DownloadBlobRequest.blob_id": name(100, "required"),
+  "GetMetricsRequest.window": duration([10n, 0], DAY_S),
+  "GetMetricsRequest.types": metricTypes,
+  "GetMetricsRequest.agent_id": name(64, "optional"),
+  "WatchMetricsRequest.window": duration([10n, 0], DAY_S),
+  "WatchMetricsRequest.types": metricTypes,
+  "WatchMetricsRequest.agent_id": name(64, "optional"),
+  "WatchMetricsRequest.interval": duration([1n, 0], 60n),
   "ListQueuesRequest.page_size": pageSize,
   "ListQueuesRequest.page_token": name(64, "optional"),
   "GetQueueRequest.queue": queueName,
