@@ -228,7 +228,7 @@ describe("an outage", () => {
     await using mesh = await openFakeCoordinator();
     await using client = createClient({
       url: mesh.url,
-      breaker: { failures: 1, patienceMs: 0, openMs: 300, probeMs: 0 },
+      breaker: { failures: 1, patienceMs: 0, openMs: 3_600_000, probeMs: 100 },
     });
     const { taskId } = await client.submit("idle");
     const watching = Array.fromAsync(client.watch(taskId), ({ kind }) => kind);

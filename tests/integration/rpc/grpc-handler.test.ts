@@ -77,6 +77,8 @@ const implementation = {
   },
 };
 
+const MAX_HELD_BYTES = 1_000_000;
+const intake = new Intake({ maxHeldBytes: MAX_HELD_BYTES });
 const shutdown = new AbortController();
 let ordinary: Listener;
 let direct: Listener;
@@ -109,7 +111,7 @@ beforeAll(async () => {
     direct: createGrpcHandler({
       ...shared,
       services: [served(AgentService, implementation)],
-      intake: new Intake(),
+      intake,
       shutdownSignal: shutdown.signal,
     }),
     handler: (_request, response) => respondText(response, 418, "left to the other handler"),
@@ -185,6 +187,19 @@ describe("is answered as Connect answers it:", () => {
     expect(ours.status).toBe(200);
     expect(ours).toEqual(theirs);
   });
+});
+
+test("what arrived compressed counts until it is decompressed, and not after that", async () => {
+  for (const message of [
+    compressed(getTask("one")),
+    envelope(gzipSync("nonsense"), 1),
+    envelope(Buffer.from("none"), 1),
+  ]) {
+    await exchange(direct, UNARY, message, COMPRESSED);
+    // Everything that it may hold, to the last byte.
+    intake.hold(MAX_HELD_BYTES);
+    intake.hold(-MAX_HELD_BYTES);
+  }
 });
 
 test("an answer is what the implementation said", async () => {
