@@ -48,3 +48,9 @@ export function lineOf(error: unknown): string {
   const text = error instanceof Error ? error.message || error.name : String(error);
   return text.split("\n", 1)[0] ?? "";
 }
+
+/** One line about a text that JSON.parse refused: its message quotes the text, which may hold line ends and escapes for terminals. */
+export function jsonFault(error: unknown): string {
+  const message = error instanceof Error ? error.message : String(error);
+  return `is not JSON: ${message.replace(/[\p{Cc}\p{Zl}\p{Zp}]+/gu, " ")}`;
+}

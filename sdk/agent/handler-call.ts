@@ -1,5 +1,6 @@
 // Owns the call of user code: input decoded and parsed, handler called, and whatever it returns, throws or rejects with made an outcome.
 // It never throws and its promise never rejects.
+import { jsonFault } from "./agent-error.ts";
 import type { Blobs } from "./blobs.ts";
 import { type ContextHost, createContext } from "./context.ts";
 import type { Capability } from "./define.ts";
@@ -19,13 +20,19 @@ export function callHandler(
 }
 
 async function callWithBlob(capability: Capability, item: WorkItem, host: ContextHost, blobs: Blobs): Promise<Outcome> {
+  let text: string;
   try {
-    const content = await host.blob(item.blob);
-    const raw: unknown = JSON.parse(Buffer.from(content).toString("utf8"));
-    return await call(capability, item, host, blobs, raw);
+    text = Buffer.from(await host.blob(item.blob)).toString("utf8");
   } catch (error) {
     return outcomeOfError(error);
   }
+  let raw: unknown;
+  try {
+    raw = JSON.parse(text);
+  } catch (error) {
+    return invalidInput(jsonFault(error));
+  }
+  return call(capability, item, host, blobs, raw);
 }
 
 function call(
@@ -39,8 +46,7 @@ function call(
   try {
     if (capability.parse !== undefined) input = capability.parse(raw);
   } catch (error) {
-    const message = error instanceof Error ? error.message : String(error);
-    return fail(`invalid input: ${message}`, { reason: "INVALID_INPUT" });
+    return invalidInput(error instanceof Error ? error.message : String(error));
   }
   try {
     const view = viewTask(item, host.attempt, input, blobs, () => host.signal());
@@ -50,6 +56,11 @@ function call(
   } catch (error) {
     return outcomeOfError(error);
   }
+}
+
+/** It stays as it is, so no further attempt. */
+function invalidInput(what: string): Outcome {
+  return fail(`invalid input: ${what}`, { reason: "INVALID_INPUT" });
 }
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {

@@ -11,6 +11,7 @@ import { type Payload, PayloadSchema } from "../../gen/mycel/v1/payload_pb.ts";
 import type { Violation } from "../../lib/core/mesh-error.ts";
 import { readMessageJson } from "../../lib/wire/message-json.ts";
 import { messageBytes, messagePayload } from "../../lib/wire/message-payload.ts";
+import { jsonFault } from "./agent-error.ts";
 import type { AgentTask } from "./task.ts";
 
 /** One thing wrong with an input: the path of the field (empty: the input as a whole), and what is allowed. */
@@ -91,7 +92,7 @@ function readBytes<In extends DescMessage>(
     const value: unknown = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(data));
     return { form, ...readMessageJson(schema, value) };
   } catch (error) {
-    return refused(schema, form, `is not JSON: ${error instanceof Error ? error.message : String(error)}`);
+    return refused(schema, form, jsonFault(error));
   }
 }
 

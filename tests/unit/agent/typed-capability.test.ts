@@ -177,3 +177,12 @@ test("a typed capability stands in an agent's definition with its queue and desc
     description: "d",
   });
 });
+
+test.for([
+  ["a blob", blob("application/json", "b")],
+  ["bytes", bytes("application/json", Buffer.from("[1,\n\x1b[2Jx]"))],
+] as const)("JSON in %s that is none is refused in one line, and not tried again", async ([, input]) => {
+  const { failure, outcome } = await callCapability(shout, input, { blobs: { b: Buffer.from("[1,\n\x1b[2Jx]") } });
+  expect(failure).toMatch(/^INVALID_INPUT: invalid input: is not JSON: \P{Cc}+$/u);
+  expect(outcome).toMatchObject({ kind: "fail", failure: { retryable: false, details: "" } });
+});
