@@ -24,7 +24,7 @@ const BATCH = 256;
 const GATHER_MS = 10;
 
 /** When to look again for a dispatch that did not stand yet, each in milliseconds after the look before. Then it was refused. */
-const LOOK_AGAIN_MS: readonly number[] = [30, 100, 400, 1_500];
+const LOOK_AGAIN_MS: readonly number[] = [30, 100, 400, 1_500, 5_000];
 
 /** A dispatch that had stood this long, in milliseconds, when one of its task was heard is another one: that one was refused. */
 const SAME_DISPATCH_MS = 10_000;

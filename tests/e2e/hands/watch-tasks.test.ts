@@ -1,6 +1,14 @@
 // WatchTasks over real processes: what one coordinator tells of tasks that another one takes.
 import { randomUUID } from "node:crypto";
+import { connect } from "node:http2";
+import { fromBinary, toBinary } from "@bufbuild/protobuf";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import {
+  AgentService,
+  WatchTasksRequestSchema,
+  type WatchTasksResponse,
+  WatchTasksResponseSchema,
+} from "../../../gen/mycel/v1/agent_service_pb.ts";
 import { createClient, type MycelClient, type TaskWatchEvent } from "../../../sdk/client/index.ts";
 import { openMesh, type TestMesh } from "../../support/processes.ts";
 
@@ -55,6 +63,73 @@ test("a watch goes on at another coordinator when its own drains, and says that 
   expect((await watch.linesOf(taskId, "completed")).at(-1)).toBe("completed work 1 worker");
   expect(await doomed.exited).toBe(0);
 });
+
+test("a reader that stands still holds nothing up, and then learns how many changes it has missed", async () => {
+  const type = `nobody-${randomUUID().slice(0, 8)}`;
+  await using slow = await openStandingReader(mesh.urls[0]!, type);
+  const watch = await begin(client, { types: [type] });
+  const tasks = Array.from({ length: 4_000 }, () => ({ type, labels: { filler: "x".repeat(200) } }));
+  await client.submitMany(tasks);
+  // Another one reads on meanwhile; whatever comes at once may be too much for it, too.
+  let passed = 0;
+  await watch.until((event) => {
+    passed += event.kind === "missed" ? (event.count ?? 0) : 1;
+    return passed === tasks.length;
+  });
+  expect(slow.seen).toHaveLength(0);
+  slow.read();
+  const counted = (): number =>
+    slow.seen.reduce(
+      (sum, { kind }) =>
+        sum + (kind.case === "missed" ? Number(kind.value.changeCount) : kind.case === "change" ? 1 : 0),
+      0,
+    );
+  await expect.poll(counted, { timeout: 20_000 }).toBe(tasks.length);
+  const changes = slow.seen.filter(({ kind }) => kind.case === "change");
+  expect(changes.length).toBeGreaterThan(1_000);
+  expect(changes.length).toBeLessThan(tasks.length);
+});
+
+/** A caller that takes nothing from its connection until it is told to. */
+async function openStandingReader(
+  url: string,
+  type: string,
+): Promise<AsyncDisposable & { readonly seen: readonly WatchTasksResponse[]; read(): void }> {
+  const session = connect(url, { settings: { initialWindowSize: 65_535 } });
+  const stream = session.request({
+    ":method": "POST",
+    ":path": `/${AgentService.typeName}/WatchTasks`,
+    "content-type": "application/grpc",
+    te: "trailers",
+  });
+  stream.on("error", () => undefined);
+  const body = toBinary(WatchTasksRequestSchema, {
+    $typeName: "mycel.v1.WatchTasksRequest",
+    filter: { $typeName: "mycel.v1.TaskFilter", states: [], types: [type], agentId: "", labels: {}, queue: "" },
+  });
+  const head = Buffer.alloc(5);
+  head.writeUInt32BE(body.length, 1);
+  stream.end(Buffer.concat([head, body]));
+  await new Promise((resolve) => stream.once("response", resolve));
+  const seen: WatchTasksResponse[] = [];
+  let rest = Buffer.alloc(0);
+  return {
+    seen,
+    read() {
+      stream.on("data", (piece: Buffer) => {
+        rest = Buffer.concat([rest, piece]);
+        while (rest.length >= 5 && rest.length >= 5 + rest.readUInt32BE(1)) {
+          const end = 5 + rest.readUInt32BE(1);
+          seen.push(fromBinary(WatchTasksResponseSchema, rest.subarray(5, end)));
+          rest = rest.subarray(end);
+        }
+      });
+    },
+    async [Symbol.asyncDispose]() {
+      session.destroy();
+    },
+  };
+}
 
 type Change = Extract<TaskWatchEvent, { kind: "change" }>;
 
