@@ -99,6 +99,11 @@ export class Registry implements AsyncDisposable {
     return this.#agents.get(keyOf(tenant, agentId));
   }
 
+  /** Whether an agent is registered, by the word of the bucket itself. Throws MeshError BROKER_UNAVAILABLE. */
+  async isRegistered(tenant: string, agentId: string): Promise<boolean> {
+    return (await this.#read(keyOf(tenant, agentId))) !== undefined;
+  }
+
   /** Writes an agent, whatever stood there, and lets it live for a TTL. Throws MeshError BROKER_UNAVAILABLE. */
   async put(tenant: string, agent: Agent): Promise<void> {
     const key = keyOf(tenant, agent.agentId);

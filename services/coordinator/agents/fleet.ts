@@ -96,17 +96,18 @@ export class Fleet {
 
   /** Ends a registration. Throws AGENT_NOT_FOUND. */
   async deregister(tenant: string, agentId: string): Promise<void> {
-    this.get(tenant, agentId);
-    await this.#parts.registry.remove(tenant, agentId);
+    const { registry } = this.#parts;
+    // Whoever leaves as soon as it came may meet a coordinator that has not heard of it.
+    const isKnown = registry.get(tenant, agentId) !== undefined;
+    if (!isKnown && !(await registry.isRegistered(tenant, agentId))) throw agentNotFound(agentId);
+    await registry.remove(tenant, agentId);
   }
 
   /** An agent. Throws AGENT_NOT_FOUND. */
   get(tenant: string, agentId: string): Agent {
     const agent = this.#parts.registry.get(tenant, agentId);
-    if (agent !== undefined) return agent;
-    throw new MeshError("AGENT_NOT_FOUND", `no agent ${JSON.stringify(agentId)} is registered`, {
-      resource: { type: "mycel.v1.Agent", name: agentId },
-    });
+    if (agent === undefined) throw agentNotFound(agentId);
+    return agent;
   }
 
   async #session(tenant: string, agent: Agent): Promise<AgentSession> {
@@ -135,6 +136,12 @@ export class Fleet {
       createTime: timestampFromMs(clock.now()),
     });
   }
+}
+
+function agentNotFound(agentId: string): MeshError {
+  return new MeshError("AGENT_NOT_FOUND", `no agent ${JSON.stringify(agentId)} is registered`, {
+    resource: { type: "mycel.v1.Agent", name: agentId },
+  });
 }
 
 function check(request: RegisterAgentRequest): void {

@@ -41,8 +41,21 @@ test("an agent that says that it drains and deregisters at once stays deregister
   expect(await mesh.isRegistered("a")).toBe(false);
 });
 
+test("an agent deregisters by a coordinator that has not heard of it yet", async () => {
+  await using mesh = await openFleet();
+  const late = await mesh.openDeaf();
+  await mesh.fleet.register(TENANT, REQUEST, STAYS);
+
+  await late.deregister(TENANT, "a");
+
+  expect(await mesh.isRegistered("a")).toBe(false);
+  await expect(late.deregister(TENANT, "a")).rejects.toMatchObject({ reason: "AGENT_NOT_FOUND" });
+});
+
 interface TestFleet extends AsyncDisposable {
   readonly fleet: Fleet;
+  /** The fleet of another coordinator, which hears of nothing from now on. */
+  openDeaf(): Promise<Fleet>;
   /** Whether another coordinator finds an agent. */
   isRegistered(agentId: string): Promise<boolean>;
 }
@@ -54,17 +67,23 @@ async function openFleet(): Promise<TestFleet> {
     stack.use(await Registry.open(log.connection, { onError: () => undefined, onGarbage: () => undefined }));
   const clock = { now: () => Date.now(), monotonicMs: () => performance.now() };
   const lanes = new Lanes(log, { leaseMs: 30_000, depthLimit: 10, maxQueues: 10 }, () => clock.monotonicMs());
-  const fleet = new Fleet({
-    registry: await open(),
-    lanes,
-    clock,
-    randomId: () => "x",
-    natsUrls: [log.nats.url],
-    leaseMs: 30_000,
-    heartbeatMs: 1_000,
-  });
+  const fleetOf = (registry: Registry): Fleet =>
+    new Fleet({
+      registry,
+      lanes,
+      clock,
+      randomId: () => "x",
+      natsUrls: [log.nats.url],
+      leaseMs: 30_000,
+      heartbeatMs: 1_000,
+    });
   return {
-    fleet,
+    fleet: fleetOf(await open()),
+    openDeaf: async () => {
+      const registry = await open();
+      await registry[Symbol.asyncDispose]();
+      return fleetOf(registry);
+    },
     isRegistered: async (agentId) => (await open()).get(TENANT, agentId) !== undefined,
     [Symbol.asyncDispose]: () => stack.disposeAsync(),
   };
