@@ -4,6 +4,7 @@ import { create, fromBinary, fromJson, type JsonValue, toBinary, toJson } from "
 import { ValueSchema } from "@bufbuild/protobuf/wkt";
 import type jsonata from "jsonata";
 import { DataTransformInputSchema, DataTransformOutputSchema } from "../../../gen/mycel/tasks/v1/data_transform_pb.ts";
+import { isDeeper } from "../json-depth.ts";
 import { openJsonataRealm } from "./jsonata-realm.ts";
 import { OperationError, transformed } from "./operations.ts";
 
@@ -90,11 +91,6 @@ function jsonOf(result: unknown): string | undefined {
     if (error instanceof TypeError) return undefined;
     throw error;
   }
-}
-
-function isDeeper(value: JsonValue, levels: number): boolean {
-  if (typeof value !== "object" || value === null) return false;
-  return levels === 0 || Object.values(value).some((item) => isDeeper(item, levels - 1));
 }
 
 /** JSONata's errors say where in the expression; they are objects, not always Errors. */

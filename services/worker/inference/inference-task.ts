@@ -13,6 +13,7 @@ import type { Logger } from "../../../lib/core/logger.ts";
 import { markSpanFailed } from "../../../lib/wire/trace-context.ts";
 import { type Capability, fail, type Outcome, RetryableError, typedCapability } from "../../../sdk/agent/index.ts";
 import { roundMs } from "../exchange-messages.ts";
+import { isDeeper } from "../json-depth.ts";
 import { recordAnswer, startChatSpan } from "./chat-span.ts";
 import { checkInference, type InferenceOrder, inferenceOrder } from "./inference-order.ts";
 import { AnswerTooLargeError, askModel, type ModelAnswer, ModelTimeoutError } from "./model-answer.ts";
@@ -22,6 +23,10 @@ import { type PieceKind, PieceGatherer } from "./piece-gatherer.ts";
 
 /** The least time between two streamed pieces: often enough to read along. */
 const PIECE_INTERVAL_MS = 50;
+/** What the contract's 32 bits hold. */
+const MAX_TOKENS = 2 ** 31 - 1;
+/** Deepest nesting of a JSON answer: the mesh takes 30 levels, and it stands in an object. */
+const MAX_JSON_DEPTH = 28;
 
 type Output = MessageInitShape<typeof InferenceOutputSchema>;
 
@@ -94,6 +99,10 @@ function resultOf(order: InferenceOrder, provider: ModelProvider, answer: ModelA
   }
   const json = order.json ? parsed(text) : undefined;
   if (order.json && json === undefined) return noJson(provider, finishReason);
+  if (json !== undefined && isDeeper(json, MAX_JSON_DEPTH)) {
+    const message = `${provider.name}: the JSON answer is nested deeper than ${MAX_JSON_DEPTH} levels`;
+    return fail(message, { reason: "RESPONSE_TOO_LARGE" });
+  }
   return {
     text,
     reasoning,
@@ -126,14 +135,23 @@ function parsed(text: string): JsonValue | undefined {
 }
 
 function usageOf({ usage: { inputTokens, outputTokens } }: ModelAnswer): MessageInitShape<typeof TokenUsageSchema> {
-  const sum = (inputTokens.total ?? 0) + (outputTokens.total ?? 0);
+  const input = tokens(inputTokens.total);
+  const output = tokens(outputTokens.total);
+  const total = input === undefined || output === undefined ? undefined : tokens(input + output);
+  const reasoning = tokens(outputTokens.reasoning);
+  const cached = tokens(inputTokens.cacheRead);
   return {
-    ...(inputTokens.total === undefined ? {} : { inputTokens: inputTokens.total }),
-    ...(outputTokens.total === undefined ? {} : { outputTokens: outputTokens.total }),
-    ...(inputTokens.total === undefined || outputTokens.total === undefined ? {} : { totalTokens: sum }),
-    ...(outputTokens.reasoning === undefined ? {} : { reasoningTokens: outputTokens.reasoning }),
-    ...(inputTokens.cacheRead === undefined ? {} : { cachedTokens: inputTokens.cacheRead }),
+    ...(input === undefined ? {} : { inputTokens: input }),
+    ...(output === undefined ? {} : { outputTokens: output }),
+    ...(total === undefined ? {} : { totalTokens: total }),
+    ...(reasoning === undefined ? {} : { reasoningTokens: reasoning }),
+    ...(cached === undefined ? {} : { cachedTokens: cached }),
   };
+}
+
+/** A count that can be told: what a server gives need not be one. */
+function tokens(count: number | undefined): number | undefined {
+  return count !== undefined && Number.isInteger(count) && count >= 0 && count <= MAX_TOKENS ? count : undefined;
 }
 
 /** What it cost, for whoever counts by the log; never a word of the chat. */

@@ -46,7 +46,12 @@ export function errorTypeOf(error: unknown): string {
 function callFailed(error: APICallError, provider: ModelProvider): Outcome {
   const { statusCode: status, responseBody, responseHeaders } = error;
   if (status === undefined) return unreachable(error, provider);
-  if (status >= 200 && status <= 299) return broken(provider, "the connection was lost while the answer came");
+  if (status >= 200 && status <= 299) {
+    if (causesOf(error).some(({ code }) => code === "UND_ERR_RES_EXCEEDED_MAX_SIZE")) {
+      return fail(`${provider.name}: the answer has too many bytes`, { reason: "RESPONSE_TOO_LARGE" });
+    }
+    return broken(provider, "the connection was lost while the answer came");
+  }
   const details = quoted(responseBody ?? "", provider);
   if (status === 401 || status === 403) {
     // OpenAI quotes a part of the key.
@@ -63,12 +68,20 @@ function callFailed(error: APICallError, provider: ModelProvider): Outcome {
 }
 
 function unreachable(error: APICallError, { name, host, port }: ModelProvider): never {
-  const { cause } = error;
-  const code = typeof cause === "object" && cause !== null && "code" in cause ? ` (${String(cause.code)})` : "";
-  throw new RetryableError(`no answer from ${name} at ${host}:${port}${code}`, {
+  const [{ code } = { code: undefined }] = causesOf(error);
+  throw new RetryableError(`no answer from ${name} at ${host}:${port}${code === undefined ? "" : ` (${code})`}`, {
     reason: "PROVIDER_UNREACHABLE",
     details: "",
   });
+}
+
+/** The errors behind an error that have a code, as those of Node and undici do, outermost first. */
+function causesOf(error: Error): readonly { readonly code: string }[] {
+  const { cause } = error;
+  if (!(cause instanceof Error)) return [];
+  return "code" in cause && typeof cause.code === "string"
+    ? [{ code: cause.code }, ...causesOf(cause)]
+    : causesOf(cause);
 }
 
 /** An error that the provider sent as a part of the stream, or a part that cannot be read. */

@@ -6,6 +6,8 @@ import type { InferenceSettings, ProviderName, ProviderSettings } from "./provid
 
 /** Longest time to connect to a provider. */
 const CONNECT_TIMEOUT_MS = 10_000;
+/** Most bytes of one response: a token comes in some 300, so that this is more than any model says. */
+const MAX_RESPONSE_BYTES = 128 * 1024 * 1024;
 
 /** A provider that models can be had from. */
 export interface ModelProvider {
@@ -28,11 +30,25 @@ export interface ModelProviders extends AsyncDisposable {
   readonly settings: InferenceSettings;
 }
 
+/** What may be chosen about the connections. */
+export interface ModelProvidersOptions {
+  /** Most bytes of one response. 128 MiB if left out. */
+  readonly maxResponseBytes?: number;
+}
+
 /** Opens the providers of `settings`; undefined if there are none. Libraries are loaded only for those that there are. */
-export async function openModelProviders(settings: InferenceSettings): Promise<ModelProviders | undefined> {
+export async function openModelProviders(
+  settings: InferenceSettings,
+  { maxResponseBytes = MAX_RESPONSE_BYTES }: ModelProvidersOptions = {},
+): Promise<ModelProviders | undefined> {
   if (settings.providers.length === 0) return undefined;
   // Models think for minutes before they say a word; how long is waited is the call's to say.
-  const agent = new Agent({ headersTimeout: 0, bodyTimeout: 0, connect: { timeout: CONNECT_TIMEOUT_MS } });
+  const agent = new Agent({
+    headersTimeout: 0,
+    bodyTimeout: 0,
+    connect: { timeout: CONNECT_TIMEOUT_MS },
+    maxResponseSize: maxResponseBytes,
+  });
   const all = await Promise.all(
     settings.providers.map(async (provider): Promise<ModelProvider> => {
       const url = new URL(provider.baseUrl);

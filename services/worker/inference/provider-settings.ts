@@ -112,10 +112,11 @@ function keyed(
   return { name, baseUrl: urlOf(urlVariable, textOf(env, urlVariable) ?? defaultUrl), apiKey, keyVariable };
 }
 
-/** The same variable tells Ollama's server where to listen, so that it may lack scheme and port, and be `0.0.0.0`. */
+/** The same variable tells Ollama's server where to listen, so that it may lack scheme, host and port, and be `0.0.0.0`. */
 function ollamaUrl(host: string): string {
   const hasScheme = /^https?:\/\//i.test(host);
-  const url = new URL(urlOf("OLLAMA_HOST", hasScheme ? host : `http://${host}`));
+  const named = host.startsWith(":") ? `127.0.0.1${host}` : host;
+  const url = new URL(urlOf("OLLAMA_HOST", hasScheme ? named : `http://${named}`));
   if (url.port === "" && !hasScheme) url.port = String(OLLAMA_PORT);
   if (url.hostname === "0.0.0.0") url.hostname = "127.0.0.1";
   if (url.hostname === "[::]") url.hostname = "[::1]";

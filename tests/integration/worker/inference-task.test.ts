@@ -178,6 +178,65 @@ describe("over OpenAI's protocol", () => {
   });
 });
 
+test.for<[string, object]>([
+  ["small-1", { max_tokens: 9, temperature: 0.5, messages: [{ role: "system" }, { role: "user" }] }],
+  ["o4-mini", { max_completion_tokens: 9, messages: [{ role: "developer" }, { role: "user" }] }],
+])("OpenAI's own %s is asked in the words that it takes", async ([model, body]) => {
+  await using server = await openModelServer((_request, response) => sendChatCompletion(response));
+  const input = { ...HELLO, model, system: "Be brief.", maxOutputTokens: 9, temperature: 0.5 };
+  const { result } = await call(server, input, { name: "openai" });
+  expect(server.requests[0]?.body).toMatchObject(body);
+  expect(server.requests[0]?.body).not.toHaveProperty("tools");
+  const isReasoning = "max_completion_tokens" in body;
+  expect((result as { readonly warnings: readonly string[] }).warnings.length > 0).toBe(isReasoning);
+});
+
+describe("what a server may send is bounded:", () => {
+  test("the bytes of a response, even if no end of a line ever comes", async () => {
+    await using server = await openModelServer((_request, response) => {
+      beginEvents(response);
+      response.on("error", () => {});
+      response.write(`data: ${"x".repeat(200_000)}`);
+    });
+    const settings = readInferenceSettings({ MYCEL_INFERENCE_URL: server.url, MYCEL_INFERENCE_MODEL: "small" });
+    await using models = await openModelProviders(settings, { maxResponseBytes: 100_000 });
+    const { outcome, failure } = await callCapability(inferenceTask(models!), HELLO);
+    expect(failure).toBe("RESPONSE_TOO_LARGE: custom: the answer has too many bytes");
+    expect(outcome).toMatchObject({ failure: { retryable: false } });
+    await server.closed();
+  });
+
+  test("the characters of an answer", async () => {
+    const text = ["a".repeat(2_097_152), "b".repeat(2_097_153)];
+    await using server = await openModelServer((_request, response) => sendChatCompletion(response, { text }));
+    const { outcome, failure } = await call(server);
+    expect(failure).toBe("RESPONSE_TOO_LARGE: custom: the answer has more than 4194304 characters");
+    expect(outcome).toMatchObject({ failure: { retryable: false } });
+  });
+
+  test("the depth of a JSON answer", async () => {
+    const nested = (levels: number): string => "[".repeat(levels) + "]".repeat(levels);
+    let levels = 28;
+    await using server = await openModelServer((_request, response) =>
+      sendChatCompletion(response, { text: [nested(levels)] }),
+    );
+    expect((await call(server, { ...HELLO, responseFormat: "json" })).result).toMatchObject({ text: nested(28) });
+    levels = 29;
+    expect((await call(server, { ...HELLO, responseFormat: "json" })).failure).toBe(
+      "RESPONSE_TOO_LARGE: custom: the JSON answer is nested deeper than 28 levels",
+    );
+  });
+
+  test("counts of tokens, which are left out where they are none", async () => {
+    const usage = { prompt_tokens: -1, completion_tokens: 1e12 };
+    await using server = await openModelServer((_request, response) => sendChatCompletion(response, { usage }));
+    const { result } = await call(server);
+    expect(result).toMatchObject({ text: "Hello world" });
+    const told = (result as { readonly usage: object }).usage;
+    for (const name of ["inputTokens", "outputTokens", "totalTokens"]) expect(told).not.toHaveProperty(name);
+  });
+});
+
 describe("over Anthropic's protocol", () => {
   test("the answer and its reasoning are streamed, with what they cost", async () => {
     await using server = await openModelServer((_request, response) =>

@@ -48,6 +48,7 @@ test("each provider has its address and its key, and the default comes first", (
 test.for([
   ["127.0.0.1:8000", "http://127.0.0.1:8000/v1"],
   ["0.0.0.0", "http://127.0.0.1:11434/v1"],
+  [":8000", "http://127.0.0.1:8000/v1"],
   ["[::]:8000", "http://[::1]:8000/v1"],
   ["https://ollama.example.com", "https://ollama.example.com/v1"],
   ["http://models:8000/ollama/", "http://models:8000/ollama/v1"],
