@@ -4,7 +4,7 @@ import { context, type Context, SpanKind } from "@opentelemetry/api";
 import { startHop } from "../../lib/wire/hop.ts";
 import { markSpanFailed, type SpanShape } from "../../lib/wire/trace-context.ts";
 import { type CallOptions, type EventKind, MycelError, type TaskOptions, type TaskRun } from "../client/index.ts";
-import { abortError, toMycelError } from "../client/mycel-error.ts";
+import { abortError, toMycelError, withAcceptance } from "../client/mycel-error.ts";
 import { streamLimitsOf } from "../client/resilience/call-limits.ts";
 import { inputBytesOf } from "./input-size.ts";
 import { LocalRunner } from "./local/local-runner.ts";
@@ -152,8 +152,8 @@ class RuledRouter {
   /** Gives the mesh no longer than a caller waits who has another place for the task. */
   async #hastilyInMesh({ type, input, options }: RoutedTask): Promise<TaskRun> {
     const { submitTimeoutMs } = this.#options;
-    const named = options.taskId !== undefined || options.requestId !== undefined;
-    const submission: RouteOptions = named ? options : { ...options, requestId: randomUUID() };
+    const isNamed = [options.taskId, options.requestId].some((id) => id !== undefined && id !== "");
+    const submission: RouteOptions = isNamed ? options : { ...options, requestId: randomUUID() };
     const late = new AbortController();
     const text = `the mesh did not take it within ${submitTimeoutMs} ms`;
     const timer = setTimeout(
@@ -170,7 +170,12 @@ class RuledRouter {
       clearTimeout(timer);
     }
     // It may have been taken though its answer was lost. The same submission cannot make a second task of it, and tells.
-    return await this.#inMesh({ type, input, options: submission });
+    try {
+      return await this.#inMesh({ type, input, options: submission });
+    } catch (error) {
+      // Whatever became of the second one, of the first nobody knows.
+      throw error instanceof MycelError ? withAcceptance(error, false) : error;
+    }
   }
 }
 

@@ -156,12 +156,15 @@ describe("a task that could run here runs here", () => {
 });
 
 describe("a task runs in the mesh only", () => {
-  test("when it may have it, because an answer is missing: it is asked again under the same id", async () => {
+  test.for<[string, RouteOptions]>([
+    ["the same id", {}],
+    ["the same id, though it was given an empty one", { requestId: "", taskId: "" }],
+  ])("when it may have it, because an answer is missing: it is asked again under %s", async ([, options]) => {
     await using mesh = await openFakeCoordinator();
     const { client, router, ran } = setup(mesh);
     await using _ = client;
     mesh.failNext("RunTask", "hang");
-    const run = router.run("echo", 3);
+    const run = router.run("echo", 3, options);
     expect(await run.result()).toBe(3);
     expect(await run.decision).toMatchObject({ where: "mesh", fellBack: false });
     const ids = mesh.calls.flatMap(({ method, request }) =>
@@ -169,26 +172,33 @@ describe("a task runs in the mesh only", () => {
     );
     expect(ids).toHaveLength(2);
     expect(new Set(ids).size).toBe(1);
+    expect(ids).not.toContain("");
     expect(ran).toEqual([]);
   });
 
-  test("when nobody can say any more whether it has it, and its caller is told so", async () => {
-    await using mesh = await openFakeCoordinator();
-    const { client, router, ran } = setup(mesh, {}, { reconnectTimeoutMs: 300 });
-    await using _ = client;
-    mesh.failNext("RunTask", "hang");
-    const run = router.run("echo", 3);
-    await expect.poll(() => mesh.count("RunTask")).toBe(1);
-    await mesh.stop();
-    const error = await run.result().catch((reason: unknown) => reason);
-    expect(error).toMatchObject({ code: "unavailable", reason: "SUBMISSION_UNCERTAIN", unaccepted: false });
-    expect((error as MycelError).message).toMatch(
-      /^it is not known whether the mesh took "echo", so it was not run in this process as well: /,
-    );
-    await expect(run.submitted).rejects.toBe(error);
-    await expect(run.decision).rejects.toBe(error);
-    expect(ran).toEqual([]);
-  });
+  test.for<[string, Partial<RouterOptions>, number]>([
+    ["after the client's patience", { submitTimeoutMs: 60_000 }, 200],
+    ["after it was asked again under the same id", { submitTimeoutMs: 100 }, 1_000],
+  ])(
+    "when nobody can say any more whether it has it, %s, and its caller is told so",
+    async ([, options, patienceMs]) => {
+      await using mesh = await openFakeCoordinator();
+      const { client, router, ran } = setup(mesh, options, { reconnectTimeoutMs: patienceMs });
+      await using _ = client;
+      mesh.failNext("RunTask", "hang");
+      const run = router.run("echo", 3);
+      await expect.poll(() => mesh.count("RunTask")).toBe(1);
+      await mesh.stop();
+      const error = await run.result().catch((reason: unknown) => reason);
+      expect(error).toMatchObject({ code: "unavailable", reason: "SUBMISSION_UNCERTAIN", unaccepted: false });
+      expect((error as MycelError).message).toMatch(
+        /^it is not known whether the mesh took "echo", so it was not run in this process as well: /,
+      );
+      await expect(run.submitted).rejects.toBe(error);
+      await expect(run.decision).rejects.toBe(error);
+      expect(ran).toEqual([]);
+    },
+  );
 
   test("when it has taken it, whatever becomes of the mesh then", async () => {
     await using mesh = await openFakeCoordinator();
