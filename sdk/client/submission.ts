@@ -87,7 +87,9 @@ const NUMBERS_BYTES = 300;
 
 /** Builds the request. Without an id of the caller's, one is made up. */
 export function submissionOf(task: TaskSubmission, input: Payload | undefined): SubmitTaskRequest {
-  const { taskId = "", requestId = taskId === "" ? randomUUID() : "" } = task;
+  const { taskId = "" } = task;
+  // An empty one is none, as on the wire: a retry could submit twice.
+  const requestId = task.requestId || (taskId === "" ? randomUUID() : "");
   if (task.type === "") throw invalidOption("type", "must not be empty");
   const init: MessageInitShape<typeof SubmitTaskRequestSchema> = { taskId, requestId, type: task.type };
   if (input !== undefined) init.input = input;

@@ -40,11 +40,9 @@ export class SubmitGatherer {
     this.#calls = calls;
   }
 
-  /** Submits with others; alone if there are none, if it is large, or if its id is that of another one, or none. Never rejects. */
+  /** Submits with others; alone if there are none, if it is large, or if its id is that of another one. Never rejects. */
   submit({ request, mostBytes }: Submission, signal: AbortSignal | undefined): Promise<Verdict> {
-    // A call that holds one without an id can't be sent again.
-    const isNameless = request.taskId === "" && request.requestId === "";
-    if (isNameless || mostBytes > MOST_BYTES || signal?.aborted === true) return Promise.resolve("alone");
+    if (mostBytes > MOST_BYTES || signal?.aborted === true) return Promise.resolve("alone");
     const waiting = new Waiting(request, signal);
     // node:timers' own, as tests of users may have replaced the global one.
     if (this.#waiting.push(waiting) === 1) setImmediate(() => this.#send());
