@@ -51,24 +51,34 @@ export class LineCounter {
 
 /** Makes a function from an offset in `text` to its line and column, both from 1. */
 export function placeFinder(text: string): (offset: number) => { readonly line: number; readonly column: number } {
-  const lineAt = lineFinder(text);
-  return (offset) => ({ line: lineAt(offset), column: offset - text.lastIndexOf("\n", offset - 1) });
+  const starts = lineStarts(text);
+  return (offset) => {
+    const line = lineOf(starts, offset);
+    return { line, column: offset - (starts[line - 1] ?? 0) + 1 };
+  };
 }
 
 /** Makes a function from an offset in `text` to its line, from 1. */
 export function lineFinder(text: string): (offset: number) => number {
+  const starts = lineStarts(text);
+  return (offset) => lineOf(starts, offset);
+}
+
+function lineStarts(text: string): readonly number[] {
   const starts = [0];
   for (let at = text.indexOf("\n"); at !== -1; at = text.indexOf("\n", at + 1)) starts.push(at + 1);
-  return (offset) => {
-    let low = 0;
-    let high = starts.length;
-    while (high - low > 1) {
-      const middle = (low + high) >>> 1;
-      if ((starts[middle] ?? 0) <= offset) low = middle;
-      else high = middle;
-    }
-    return low + 1;
-  };
+  return starts;
+}
+
+function lineOf(starts: readonly number[], offset: number): number {
+  let low = 0;
+  let high = starts.length;
+  while (high - low > 1) {
+    const middle = (low + high) >>> 1;
+    if ((starts[middle] ?? 0) <= offset) low = middle;
+    else high = middle;
+  }
+  return low + 1;
 }
 
 const NEWLINE = 10;

@@ -91,7 +91,7 @@ test.for<[string, string, string]>([
     "TRANSFORM_TOO_LARGE: it needed more than 128 MiB of memory",
   ],
 ])("%s fails for good and says why", async ([, expression, failure]) => {
-  const { outcome, failure: told } = await callCapability(task, { data: {}, expression });
+  const { outcome, failure: told } = await callCapability(task, { data: {}, expression, timeLimitMs: 60_000 });
   expect(told).toContain(failure);
   expect(outcome).toMatchObject({ kind: "fail", failure: { retryable: false } });
 });
