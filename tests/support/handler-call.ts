@@ -18,8 +18,8 @@ export interface HandlerCallOptions {
   readonly deadline?: Date;
   /** What the blob store holds, by id. */
   readonly blobs?: Readonly<Record<string, Uint8Array>>;
-  /** Called with each chunk as it is streamed. */
-  readonly onChunk?: (chunk: unknown) => void;
+  /** Called with each chunk as it is streamed; there is room for the next when it resolves. */
+  readonly onChunk?: (chunk: unknown) => unknown;
   /** Called with each report of progress. */
   readonly onProgress?: (fraction: number) => void;
 }
@@ -91,7 +91,7 @@ export async function callCapability(
       logger: () => logger,
       async output(chunk) {
         chunks.push(chunk);
-        onChunk?.(chunk);
+        await onChunk?.(chunk);
         signal.throwIfAborted();
       },
       progress(fraction, message) {

@@ -63,7 +63,9 @@ export async function askModel(model: LanguageModelV4, call: ModelCall, options:
   const stop = new AbortController();
   const startedAtMs = performance.now();
   const stalled = new ModelTimeoutError(`nothing of the answer came for ${stallTimeoutMs} ms`);
-  const stall = setTimeout(() => stop.abort(stalled), stallTimeoutMs);
+  // How long the mesh takes to take a piece is not the model's silence.
+  let isTaking = false;
+  const stall = setTimeout(() => (isTaking ? stall.refresh() : stop.abort(stalled)), stallTimeoutMs);
   const tooLong = new ModelTimeoutError(`the answer took longer than ${timeoutMs} ms`);
   const limit = timeoutMs === undefined ? undefined : setTimeout(() => stop.abort(tooLong), timeoutMs);
   const abortSignal = AbortSignal.any([signal, stop.signal]);
@@ -72,8 +74,10 @@ export async function askModel(model: LanguageModelV4, call: ModelCall, options:
     const { stream } = await model.doStream({ ...call, abortSignal });
     const reading = new AnswerReading(startedAtMs, options);
     for await (const part of stream) {
-      stall.refresh();
+      isTaking = true;
       await reading.take(part);
+      isTaking = false;
+      stall.refresh();
     }
     return reading.whole();
   } catch (error) {

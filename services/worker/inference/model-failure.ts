@@ -3,7 +3,7 @@
 import { AISDKError, APICallError } from "@ai-sdk/provider";
 import { MAX_WAIT_MS } from "../../../lib/core/limits.ts";
 import { readRetryAfter } from "../../../lib/outbound/retry-after.ts";
-import { fail, type Outcome, RetryableError, retryAfter } from "../../../sdk/agent/index.ts";
+import { AgentError, fail, type Outcome, RetryableError, retryAfter } from "../../../sdk/agent/index.ts";
 import type { ModelProvider } from "./model-providers.ts";
 
 /** Most characters of a provider's words that a failure quotes. */
@@ -37,8 +37,9 @@ export function outcomeOfFailure(error: unknown, provider: ModelProvider): Outco
   throw error;
 }
 
-/** What a span calls an error: the status that a provider answered, or the kind of error. */
+/** What a span calls an error: the status that a provider answered, why the attempt had to stop, or the kind of error. */
 export function errorTypeOf(error: unknown): string {
+  if (error instanceof AgentError) return error.code;
   if (APICallError.isInstance(error) && error.statusCode !== undefined) return String(error.statusCode);
   return error instanceof Error ? error.name : "error";
 }

@@ -1,5 +1,6 @@
 // The inference task against local servers that speak the real protocols: what is sent, what is streamed, what the answer means, and how
 // it fails.
+import { setTimeout } from "node:timers/promises";
 import { create } from "@bufbuild/protobuf";
 import { anyPack, anyUnpack } from "@bufbuild/protobuf/wkt";
 import { describe, expect, test } from "vitest";
@@ -502,6 +503,22 @@ describe("an answer that breaks", () => {
     expect(outcome).toMatchObject({ failure: { retryable: true } });
     await server.closed();
   });
+});
+
+test("a mesh that takes its time is not the model's silence", async () => {
+  await using server = await openModelServer((_request, response) => sendChatCompletion(response));
+  let waited = false;
+  const { result } = await call(
+    server,
+    { ...HELLO, stallTimeoutMs: 300 },
+    {
+      onChunk: async () => {
+        if (!waited) await setTimeout(700);
+        waited = true;
+      },
+    },
+  );
+  expect(result).toMatchObject({ text: "Hello world" });
 });
 
 test.for<[string, ModelListener]>([
