@@ -4,6 +4,7 @@ import { createClient } from "../../../sdk/client/index.ts";
 import { runCli } from "../../support/cli.ts";
 import { openMesh, type TestMesh } from "../../support/processes.ts";
 import { openWebhookReceiver, type WebhookReceiver } from "../../support/webhook-receiver.ts";
+import { soon } from "../../support/soon.ts";
 
 let mesh: TestMesh;
 let receiver: WebhookReceiver;
@@ -39,7 +40,7 @@ test("the life of an endpoint and of its deliveries by the command line", async 
 
   const submitted = await mycel("submit", "work", "--id", "t1", "--webhook", "billing", "--webhook-all-states");
   expect(submitted).toMatchObject({ code: 0, stdout: "t1\n" });
-  await expect.poll(() => receiver.received.at(-1)?.event.type).toBe("task.completed");
+  await soon(() => receiver.received.at(-1)?.event.type).toBe("task.completed");
   const { deliveries } = await json<{ deliveries: { deliveryId: string; state: string }[] }>(
     "webhooks",
     "deliveries",
@@ -68,14 +69,14 @@ test("the life of an endpoint and of its deliveries by the command line", async 
     (await mycel("webhooks", "deliveries", "--task", "withheld", "--state", "failed")).stdout.includes(
       "endpoint disabled",
     );
-  await expect.poll(withheld, { timeout: 15_000 }).toBe(true);
+  await soon(withheld).toBe(true);
   expect((await mycel("webhooks", "enable", "billing")).code).toBe(0);
   expect(await mycel("webhooks", "redeliver", "--failed", "billing")).toEqual({
     code: 0,
     stdout: "",
     stderr: "started anew: 1\n",
   });
-  await expect.poll(() => receiver.received.at(-1)?.event.data.taskId).toBe("withheld");
+  await soon(() => receiver.received.at(-1)?.event.data.taskId).toBe("withheld");
 
   const rotated = await json<{ secret: string }>("webhooks", "rotate", "billing", "--overlap", "1h");
   receiver.secrets = [secret, rotated.secret];
@@ -110,5 +111,5 @@ test("the SDK names an endpoint and reaches the service", async () => {
   const { secret } = await client.webhooks.createWebhookEndpoint({ endpointId: "sdk", url: receiver.url });
   receiver.secrets = [secret];
   const { taskId } = await client.submit("reverse", { text: "abc" }, { webhook: { endpointId: "sdk" } });
-  await expect.poll(() => receiver.received.at(-1)?.event).toMatchObject({ data: { taskId, result: "cba" } });
+  await soon(() => receiver.received.at(-1)?.event).toMatchObject({ data: { taskId, result: "cba" } });
 });

@@ -4,6 +4,7 @@ import { expect, test } from "vitest";
 import { createClient } from "../../../sdk/client/index.ts";
 import { openMesh } from "../../support/processes.ts";
 import { openWebhookReceiver } from "../../support/webhook-receiver.ts";
+import { soon } from "../../support/soon.ts";
 
 const TASKS = 200;
 
@@ -35,7 +36,7 @@ test("the ends of all accepted tasks are delivered though two of three coordinat
     new Set(
       receiver.received.filter(({ event }) => event.type === "task.completed").map(({ event }) => event.data.taskId),
     );
-  await expect.poll(() => ended().size, { timeout: 80_000, interval: 250 }).toBe(accepted.length);
+  await soon(() => ended().size, { timeout: 80_000 }).toBe(accepted.length);
   expect(ended()).toEqual(new Set(accepted));
   expect(receiver.refused).toEqual([]);
   const first = new Map(receiver.received.toReversed().map(({ id, text }) => [id, text]));
@@ -46,7 +47,7 @@ test("the ends of all accepted tasks are delivered though two of three coordinat
     // An event is not told before those before it were taken.
     expect(places).toEqual(places.toSorted((a, b) => a - b));
   }
-  await expect
-    .poll(async () => (await client.webhooks.listWebhookDeliveries({ states: [1, 3] })).deliveries, { timeout: 60_000 })
-    .toEqual([]);
+  await soon(async () => (await client.webhooks.listWebhookDeliveries({ states: [1, 3] })).deliveries, {
+    timeout: 60_000,
+  }).toEqual([]);
 }, 150_000);

@@ -11,6 +11,7 @@ import { WebhookService } from "../../../gen/mycel/v1/webhook_service_pb.ts";
 import { readDetails } from "../../../lib/rpc/rich-error.ts";
 import { openMesh, type TestMesh } from "../../support/processes.ts";
 import { openWebhookReceiver } from "../../support/webhook-receiver.ts";
+import { soon } from "../../support/soon.ts";
 
 let mesh: TestMesh;
 let agents: Client<typeof AgentService>;
@@ -68,12 +69,10 @@ describe("a submission that names an endpoint", () => {
     const { task } = await agents.getTask({ taskId: "abc" });
     expect(task?.webhook).toMatchObject({ endpointId: "results", allStates: false });
     const listed = async () => (await agents.listTasks({ filter: { types: ["reverse"] } })).tasks[0]?.webhook;
-    await expect.poll(listed, { timeout: 15_000 }).toMatchObject({ endpointId: "results" });
-    await expect
-      .poll(async () =>
-        (await webhooks.listWebhookDeliveries({ endpointId: "results" })).deliveries.map(({ state }) => state),
-      )
-      .toEqual(Array.from({ length: 4 }, () => WebhookDeliveryState.DELIVERED));
+    await soon(listed).toMatchObject({ endpointId: "results" });
+    await soon(async () =>
+      (await webhooks.listWebhookDeliveries({ endpointId: "results" })).deliveries.map(({ state }) => state),
+    ).toEqual(Array.from({ length: 4 }, () => WebhookDeliveryState.DELIVERED));
   });
 
   test("has each of its states delivered in order, if it asks for them", async () => {
@@ -81,10 +80,8 @@ describe("a submission that names an endpoint", () => {
     const { secret } = await webhooks.createWebhookEndpoint({ endpointId: "states", url: receiver.url });
     receiver.secrets = [secret];
     await submit("failing", "fail", "states", true);
-    await expect
-      .poll(async () => (await agents.getTaskStatus({ taskId: "failing" })).status?.state)
-      .toBe(TaskState.FAILED);
-    await expect.poll(() => receiver.received.at(-1)?.event.type).toBe("task.failed");
+    await soon(async () => (await agents.getTaskStatus({ taskId: "failing" })).status?.state).toBe(TaskState.FAILED);
+    await soon(() => receiver.received.at(-1)?.event.type).toBe("task.failed");
     const types = receiver.received.map(({ event }) => event.type);
     // An attempt that ends within milliseconds has no `working` of its own.
     expect(types.filter((type) => type !== "task.working")).toEqual(["task.backing_off", "task.failed"]);
@@ -136,12 +133,12 @@ describe("a delivery", () => {
     receiver.secrets = [secret];
     await submit("once-more", "reverse", "again");
     await receiver.until(1);
-    await expect.poll(async () => (await deliveriesOf("once-more"))[0]?.state).toBe(WebhookDeliveryState.DELIVERED);
+    await soon(async () => (await deliveriesOf("once-more"))[0]?.state).toBe(WebhookDeliveryState.DELIVERED);
     const [{ deliveryId } = { deliveryId: "" }] = await deliveriesOf("once-more");
     await webhooks.redeliverWebhook({ deliveryId });
     const [first, second] = await receiver.until(2);
     expect([second?.id, second?.text]).toEqual([first?.id, first?.text]);
-    await expect.poll(async () => (await deliveriesOf("once-more"))[0]?.attemptCount).toBe(2);
+    await soon(async () => (await deliveriesOf("once-more"))[0]?.attemptCount).toBe(2);
     const { delivery } = await webhooks.getWebhookDelivery({ deliveryId });
     expect(delivery?.body).toBe(first?.text);
     expect(delivery?.attempts.map(({ status }) => status)).toEqual([204, 204]);
@@ -154,17 +151,15 @@ describe("a delivery", () => {
     receiver.secrets = [secret];
     receiver.answer = () => ({ status: 410 });
     await submit("gone-1", "reverse", endpointId);
-    await expect
-      .poll(async () => (await deliveriesOf("gone-1"))[0]?.failureReason)
-      .toBe(WebhookFailureReason.ENDPOINT_GONE);
+    await soon(async () => (await deliveriesOf("gone-1"))[0]?.failureReason).toBe(WebhookFailureReason.ENDPOINT_GONE);
     expect((await webhooks.getWebhookEndpoint({ endpointId })).endpoint).toMatchObject({
       disabled: true,
       disabledReason: WebhookDisabledReason.GONE,
     });
     await submit("gone-2", "reverse", endpointId);
-    await expect
-      .poll(async () => (await deliveriesOf("gone-2"))[0]?.failureReason)
-      .toBe(WebhookFailureReason.ENDPOINT_DISABLED);
+    await soon(async () => (await deliveriesOf("gone-2"))[0]?.failureReason).toBe(
+      WebhookFailureReason.ENDPOINT_DISABLED,
+    );
     expect(receiver.received).toHaveLength(1);
     receiver.answer = () => ({ status: 200 });
     await webhooks.updateWebhookEndpoint({ endpointId, disabled: false });
@@ -183,11 +178,9 @@ test("nothing is lost when the coordinator that delivers is killed while the rec
   await down[Symbol.asyncDispose]();
   const before = Array.from({ length: 5 }, (_, i) => `before-${i}`);
   for (const taskId of before) await submit(taskId, "reverse", endpointId);
-  await expect
-    .poll(async () =>
-      (await webhooks.listWebhookDeliveries({ endpointId })).deliveries.filter(({ attemptCount }) => attemptCount > 0),
-    )
-    .toHaveLength(before.length);
+  await soon(async () =>
+    (await webhooks.listWebhookDeliveries({ endpointId })).deliveries.filter(({ attemptCount }) => attemptCount > 0),
+  ).toHaveLength(before.length);
 
   // Each of the two may have the duty: both go, one after the other, and a third takes it over.
   await mesh.addCoordinator();
@@ -201,16 +194,16 @@ test("nothing is lost when the coordinator that delivers is killed while the rec
   const { secret: fresh } = await webhooks.rotateWebhookSecret({ endpointId });
   await using receiver = await openWebhookReceiver({ port });
   receiver.secrets = [old, fresh];
-  await expect
-    .poll(() => new Set(receiver.received.map(({ event }) => event.data.taskId)).size, { timeout: 50_000 })
-    .toBe(before.length + during.length);
+  await soon(() => new Set(receiver.received.map(({ event }) => event.data.taskId)).size, { timeout: 50_000 }).toBe(
+    before.length + during.length,
+  );
   expect(receiver.refused).toEqual([]);
   expect(new Set(receiver.received.map(({ event }) => event.data.taskId))).toEqual(new Set([...before, ...during]));
   for (const { verifiedBy, id, event } of receiver.received) {
     expect(verifiedBy).toEqual([0, 1]);
     expect(id).toMatch(new RegExp(`^msg_${event.data.taskId}_\\d+$`));
   }
-  await expect
-    .poll(async () => (await webhooks.listWebhookDeliveries({ endpointId })).deliveries.map(({ state }) => state))
-    .toEqual(Array.from({ length: 10 }, () => WebhookDeliveryState.DELIVERED));
+  await soon(async () =>
+    (await webhooks.listWebhookDeliveries({ endpointId })).deliveries.map(({ state }) => state),
+  ).toEqual(Array.from({ length: 10 }, () => WebhookDeliveryState.DELIVERED));
 }, 150_000);

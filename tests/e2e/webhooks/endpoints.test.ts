@@ -9,6 +9,7 @@ import { readDetails } from "../../../lib/rpc/rich-error.ts";
 import { secretOf } from "../../../lib/wire/webhook-signature.ts";
 import { openMesh, type TestMesh } from "../../support/processes.ts";
 import { openWebhookReceiver } from "../../support/webhook-receiver.ts";
+import { soon } from "../../support/soon.ts";
 
 let mesh: TestMesh;
 let webhooks: Client<typeof WebhookService>;
@@ -182,13 +183,11 @@ test("a delivery that is not there is NOT_FOUND, and a page token of nothing is 
     () => webhooks.getWebhookDelivery({ deliveryId: "msg_none_1" }),
     () => webhooks.redeliverWebhook({ deliveryId: "msg_none_1" }),
   ]) {
-    await expect
-      .poll(() => failure(call()))
-      .toMatchObject({
-        code: Code.NotFound,
-        reason: "WEBHOOK_DELIVERY_NOT_FOUND",
-        resource: { type: "mycel.v1.WebhookDelivery", name: "msg_none_1" },
-      });
+    await soon(() => failure(call())).toMatchObject({
+      code: Code.NotFound,
+      reason: "WEBHOOK_DELIVERY_NOT_FOUND",
+      resource: { type: "mycel.v1.WebhookDelivery", name: "msg_none_1" },
+    });
   }
   expect(await failure(webhooks.listWebhookDeliveries({ pageToken: "none" }))).toMatchObject({
     code: Code.InvalidArgument,

@@ -10,6 +10,7 @@ import { AgentService } from "../../../gen/mycel/v1/agent_service_pb.ts";
 import { WebhookService } from "../../../gen/mycel/v1/webhook_service_pb.ts";
 import { secretOf } from "../../../lib/wire/webhook-signature.ts";
 import { openMesh } from "../../support/processes.ts";
+import { soon } from "../../support/soon.ts";
 
 test("the example's receiver verifies and takes each event once", async () => {
   await using mesh = await openMesh({ env: { MYCEL_OUTBOUND_ALLOW: "127.0.0.1" } });
@@ -37,11 +38,9 @@ test("the example's receiver verifies and takes each event once", async () => {
 
   const deliveryId = first.split(" ")[0]!;
   await webhooks.redeliverWebhook({ deliveryId });
-  await expect
-    .poll(async () =>
-      (await webhooks.getWebhookDelivery({ deliveryId })).delivery?.attempts.map(({ status }) => status),
-    )
-    .toEqual([204, 204]);
+  await soon(async () =>
+    (await webhooks.getWebhookDelivery({ deliveryId })).delivery?.attempts.map(({ status }) => status),
+  ).toEqual([204, 204]);
   await agents.submitTask({ taskId: "two", type: "work", webhook: { endpointId: "example" } });
   expect((await lines.next()).value).toMatch(/^msg_two_\d+ /);
   expect((await webhooks.rotateWebhookSecret({ endpointId: "example", overlap: { seconds: 0n } })).secret).not.toBe(

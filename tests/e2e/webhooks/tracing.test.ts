@@ -10,6 +10,7 @@ import { AgentService } from "../../../gen/mycel/v1/agent_service_pb.ts";
 import { WebhookService } from "../../../gen/mycel/v1/webhook_service_pb.ts";
 import { openMesh } from "../../support/processes.ts";
 import { openWebhookReceiver } from "../../support/webhook-receiver.ts";
+import { soon } from "../../support/soon.ts";
 
 const TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736";
 
@@ -49,8 +50,6 @@ test("each attempt is a span in the trace of the submission, and the receiver ge
     const { spans } = (await response.json()) as { spans: ShownSpan[] };
     return spans.map(({ service, name }) => `${service}: ${name}`);
   };
-  await expect
-    .poll(names, { timeout: 15_000 })
-    .toEqual(expect.arrayContaining(["mycel-coordinator: deliver webhook", "mycel-coordinator: POST"]));
+  await soon(names).toEqual(expect.arrayContaining(["mycel-coordinator: deliver webhook", "mycel-coordinator: POST"]));
   await rm(dir, { recursive: true, force: true });
 });

@@ -7,6 +7,7 @@ import { WEBHOOK_HOOKS_STREAM } from "../../../lib/wire/subjects.ts";
 import { msFromTimestamp } from "../../../lib/wire/time-codec.ts";
 import { TENANT, text } from "../../support/mesh-log.ts";
 import { openWebhookMesh, type WebhookMesh } from "./webhook-mesh.ts";
+import { soon } from "../../support/soon.ts";
 
 async function hooksLeft(mesh: WebhookMesh): Promise<number> {
   return (await mesh.log.manager.streams.info(WEBHOOK_HOOKS_STREAM)).state.messages;
@@ -30,10 +31,10 @@ describe("a task with a webhook", () => {
       },
     });
     expect(received?.headers["content-type"]).toBe("application/json");
-    await expect.poll(() => hooksLeft(mesh), { timeout: 5_000 }).toBe(0);
-    await expect
-      .poll(() => mesh.deliveries(webhooks))
-      .toMatchObject([{ deliveryId: `msg_t1_${end}`, state: WebhookDeliveryState.DELIVERED, attemptCount: 1 }]);
+    await soon(() => hooksLeft(mesh)).toBe(0);
+    await soon(() => mesh.deliveries(webhooks)).toMatchObject([
+      { deliveryId: `msg_t1_${end}`, state: WebhookDeliveryState.DELIVERED, attemptCount: 1 },
+    ]);
     expect(mesh.receiver.received).toHaveLength(1);
     expect(mesh.receiver.refused).toEqual([]);
   });
@@ -50,7 +51,7 @@ describe("a task with a webhook", () => {
     expect(received.map(({ event }) => event.data.status?.["state"])).toEqual(
       states.map((state) => `TASK_STATE_${state.toUpperCase()}`),
     );
-    await expect.poll(() => hooksLeft(mesh), { timeout: 5_000 }).toBe(0);
+    await soon(() => hooksLeft(mesh)).toBe(0);
   });
 
   test("is told of without a result that is no JSON, or too large", async () => {
@@ -90,13 +91,13 @@ describe("a task with a webhook", () => {
     await mesh.receiver.until(1);
     const failing = async () =>
       (await mesh.deliveries(webhooks)).map(({ attemptCount, state }) => ({ attemptCount, state }));
-    await expect.poll(failing).toEqual([{ attemptCount: 1, state: WebhookDeliveryState.PENDING }]);
+    await soon(failing).toEqual([{ attemptCount: 1, state: WebhookDeliveryState.PENDING }]);
     mesh.receiver.answer = () => ({ status: 200, body: "thanks" });
     mesh.advance(5_000);
     const [first, second] = await mesh.receiver.until(2);
     expect(second).toMatchObject({ id: first?.id, text: first?.text });
     expect(second?.headers["webhook-timestamp"]).not.toBe(first?.headers["webhook-timestamp"]);
-    await expect.poll(failing).toEqual([{ attemptCount: 2, state: WebhookDeliveryState.DELIVERED }]);
+    await soon(failing).toEqual([{ attemptCount: 2, state: WebhookDeliveryState.DELIVERED }]);
     const delivery = (await webhooks.deliveries.get(TENANT, first!.id))?.record.delivery;
     expect(delivery?.attempts).toMatchObject([
       { status: 503, responseExcerpt: "still starting", error: "the receiver answered 503" },
@@ -115,7 +116,7 @@ test.for([
   mesh.receiver.answer = () => ({ status: 429, headers: { "retry-after": header! } });
   await mesh.submit(webhooks, "t1", { endpointId: "main" }).then((task) => task.event("completed"));
   const askedMs = mesh.now() + 590_000;
-  await expect.poll(async () => (await mesh.deliveries(webhooks))[0]?.attemptCount).toBe(1);
+  await soon(async () => (await mesh.deliveries(webhooks))[0]?.attemptCount).toBe(1);
   const [{ nextAttemptTime } = { nextAttemptTime: undefined }] = await mesh.deliveries(webhooks);
   expect(msFromTimestamp(nextAttemptTime)).toBeGreaterThan(askedMs);
   expect(msFromTimestamp(nextAttemptTime)).toBeLessThan(askedMs + 20_000);
@@ -138,7 +139,7 @@ describe("an address that may not be reached", () => {
     for (const taskId of ["first", "second", "third"]) {
       const task = await mesh.submit(webhooks, taskId, { endpointId: "main" });
       await task.event("completed");
-      await expect.poll(async () => (await mesh.deliveries(webhooks))[0]).toMatchObject({ taskId, attemptCount: 1 });
+      await soon(async () => (await mesh.deliveries(webhooks))[0]).toMatchObject({ taskId, attemptCount: 1 });
     }
     expect(mesh.receiver.received.map(({ event }) => event.data.taskId)).toEqual(["first"]);
     const [third, second] = await mesh.deliveries(webhooks);
@@ -157,18 +158,16 @@ test("what happens while the broker restarts is delivered when it is back", asyn
   await mesh.endpoint(webhooks);
   const task = await mesh.submit(webhooks, "t1", { endpointId: "main", allStates: true });
   await task.event("working");
-  await expect
-    .poll(() => mesh.deliveries(webhooks))
-    .toMatchObject([{ eventType: "task.working", state: WebhookDeliveryState.DELIVERED }]);
+  await soon(() => mesh.deliveries(webhooks)).toMatchObject([
+    { eventType: "task.working", state: WebhookDeliveryState.DELIVERED },
+  ]);
   await mesh.log.nats.restart();
-  await expect
-    .poll(() =>
-      mesh.log.connection.flush().then(
-        () => true,
-        () => false,
-      ),
-    )
-    .toBe(true);
+  await soon(() =>
+    mesh.log.connection.flush().then(
+      () => true,
+      () => false,
+    ),
+  ).toBe(true);
   await task.event("completed");
   await mesh.receiver.until(2);
   expect(mesh.receiver.received.map(({ event }) => event.type)).toEqual(["task.working", "task.completed"]);
@@ -188,11 +187,12 @@ test("two that both believe to have the duty deliver under one id, and what one 
       await task.event("completed");
     }),
   );
-  await expect
-    .poll(async () => (await mesh.deliveries(first)).filter(({ state }) => state === WebhookDeliveryState.DELIVERED), {
+  await soon(
+    async () => (await mesh.deliveries(first)).filter(({ state }) => state === WebhookDeliveryState.DELIVERED),
+    {
       timeout: 10_000,
-    })
-    .toHaveLength(40);
+    },
+  ).toHaveLength(40);
   expect(new Set(mesh.receiver.received.map(({ id }) => id)).size).toBe(40);
   for (const { id, text: body } of mesh.receiver.received) {
     expect((await first.deliveries.get(TENANT, id))?.record.delivery).toMatchObject({
@@ -210,12 +210,12 @@ describe("a hook", () => {
     await webhooks.hook(TENANT, "ghost", { $typeName: "mycel.v1.TaskWebhook", endpointId: "main", allStates: false });
     await mesh.submit(webhooks, "real", { endpointId: "main" }).then((task) => task.event("canceled"));
     await mesh.receiver.until(1);
-    await expect.poll(() => hooksLeft(mesh)).toBe(1);
+    await soon(() => hooksLeft(mesh)).toBe(1);
     mesh.advance(61_000);
     // Written again, as a repeated submission does it: looked at at once.
     const later = await mesh.openCoordinator();
     await webhooks[Symbol.asyncDispose]();
-    await expect.poll(() => hooksLeft(mesh), { timeout: 5_000 }).toBe(0);
+    await soon(() => hooksLeft(mesh)).toBe(0);
     expect((await mesh.deliveries(later)).map(({ taskId }) => taskId)).toEqual(["real"]);
   });
 
@@ -240,9 +240,9 @@ describe("a hook", () => {
     const task = await mesh.submit(webhooks, "t1", { endpointId: "main" });
     await task.event("completed");
     await mesh.receiver.until(1);
-    await expect.poll(() => hooksLeft(mesh), { timeout: 5_000 }).toBe(0);
+    await soon(() => hooksLeft(mesh)).toBe(0);
     await webhooks.hook(TENANT, "t1", { $typeName: "mycel.v1.TaskWebhook", endpointId: "main", allStates: false });
-    await expect.poll(() => hooksLeft(mesh), { timeout: 5_000 }).toBe(0);
+    await soon(() => hooksLeft(mesh)).toBe(0);
     await mesh.submit(webhooks, "t2", { endpointId: "main" }).then((other) => other.event("completed"));
     await mesh.receiver.until(2);
     expect(mesh.receiver.received.map(({ event }) => event.data.taskId)).toEqual(["t1", "t2"]);
@@ -258,11 +258,11 @@ describe("another coordinator that takes the duty over", () => {
     const failing = await mesh.submit(first, "failing", { endpointId: "main" });
     await failing.event("failed");
     await mesh.receiver.until(1);
-    await expect.poll(async () => (await mesh.deliveries(first))[0]?.attemptCount).toBe(1);
+    await soon(async () => (await mesh.deliveries(first))[0]?.attemptCount).toBe(1);
     const open = await mesh.submit(first, "open", { endpointId: "main", allStates: true });
     await open.event("working");
     await mesh.receiver.until(2);
-    await expect.poll(async () => (await mesh.deliveries(first))[0]?.attemptCount).toBe(1);
+    await soon(async () => (await mesh.deliveries(first))[0]?.attemptCount).toBe(1);
     await first[Symbol.asyncDispose]();
 
     await open.event("backing_off");
@@ -281,9 +281,9 @@ describe("another coordinator that takes the duty over", () => {
     ]);
     expect(types).toContain("failing task.failed");
     expect(types).toContain("unseen task.timed_out");
-    await expect
-      .poll(async () => (await mesh.deliveries(second)).map(({ state }) => state))
-      .toEqual(Array.from({ length: 5 }, () => WebhookDeliveryState.DELIVERED));
-    await expect.poll(() => hooksLeft(mesh), { timeout: 5_000 }).toBe(0);
+    await soon(async () => (await mesh.deliveries(second)).map(({ state }) => state)).toEqual(
+      Array.from({ length: 5 }, () => WebhookDeliveryState.DELIVERED),
+    );
+    await soon(() => hooksLeft(mesh)).toBe(0);
   });
 });

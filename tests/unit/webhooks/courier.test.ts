@@ -20,6 +20,7 @@ import { timestampFromMs } from "../../../lib/wire/time-codec.ts";
 import type { SoundDeliveryRecord } from "../../../lib/wire/webhook-records.ts";
 import { Courier } from "../../../services/coordinator/webhooks/courier.ts";
 import { DeliveryBook } from "../../../services/coordinator/webhooks/delivery-book.ts";
+import { soon } from "../../support/soon.ts";
 
 const TENANT = "default";
 const START_MS = 1_000_000;
@@ -144,10 +145,10 @@ function setup(limits: PostingLimits = { total: 100, perEndpoint: 3, perFailingE
     async posting(...ids: string[]): Promise<void> {
       const before = book.looks;
       courier.wake();
-      await expect.poll(() => book.looks).toBeGreaterThan(before);
+      await soon(() => book.looks).toBeGreaterThan(before);
       // What it begins to post is read first.
       for (let turns = 0; turns < 5; turns += 1) await setImmediate();
-      await expect.poll(() => open.map(({ deliveryId }) => deliveryId)).toEqual(ids);
+      await soon(() => open.map(({ deliveryId }) => deliveryId)).toEqual(ids);
     },
     /** Answers what is being posted of a delivery. */
     answer(deliveryId: string, outcome: WebhookOutcome): void {
@@ -155,7 +156,7 @@ function setup(limits: PostingLimits = { total: 100, perEndpoint: 3, perFailingE
       open.splice(at, 1)[0]!.answer(outcome);
     },
     async state(deliveryId: string, state: WebhookDeliveryState): Promise<WebhookDelivery> {
-      await expect.poll(() => store.delivery(deliveryId).state).toBe(state);
+      await soon(() => store.delivery(deliveryId).state).toBe(state);
       return store.delivery(deliveryId);
     },
     advance(ms: number): void {
@@ -186,7 +187,7 @@ describe("a delivery", () => {
     for (const delayMs of POLICY.delaysMs) {
       await mesh.posting("d");
       mesh.answer("d", DOWN);
-      await expect.poll(() => mesh.book.nextDueMs()).toBeGreaterThan(START_MS);
+      await soon(() => mesh.book.nextDueMs()).toBeGreaterThan(START_MS);
       mesh.advance(delayMs - 1);
       await mesh.posting();
       mesh.advance(1);
@@ -204,7 +205,7 @@ describe("a delivery", () => {
     mesh.courier.start();
     await mesh.posting("d");
     mesh.answer("d", { status: 429, retryAfterMs: 600_000 });
-    await expect.poll(() => mesh.book.nextDueMs()).toBe(START_MS + 600_000);
+    await soon(() => mesh.book.nextDueMs()).toBe(START_MS + 600_000);
     mesh.advance(599_999);
     await mesh.posting();
     mesh.advance(1);
@@ -255,7 +256,7 @@ describe("a delivery", () => {
     const theirs = { ...record, delivery: { ...record.delivery, state: WebhookDeliveryState.DELIVERED } };
     await mesh.store.write(TENANT, theirs, revision);
     mesh.answer("d", DOWN);
-    await expect.poll(() => mesh.courier.posting).toBe(0);
+    await soon(() => mesh.courier.posting).toBe(0);
     expect(mesh.store.delivery("d")).toMatchObject({ state: WebhookDeliveryState.DELIVERED, attemptCount: 0 });
     mesh.advance(3_600_000);
     await mesh.posting();
@@ -314,9 +315,9 @@ describe("several deliveries", () => {
     for (let i = 0; i < 3; i += 1) await mesh.pending(`well${i}`, "well");
     await mesh.posting("dead3", "well0", "well1", "well2");
     mesh.answer("dead3", OK);
-    await expect.poll(() => mesh.open.filter(({ endpointId }) => endpointId === "dead")).toHaveLength(1);
+    await soon(() => mesh.open.filter(({ endpointId }) => endpointId === "dead")).toHaveLength(1);
     mesh.answer("well0", OK);
-    await expect.poll(() => mesh.open.filter(({ endpointId }) => endpointId === "dead")).toHaveLength(2);
+    await soon(() => mesh.open.filter(({ endpointId }) => endpointId === "dead")).toHaveLength(2);
   });
 });
 
@@ -329,7 +330,7 @@ test("where there are fewer slots than takers, each has its turn", async () => {
   }
   mesh.courier.start();
   for (let i = 0; i < 6; i += 1) {
-    await expect.poll(() => mesh.open.length).toBe(1);
+    await soon(() => mesh.open.length).toBe(1);
     const { deliveryId, endpointId } = mesh.open[0]!;
     turns.push(endpointId);
     mesh.answer(deliveryId, OK);

@@ -11,6 +11,7 @@ import { eventSubject } from "../../../lib/wire/subjects.ts";
 import { encodeEvent, type TaskRecord } from "../../../lib/wire/task-codec.ts";
 import { timestampFromMs } from "../../../lib/wire/time-codec.ts";
 import { HookFollower } from "../../../services/coordinator/webhooks/hook-follower.ts";
+import { soon } from "../../support/soon.ts";
 
 const TENANT = "default";
 const START_MS = 1_000_000;
@@ -122,12 +123,12 @@ describe("a task with a hook", () => {
     const mesh = setup();
     mesh.follower.follow(mesh.hook, "just_written");
     mesh.event("working");
-    await expect.poll(() => mesh.delivered).toEqual([2]);
+    await soon(() => mesh.delivered).toEqual([2]);
     expect(mesh.removed).toEqual([]);
     mesh.event("completed");
-    await expect.poll(() => mesh.removed).toEqual([7]);
+    await soon(() => mesh.removed).toEqual([7]);
     expect(mesh.delivered).toEqual([2, 3]);
-    await expect.poll(() => mesh.follower.size).toBe(0);
+    await soon(() => mesh.follower.size).toBe(0);
     expect(mesh.listening()).toBe(false);
   });
 
@@ -137,12 +138,12 @@ describe("a task with a hook", () => {
     mesh.event("working", false);
     await mesh.follower.round("new");
     await mesh.follower.round("new");
-    await expect.poll(() => mesh.delivered).toEqual([2]);
+    await soon(() => mesh.delivered).toEqual([2]);
     mesh.event("backing_off", false);
     await mesh.follower.round("new");
     mesh.event("failed", false);
     await mesh.follower.round("all");
-    await expect.poll(() => mesh.removed).toEqual([7]);
+    await soon(() => mesh.removed).toEqual([7]);
     expect(mesh.delivered).toEqual([2, 3, 4]);
   });
 
@@ -152,7 +153,7 @@ describe("a task with a hook", () => {
     mesh.event("working");
     mesh.event("backing_off");
     mesh.event("timed_out");
-    await expect.poll(() => mesh.removed).toEqual([7]);
+    await soon(() => mesh.removed).toEqual([7]);
     expect(mesh.delivered).toEqual([4]);
   });
 
@@ -161,13 +162,13 @@ describe("a task with a hook", () => {
     mesh.gates.push(() => undefined);
     mesh.follower.follow(mesh.hook, "just_written");
     mesh.event("working");
-    await expect.poll(() => mesh.most()).toBe(1);
+    await soon(() => mesh.most()).toBe(1);
     for (const state of ["backing_off", "working", "completed"] as const) mesh.event(state);
     for (let i = 0; i < 4; i += 1) {
-      await expect.poll(() => mesh.delivered.length).toBe(i);
+      await soon(() => mesh.delivered.length).toBe(i);
       mesh.gates.at(0)?.();
     }
-    await expect.poll(() => mesh.removed).toEqual([7]);
+    await soon(() => mesh.removed).toEqual([7]);
     expect(mesh.delivered).toEqual([2, 3, 4, 5]);
     expect(mesh.most()).toBe(1);
   });
@@ -199,12 +200,12 @@ describe("a hook without its task", () => {
     mesh.event("completed");
     mesh.clock.ms = START_MS + 5_000;
     mesh.follower.follow({ ...mesh.hook, storeMs: START_MS + 5_000 }, "standing");
-    await expect.poll(() => mesh.delivered).toEqual([2]);
+    await soon(() => mesh.delivered).toEqual([2]);
     await mesh.follower.round("all");
     expect(mesh.removed).toEqual([]);
     mesh.clock.ms += STRAY_HOOK_MS + 1;
     await mesh.follower.round("all");
-    await expect.poll(() => mesh.removed).toEqual([7]);
+    await soon(() => mesh.removed).toEqual([7]);
     expect(mesh.delivered).toEqual([2]);
   });
 });
