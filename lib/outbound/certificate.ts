@@ -5,15 +5,19 @@ const DAY_MS = 86_400_000;
 /** Longest name that is told, in UTF-16 code units: the other side chooses it. */
 const MAX_NAME_LENGTH = 256;
 
+// What a protobuf Timestamp can say.
+const FIRST_DATE_MS = Date.parse("0001-01-01T00:00:00Z");
+const LAST_DATE_MS = Date.parse("9999-12-31T23:59:59Z");
+
 /** A certificate as a server presented it. */
 export interface PeerCertificate {
   /** Whom it names, e.g. `CN=example.org`; at most 256 characters. */
   readonly subject: string;
   /** Who signed it; at most 256 characters. */
   readonly issuer: string;
-  /** Valid from. */
+  /** Valid from; from year 1 to 9999, and year 1 if it says no date. */
   readonly validFrom: Date;
-  /** Valid until. */
+  /** Valid until; within the same bounds. */
   readonly validTo: Date;
   /** Whole days that are left until then; negative when it is over. */
   readonly daysLeft: number;
@@ -27,16 +31,22 @@ export interface PeerCertificate {
 export function certificateOf(socket: TLSSocket, nowMs: number): PeerCertificate | undefined {
   const certificate = socket.getPeerX509Certificate();
   if (certificate === undefined) return undefined;
-  const validTo = certificate.validToDate;
+  const validTo = toldDate(certificate.validToDate);
   return {
     subject: oneLine(certificate.subject),
     issuer: oneLine(certificate.issuer),
-    validFrom: certificate.validFromDate,
+    validFrom: toldDate(certificate.validFromDate),
     validTo,
     daysLeft: Math.floor((validTo.getTime() - nowMs) / DAY_MS),
     authorized: socket.authorized,
     problem: socket.authorized ? "" : problemOf(socket.authorizationError),
   };
+}
+
+/** The other side may write a month 13, or a year 0. */
+function toldDate(date: Date): Date {
+  const ms = date.getTime();
+  return new Date(Number.isNaN(ms) ? FIRST_DATE_MS : Math.min(Math.max(ms, FIRST_DATE_MS), LAST_DATE_MS));
 }
 
 // Declared as an Error, but Node puts the code of the error there.

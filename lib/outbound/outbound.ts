@@ -65,7 +65,7 @@ export interface OutboundRequest {
 
 /** What came back. */
 export interface OutboundResponse {
-  /** 200–599. */
+  /** Three digits from 200; some servers invent their own above 599. */
   readonly status: number;
   /** Names in lower case; values of a repeated header are joined by ", ". */
   readonly headers: Readonly<Record<string, string>>;

@@ -145,6 +145,26 @@ test("a certificate is told of, trusted or not, and held against the days that a
   });
 });
 
+test.for([
+  ["00000101000000Z", "99999999999999Z", "0001-01-01T00:00:00Z", "0001-01-01T00:00:00Z"],
+  ["20501301000000Z", "99991231235959Z", "0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z"],
+] as const)("a certificate from %s until %s is told as far as dates go", async ([from, until, validFrom, validTo]) => {
+  const { cert, key } = await makeCertificate({ from: new Date("2050-01-01"), to: new Date("2051-01-01") });
+  // As long as what it stands for; nobody vouches for the whole anyway.
+  const forged = Buffer.from(cert.replaceAll(/-----[^-]+-----/g, ""), "base64")
+    .toString("latin1")
+    .replace("20500101000000Z", from)
+    .replace("20510101000000Z", until);
+  const certificate = {
+    cert: `-----BEGIN CERTIFICATE-----\n${Buffer.from(forged, "latin1").toString("base64")}\n-----END CERTIFICATE-----\n`,
+    key,
+  };
+  await using server = await openWebServer(() => {}, { certificate });
+  const { result, failure } = await callCapability(task, { target: server.url });
+  expect(failure).toBeUndefined();
+  expect(result).toMatchObject({ check: { reason: "TLS_ERROR", certificate: { validFrom, validTo } } });
+});
+
 test("checks go on at their pace, each streamed, through good and bad times", async () => {
   let requests = 0;
   await using server = await openWebServer((_request, response) => {
