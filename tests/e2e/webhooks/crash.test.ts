@@ -36,7 +36,7 @@ test("the ends of all accepted tasks are delivered though two of three coordinat
     new Set(
       receiver.received.filter(({ event }) => event.type === "task.completed").map(({ event }) => event.data.taskId),
     );
-  await soon(() => ended().size, { timeout: 80_000 }).toBe(accepted.length);
+  await soon(() => ended().size, { timeout: 120_000 }).toBe(accepted.length);
   expect(ended()).toEqual(new Set(accepted));
   expect(receiver.refused).toEqual([]);
   const first = new Map(receiver.received.toReversed().map(({ id, text }) => [id, text]));

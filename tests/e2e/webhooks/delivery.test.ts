@@ -194,7 +194,7 @@ test("nothing is lost when the coordinator that delivers is killed while the rec
   const { secret: fresh } = await webhooks.rotateWebhookSecret({ endpointId });
   await using receiver = await openWebhookReceiver({ port });
   receiver.secrets = [old, fresh];
-  await soon(() => new Set(receiver.received.map(({ event }) => event.data.taskId)).size, { timeout: 50_000 }).toBe(
+  await soon(() => new Set(receiver.received.map(({ event }) => event.data.taskId)).size, { timeout: 100_000 }).toBe(
     before.length + during.length,
   );
   expect(receiver.refused).toEqual([]);
