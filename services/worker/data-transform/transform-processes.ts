@@ -112,6 +112,8 @@ async function ask(
   input: Uint8Array,
   { timeLimitMs, signal }: TransformBounds,
 ): Promise<TransformAnswer> {
+  // It may have come while the process was chosen, and a signal tells nobody twice.
+  signal.throwIfAborted();
   const { promise, resolve, reject } = Promise.withResolvers<TransformAnswer>();
   const onAbort = (): void => reject(signal.reason);
   const onExit = (code: number | null, killer: NodeJS.Signals | null): void => {

@@ -147,3 +147,13 @@ test("a cancel ends an endless expression, one that waits for its turn, and leav
   expect((await first).failure).toBe("HANDLER_ERROR: canceled while it ran");
   expect((await third).result).toEqual({ result: [1, 2] });
 });
+
+test("a cancel in the moment in which it starts ends it too", async () => {
+  const controller = new AbortController();
+  // Comes between two steps of the call, before anything else can.
+  queueMicrotask(() => controller.abort(new Error("canceled at once")));
+  const endless = { data: 1, expression: FOR_EVER, timeLimitMs: 100 };
+  expect((await callCapability(task, endless, { signal: controller.signal })).failure).toBe(
+    "HANDLER_ERROR: canceled at once",
+  );
+});
