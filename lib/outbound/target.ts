@@ -73,7 +73,10 @@ function readHost(hostname: string, port: number): Pick<Target, "host" | "litera
   return { host, literal: readAddress(host), port };
 }
 
-/** As it may stand in a message: without what may be a password. */
+/** As it may stand in a message: without what may be a password. URLs take a backslash for a slash. */
 function shown(text: string): string {
-  return JSON.stringify(text.replace(/\/\/.*@/su, "//…@").slice(0, 100));
+  const start = text.search(/[/\\]{2}/);
+  const end = text.lastIndexOf("@");
+  const safe = start !== -1 && end > start ? `${text.slice(0, start)}//…${text.slice(end)}` : text;
+  return JSON.stringify(safe.slice(0, 100));
 }

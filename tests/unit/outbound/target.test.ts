@@ -53,6 +53,7 @@ test.for<[string, string]>([
   ["http://u:secret@example.org", "INVALID_URL: the URL carries a user name or password; send an authorization header"],
   ["http://u@example.org", "INVALID_URL: the URL carries a user name or password; send an authorization header"],
   ["http://u:secret@:80", 'INVALID_URL: "http://…@:80" is no URL'],
+  ["http:\\\\u:secret@:80", 'INVALID_URL: "http://…@:80" is no URL'],
   ["http://u:se@cret@[/", 'INVALID_URL: "http://…@[/" is no URL'],
   ["http://example.org:0", "INVALID_URL: the port is 0, must be from 1 to 65535"],
   ["http://example.org:65536", 'INVALID_URL: "http://example.org:65536" is no URL'],
