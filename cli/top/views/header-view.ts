@@ -30,21 +30,34 @@ function meshLine({ snapshot, model, size, clock, refreshMs, windowMs }: View): 
   const left: Piece[] = [["title", "mycel top "], ...coordinatorsOf(snapshot.coordinators, size.columns)];
   const filter: Piece[] = model.types.length === 0 ? [] : [["warn", `only ${model.types.join(",")}`], " "];
   const paused: Piece[] = model.paused ? [["warn", "paused"], " "] : [];
-  const facts = `every ${refreshMs / 1000}s, last ${ageText(windowMs)} `;
+  const facts =
+    size.columns < 100 ? `every ${refreshMs / 1000}s ` : `every ${refreshMs / 1000}s, last ${ageText(windowMs)} `;
   const right: Piece[] = [...filter, ...paused, ["dim", facts], clock];
   return ends(left, right, size.columns);
 }
 
 function coordinatorsOf(coordinators: readonly EndpointHealth[], columns: number): Piece[] {
-  const shown = coordinators.slice(0, Math.max(1, Math.floor((columns - 40) / 30)));
-  const rest = coordinators.length - shown.length;
-  const each = shown.flatMap(({ url, status, breaker }): Piece[] => {
+  const room = Math.max(1, Math.floor((columns - 40) / 30));
+  const isWell = ({ status, breaker = "closed" }: EndpointHealth): boolean =>
+    status === "serving" && breaker === "closed";
+  // Where there is no room for all, those that are not well come first.
+  const first =
+    coordinators.length <= room ? coordinators : coordinators.toSorted((a, b) => Number(isWell(a)) - Number(isWell(b)));
+  const each = first.slice(0, room).flatMap(({ url, status, breaker }): Piece[] => {
     const [mark, tone] = marks(status);
     const word = status === "serving" ? "" : ` ${status.replace("_", " ")}`;
-    const guard = breaker === undefined || breaker === "closed" ? "" : ` breaker ${breaker.replace("_", "-")}`;
-    return [[tone, mark], ` ${harmless(url).replace(/\/$/, "")}`, [tone, `${word}${guard}`], "  "];
+    const guard = breaker === undefined || breaker === "closed" ? "" : `, breaker ${breaker.replace("_", "-")}`;
+    return [
+      [tone, mark],
+      ` ${harmless(url)
+        .replace(/^http:\/\//, "")
+        .replace(/\/$/, "")}`,
+      [tone, `${word}${guard}`],
+      "  ",
+    ];
   });
-  return rest === 0 ? each : [...each, ["dim", `and ${rest} more `]];
+  const rest = coordinators.length - Math.min(room, coordinators.length);
+  return rest === 0 ? each : [...each, ["dim", `and ${rest} more`]];
 }
 
 function marks(status: EndpointHealth["status"]): [mark: string, tone: Tone] {
@@ -59,7 +72,7 @@ function rateLine({ snapshot: { pulse, metrics, history }, size }: View): Piece[
   const share = metrics.value?.total?.successRate;
   const successful: Piece[] =
     share === undefined ? [] : ["   ", [share < 0.95 ? "warn" : "good", percentText(share)], " successful"];
-  const words = 48;
+  const words = 54;
   const width = Math.max(MIN_CURVE, Math.min(MAX_CURVE, Math.floor((size.columns - words) / 2)));
   return [
     ["bold", `${rateText(now.submitRate)}/s`.padStart(7)],

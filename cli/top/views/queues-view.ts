@@ -44,7 +44,7 @@ function columnsFor({ nowMs }: View): TableColumn<Queue>[] {
       head: "QUEUE",
       text: ({ name }) => harmless(name),
       tone: ({ pause }) => (pause === undefined ? "plain" : "warn"),
-      least: 8,
+      least: 14,
       most: 40,
     },
     { head: "WAITING", text: ({ waitingCount }) => countText(Number(waitingCount)), tone: () => "bold", right: true },

@@ -92,7 +92,12 @@ function statesTable(
     chosen: spans.length - 1,
     none: "…",
     columns: [
-      { head: "AT", text: ({ sinceMs }) => `+${spanText(sinceMs)}`, right: true, tone: () => "dim" },
+      {
+        head: "AT",
+        text: ({ sinceMs }) => (sinceMs === 0 ? "0" : `+${spanText(sinceMs)}`),
+        right: true,
+        tone: () => "dim",
+      },
       { head: "STATE", text: ({ state }) => state.replace("_", " "), tone: ({ state }) => toneOf(state) },
       { head: "FOR", text: ({ lastedMs }) => (lastedMs === undefined ? "" : spanText(lastedMs)), right: true },
       {
