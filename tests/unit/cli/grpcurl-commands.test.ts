@@ -9,9 +9,10 @@ import type { CliContext } from "../../../cli/context.ts";
 /** Commands that make no call. */
 const SILENT = ["up", "completion", "complete"];
 
-/** What stands for arguments that cannot be anything. */
+/** Arguments of commands that take not just anything, or need some of those that they may go without. */
 const ARGUMENTS: Readonly<Record<string, readonly string[]>> = {
   "blob put": ["package.json"],
+  "webhooks redeliver": ["msg_1"],
 };
 
 /** Commands that make several calls, with the methods in their order. */
