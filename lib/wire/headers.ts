@@ -28,6 +28,8 @@ export const PENDING = "Nats-Num-Pending";
 export const TIME_STAMP = "Nats-Time-Stamp";
 /** JetStream: why it stored a message by itself, e.g. that the last one on its subject expired. */
 export const MARKER_REASON = "Nats-Marker-Reason";
+/** JetStream: in a heartbeat, where a consumer that waits for its flow control wants to hear that it may go on. */
+export const CONSUMER_STALLED = "Nats-Consumer-Stalled";
 /** Key-value buckets: what a message does to its key, `DEL` or `PURGE`; not there for a value. */
 export const OPERATION = "KV-Operation";
 /** W3C trace context of the submission. */

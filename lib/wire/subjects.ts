@@ -357,6 +357,16 @@ export function parseDeliverySubject(subject: string): DeliverySubject | undefin
   };
 }
 
+const FLOW_CONTROL = new RegExp(`^\\$JS\\.FC\\.(?:${TOKEN}\\.${TOKEN}\\.)?(${TOKEN})\\.(${TOKEN})\\.${TOKEN}$`);
+
+/** Reads the subject on which a push consumer waits before it delivers more, in its short and its long form; undefined if it is none. */
+export function parseFlowControlSubject(
+  subject: string,
+): { readonly stream: string; readonly consumer: string } | undefined {
+  const [, stream, consumer] = FLOW_CONTROL.exec(subject) ?? [];
+  return stream === undefined || consumer === undefined ? undefined : { stream, consumer };
+}
+
 /** Reads the subject of a timer that has fired; undefined if it is none. */
 export function parseTimerSubject(
   subject: string,

@@ -3,6 +3,7 @@ import { expect, test } from "vitest";
 import { LiveHub } from "../../../lib/nats/live-hub.ts";
 import { PublishedHeaders } from "../../../lib/nats/published-headers.ts";
 import { eventSubject, OUTPUT_STREAM, outputSubject } from "../../../lib/wire/subjects.ts";
+import { announceLeader } from "../../support/advisories.ts";
 import { openMeshLog, TaskWriter, TENANT } from "../../support/mesh-log.ts";
 
 test("every watch of a task has missed something when a stream has a new leader", async () => {
@@ -12,7 +13,7 @@ test("every watch of a task has missed something when a stream has a new leader"
   using first = hub.watch(TENANT, "t1", () => news.push("t1"));
   using second = hub.watch(TENANT, "t2", () => news.push("t2"));
 
-  log.connection.publish("$JS.EVENT.ADVISORY.STREAM.LEADER_ELECTED.MYCEL_TASKS");
+  announceLeader(log.connection, "MYCEL_TASKS");
   await log.connection.flush();
 
   await expect.poll(() => news).toEqual(["t1", "t2"]);

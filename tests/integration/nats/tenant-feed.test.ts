@@ -1,5 +1,6 @@
 // What is heard of all tasks of a tenant, and what is not.
 import { expect, test } from "vitest";
+import { announceLeader } from "../../support/advisories.ts";
 import { type MeshLog, openMeshLog, TaskWriter, TENANT } from "../../support/mesh-log.ts";
 import { openTenantFeed, type TenantFeed } from "../../../lib/nats/tenant-feed.ts";
 import { dispatchSubject, eventSubject } from "../../../lib/wire/subjects.ts";
@@ -38,7 +39,7 @@ test("the copy of a dispatch that is taken back is no news, and neither is what 
 test("a lost leader is told, and after it is disposed nothing is heard any more", async () => {
   await using log = await openMeshLog();
   const { feed, heard } = await listen(log);
-  log.connection.publish("$JS.EVENT.ADVISORY.STREAM.LEADER_ELECTED.MYCEL_TASKS");
+  announceLeader(log.connection, "MYCEL_TASKS");
   await log.connection.flush();
   expect(heard).toEqual(["lost"]);
   feed[Symbol.dispose]();

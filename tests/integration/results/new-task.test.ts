@@ -6,6 +6,7 @@ import { EventReader } from "../../../lib/nats/event-reader.ts";
 import type { TaskRecord } from "../../../lib/wire/task-codec.ts";
 import { runRpcs } from "../../../services/coordinator/rpc/run.ts";
 import { Violations } from "../../../lib/wire/validation.ts";
+import { announceLeader } from "../../support/advisories.ts";
 import { type MeshLog, openMeshLog, TaskWriter, TENANT } from "../../support/mesh-log.ts";
 import { openTestStreams, shortOf, type TestStreams } from "../../support/result-streams.ts";
 
@@ -65,7 +66,7 @@ describe("a task that is listened to before it is submitted", () => {
     const writer = new TaskWriter(log, "lost");
     await writer.submit();
     await writer.begin("a", 1);
-    log.connection.publish("$JS.EVENT.ADVISORY.STREAM.LEADER_ELECTED.MYCEL_TASKS");
+    announceLeader(log.connection, "MYCEL_TASKS");
     await log.connection.flush();
     await writer.complete("a", 1, 0);
     const told = await Array.fromAsync(results.read(await storedOf(log, "lost")));

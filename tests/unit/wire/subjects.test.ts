@@ -10,6 +10,7 @@ import {
   outputSubject,
   parseAgentSubject,
   parseDeliverySubject,
+  parseFlowControlSubject,
   parseOutputSubject,
   parseTaskSubject,
   parseTimerSubject,
@@ -156,6 +157,28 @@ describe("the reply subject of a delivery", () => {
     "$JS.ACK.S..2.1234.99.17.7",
   ])("is not %j", (subject) => {
     expect(parseDeliverySubject(subject)).toBeUndefined();
+  });
+});
+
+describe("the subject on which a push consumer waits", () => {
+  test.for([
+    ["short", "$JS.FC.S.c.random"],
+    ["long", "$JS.FC._.hash.S.c.random"],
+  ])("is read in its %s form", ([, subject]) => {
+    expect(parseFlowControlSubject(subject!)).toEqual({ stream: "S", consumer: "c" });
+  });
+
+  test.for([
+    "",
+    "$JS.FC.S.c",
+    "$JS.FC.S.c.*",
+    "$JS.FC.S.c.random random",
+    "$JS.FC.hash.S.c.random",
+    "$JS.FC.a._.hash.S.c.random",
+    "$JS.API.STREAM.DELETE.S.c.random",
+    "x.$JS.FC.S.c.random",
+  ])("is not %j", (subject) => {
+    expect(parseFlowControlSubject(subject)).toBeUndefined();
   });
 });
 
