@@ -81,7 +81,13 @@ export class Indexer implements AsyncDisposable {
   /** Stops and closes the file. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stop();
-    if (this.#database.isOpen) this.#database.close();
+    if (!this.#database.isOpen) return;
+    try {
+      this.#table.settle();
+    } catch (err) {
+      this.#options.logger.warn({ err }, "index forgets what it counted last");
+    }
+    this.#database.close();
   }
 
   async #run(): Promise<void> {
@@ -113,7 +119,7 @@ export class Indexer implements AsyncDisposable {
   /** In one go: a task that begins and ends within a batch is written once instead of twice, which halves what it costs. */
   async #apply(batch: LogBatch): Promise<void> {
     const at = this.#table.position();
-    if (batch.position === at.position && batch.created === at.created) return;
+    if (batch.position === at.position && batch.created === at.created) return this.#table.settle();
     const unreadable = this.#table.apply(batch);
     if (unreadable > 0) this.#options.logger.warn({ messages: unreadable }, "index skips what it can't read");
     // A batch may take 20 ms, twice as long in a file; lists and the role come in between.

@@ -1,5 +1,6 @@
 // What happened to tasks, as it is kept in the index's file, and how it is read back. Bounded by time: what is older than its resolution
-// is kept for is taken out. What was counted last is in memory only for a moment: that much is forgotten when the process is killed.
+// is kept for is taken out. What was counted last is in memory only, until the log has nothing more to say or a moment is over: that much is
+// forgotten when the process is killed.
 
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import type { EventFacts } from "./stored-facts.ts";
@@ -31,6 +32,8 @@ export class MetricTable {
   readonly #gathered = new Tallies();
   #wroteMs = 0;
   #prunedMs = 0;
+  /** How far the log was read, in milliseconds since 1970. */
+  #reachedMs = 0;
   readonly #get: StatementSync;
   readonly #put: StatementSync;
   readonly #drop: StatementSync;
@@ -61,6 +64,7 @@ export class MetricTable {
 
   /** Writes what was gathered, from time to time. Within the caller's transaction; `nowMs` is how far the log was read. */
   write(nowMs: number): void {
+    this.#reachedMs = nowMs;
     const ms = performance.now();
     if (ms - this.#wroteMs < GATHER_MS) return;
     this.#wroteMs = ms;
@@ -68,6 +72,17 @@ export class MetricTable {
     if (ms - this.#prunedMs < PRUNE_MS) return;
     this.#prunedMs = ms;
     for (const { spanMs, keptMs } of RESOLUTIONS) this.#drop.run(spanMs, nowMs - keptMs - spanMs);
+  }
+
+  /** Whether something was counted that is not written. */
+  get isGathering(): boolean {
+    return !this.#gathered.isEmpty;
+  }
+
+  /** Writes what was gathered, however lately. Within the caller's transaction. */
+  settle(): void {
+    this.#wroteMs = performance.now();
+    this.#add(this.#reachedMs);
   }
 
   #add(nowMs: number): void {

@@ -86,6 +86,11 @@ export interface KeyedTally {
 export class Tallies {
   readonly #tallies = new Map<string, KeyedTally>();
 
+  /** Whether there are none. */
+  get isEmpty(): boolean {
+    return this.#tallies.size === 0;
+  }
+
   /** All of them. */
   [Symbol.iterator](): IterableIterator<KeyedTally> {
     return this.#tallies.values();

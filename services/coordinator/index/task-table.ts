@@ -149,6 +149,11 @@ export class TaskTable {
     return unreadable;
   }
 
+  /** Writes what was counted and is not written yet. To be called when the log has no more to say, and before the file is closed. */
+  settle(): void {
+    if (this.metrics.isGathering) this.#transaction(() => this.metrics.settle());
+  }
+
   /** Takes out rows of tasks that the log no longer has. */
   remove(names: readonly TaskName[]): void {
     this.#transaction(() => {

@@ -8,6 +8,7 @@ import {
   ListDeadLettersRequestSchema,
   ListTasksRequestSchema,
 } from "../../../gen/mycel/v1/agent_service_pb.ts";
+import { GetMetricsRequestSchema } from "../../../gen/mycel/v1/metrics_service_pb.ts";
 import type { TaskState } from "../../../gen/mycel/v1/task_pb.ts";
 import { silentLogger } from "../../../lib/core/logger.ts";
 import { openNats } from "../../../lib/nats/connection.ts";
@@ -120,6 +121,25 @@ test("20,000 tasks are listed in pages without holes or doubles while more are a
   const old = seen.filter((id) => Number(id.slice(1)) < 20_000);
   expect(old).toHaveLength(20_000);
   await expect.poll(count, { timeout: 30_000, interval: 50 }).toBe(23_000);
+});
+
+test("what was counted last is counted still after a restart, once", async () => {
+  await using log = await openMeshLog();
+  await using folder = await dataFolder();
+  const submitted = async ({ index }: Server): Promise<number> => {
+    const { metrics } = await index.getMetrics(TENANT, create(GetMetricsRequestSchema));
+    return Number(metrics?.total?.submittedCount);
+  };
+  for (const before of [0, 3]) {
+    await using server = await serve(log, "one", folder.path);
+    await expect.poll(() => submitted(server).catch(() => -1), { timeout: 25_000, interval: 5 }).toBe(before);
+    for (let n = before; n < before + 3; n += 1) {
+      await submitMany(log, n, 1);
+      await expect.poll(() => submitted(server), { timeout: 25_000, interval: 5 }).toBe(n + 1);
+    }
+  }
+  await using server = await serve(log, "one", folder.path);
+  await expect.poll(() => submitted(server).catch(() => -1), { timeout: 25_000, interval: 5 }).toBe(6);
 });
 
 test("an index whose file is deleted, torn or of another stream is built anew from the log", async () => {
