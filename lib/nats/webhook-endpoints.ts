@@ -95,10 +95,12 @@ export class WebhookEndpoints {
     return isStored(await this.#parts.publisher.publish({ subject, body, expected: revision }));
   }
 
-  /** Removes an endpoint as it stands under this revision; what was written since stays. */
-  async remove(revision: number): Promise<void> {
+  /** Removes an endpoint as it stands under this revision; what was written since stays, and what is gone is no fault. */
+  async remove(tenant: string, { endpoint, revision }: StoredEndpoint): Promise<void> {
     try {
-      await this.#parts.manager.streams.deleteMessage(WEBHOOK_ENDPOINTS_STREAM, revision, false);
+      // By its subject: to delete what is gone already would fail.
+      const filter = webhookEndpointSubject(tenant, endpoint.endpointId);
+      await this.#parts.manager.streams.purge(WEBHOOK_ENDPOINTS_STREAM, { filter, seq: revision + 1 });
     } catch (cause) {
       throw brokerUnavailable(cause);
     }

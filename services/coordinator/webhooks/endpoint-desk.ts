@@ -126,7 +126,7 @@ export class EndpointDesk {
     let stored: StoredEndpoint | undefined = await endpoints.require(tenant, endpointId);
     // What was written meanwhile stands under another revision.
     for (let tries = 0; stored !== undefined && tries < MAX_TRIES; tries += 1) {
-      await endpoints.remove(stored.revision);
+      await endpoints.remove(tenant, stored);
       stored = await endpoints.get(tenant, endpointId);
     }
   }
