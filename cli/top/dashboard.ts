@@ -69,6 +69,8 @@ class Dashboard implements AsyncDisposable {
     this.#feed = new Feed({ client, windowMs, now: () => Date.now() });
     // Before Ink hears of a new size: it would draw the old frame on the new screen.
     output.prependListener("resize", this.#onResize);
+    // Before the first frame: the kernel would write keys that are typed by then into it.
+    input.setRawMode(true);
     this.#frames = render(this.#tree(), {
       stdin: input,
       stdout: output,

@@ -1,5 +1,6 @@
 // A terminal that a program can draw on: a real emulator reads every byte, so that a test sees what a person would.
 import xterm from "@xterm/headless";
+import { pictureOf } from "./screen-picture.ts";
 
 /** What a person at the terminal sees and does. */
 export interface EmulatedTerminal extends Disposable {
@@ -11,6 +12,8 @@ export interface EmulatedTerminal extends Disposable {
   lines(): string[];
   /** The screen as one text. */
   text(): string;
+  /** The screen as an SVG, colours included. */
+  picture(): string;
   /** Gives the emulator bytes of the program. */
   write(data: Uint8Array | string): void;
   /** Gives it another size. */
@@ -48,6 +51,7 @@ export function openEmulatedTerminal(columns: number, rows: number): EmulatedTer
     },
     lines,
     text,
+    picture: () => pictureOf(terminal),
     write: (data) => terminal.write(data),
     resize: (cols, rows) => terminal.resize(cols, rows),
     onAnswer: (told) => void terminal.onData(told),
