@@ -1,6 +1,7 @@
 // Follows the tasks that have hooks: makes a delivery of each of their events that is asked for, once, and removes the hook when the last one
 // is stored. What is heard live only says where to look; whatever is lost is found again in rounds.
 
+import type { TaskEvent } from "../../../gen/mycel/v1/task_log_pb.ts";
 import type { Clock } from "../../../lib/core/clock.ts";
 import { isUnreadable } from "../../../lib/core/mesh-error.ts";
 import { isTerminal } from "../../../lib/core/task-state.ts";
@@ -244,9 +245,9 @@ export class HookFollower implements AsyncDisposable {
       const newest = found.at(-1);
       if (newest === undefined) break;
       for (const { subject, body, sequence } of found) {
-        if (sequence <= last.sequence && parseTaskSubject(subject)?.kind === "event") {
-          events.push({ message: decodeEvent(body), sequence });
-        }
+        if (sequence > last.sequence || parseTaskSubject(subject)?.kind !== "event") continue;
+        const message = eventIn(body);
+        if (message !== undefined) events.push({ message, sequence });
       }
       from = newest.sequence + 1;
     }
@@ -259,6 +260,16 @@ export class HookFollower implements AsyncDisposable {
     if (followed.hook.sequence !== hook.sequence) return;
     followed.ear?.[Symbol.dispose]();
     this.#followed.delete(`${hook.tenant}.${hook.taskId}`);
+  }
+}
+
+/** Undefined for what nobody can read: it must neither hold up the events after it, nor keep the task for ever. */
+function eventIn(body: Uint8Array): TaskEvent | undefined {
+  try {
+    return decodeEvent(body);
+  } catch (error) {
+    if (isUnreadable(error)) return undefined;
+    throw error;
   }
 }
 

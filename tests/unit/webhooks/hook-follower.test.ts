@@ -28,6 +28,8 @@ function setup(webhook: { readonly allStates: boolean } | "none" = { allStates: 
   const delivered: number[] = [];
   const removed: number[] = [];
   const troubles: unknown[] = [];
+  /** What stands in place of events that nobody can read. */
+  const garbage = new Set<number>();
   let stored = true;
   let under = 0;
   let most = 0;
@@ -80,7 +82,12 @@ function setup(webhook: { readonly allStates: boolean } | "none" = { allStates: 
     hooks: { remove: async ({ sequence }) => void removed.push(sequence) },
     taskLog: { read: async () => (stored ? record() : undefined) },
     eventReader: {
-      read: async (_tenant, _task, from) => events.filter(({ sequence }) => sequence >= from).map(messageOf),
+      read: async (_tenant, _task, from) =>
+        events
+          .filter(({ sequence }) => sequence >= from)
+          .map((told) =>
+            garbage.has(told.sequence) ? { ...messageOf(told), body: Buffer.from("?") } : messageOf(told),
+          ),
     },
     reader: { read: async () => events.slice(-1).map(messageOf) },
     listen: (_tenant, _task, onEvent) => {
@@ -106,6 +113,7 @@ function setup(webhook: { readonly allStates: boolean } | "none" = { allStates: 
     troubles,
     clock,
     gates,
+    garbage,
     most: () => most,
     listening: () => heard !== undefined,
     store: (is: boolean) => (stored = is),
@@ -172,6 +180,18 @@ describe("a task with a hook", () => {
     expect(mesh.delivered).toEqual([2, 3, 4, 5]);
     expect(mesh.most()).toBe(1);
   });
+});
+
+test("a task of which one event can't be read has the others delivered, and its hook removed", async () => {
+  const mesh = setup();
+  mesh.event("working");
+  mesh.event("backing_off");
+  mesh.event("completed");
+  mesh.garbage.add(3);
+  mesh.follower.follow(mesh.hook, "standing");
+  await soon(() => mesh.delivered).toEqual([2, 4]);
+  await soon(() => mesh.removed).toEqual([7]);
+  expect(mesh.troubles).toEqual([]);
 });
 
 describe("a hook without its task", () => {
