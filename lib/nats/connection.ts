@@ -1,7 +1,9 @@
 // The connection to NATS: how it is opened, how long it tries, and which servers will do.
 
+import process from "node:process";
 import type { ConnectionOptions, NatsConnection } from "@nats-io/nats-core";
 import { connect } from "@nats-io/transport-node";
+import { guardMessages } from "./message-guard.ts";
 import { formatNatsServerVersion, isNewEnough, MINIMUM_NATS_SERVER, parseNatsServerVersion } from "./server/version.ts";
 
 export type { NatsConnection } from "@nats-io/nats-core";
@@ -16,6 +18,8 @@ export interface NatsOptions {
   readonly connectTimeoutMs?: number;
   /** The prefix of all inboxes. Default `_INBOX`. */
   readonly inboxPrefix?: string;
+  /** Hears what a callback threw for a message, which is lost by that; the connection goes on. Default: a warning of the process. */
+  readonly onThrown?: (error: unknown) => void;
 }
 
 /** NATS could not be reached, or it will not do: too old, without JetStream, or without room. The message is one line for the operator. */
@@ -53,6 +57,7 @@ export async function openNats(options: NatsOptions): Promise<NatsConnection> {
   const connection = await connect(settings).catch((cause: unknown) => {
     throw new NatsUnavailableError("NATS_UNREACHABLE", `no NATS server answers at ${servers.join(", ")}`, cause);
   });
+  guardMessages(connection, options.onThrown ?? warn);
   const { version = "", jetstream } = connection.info ?? {};
   const parsed = parseNatsServerVersion(version);
   if (parsed === undefined || !isNewEnough(parsed)) {
@@ -67,4 +72,8 @@ export async function openNats(options: NatsOptions): Promise<NatsConnection> {
     throw new NatsUnavailableError("NATS_NO_JETSTREAM", message);
   }
   return connection;
+}
+
+function warn(error: unknown): void {
+  process.emitWarning(error instanceof Error ? error : String(error));
 }

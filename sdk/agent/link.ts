@@ -8,6 +8,7 @@ import {
   type Subscription,
 } from "@nats-io/transport-node";
 import type { Logger } from "../../lib/core/logger.ts";
+import { guardMessages } from "../../lib/nats/message-guard.ts";
 import { AgentError, lineOf } from "./agent-error.ts";
 import { pause } from "../../lib/time/pause.ts";
 
@@ -92,6 +93,7 @@ interface Waiter {
 /** Connects. Throws {@link AgentError} NATS_UNREACHABLE when no server answers in time, ABORTED on the signal. */
 export async function openLink(options: LinkOptions): Promise<Link> {
   const nc = await connectWithin(options);
+  guardMessages(nc, (err) => options.logger.error({ err }, "message of NATS not taken"));
   const inbox = `${options.inboxPrefix}.${Math.random().toString(36).slice(2, 12)}`;
   const waiters = new Map<string, Waiter>();
   let connected = true;

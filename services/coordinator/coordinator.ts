@@ -93,9 +93,12 @@ export async function openCoordinator({ config, logger }: CoordinatorOptions): P
 
 async function open(config: CoordinatorConfig, logger: Logger, stack: AsyncDisposableStack): Promise<Coordinator> {
   const quiet = quietLog(logger, SYSTEM_CLOCK);
-  const connection = stack.adopt(await openNats({ servers: config.natsUrls, name: "mycel coordinator" }), (opened) =>
-    opened.drain().catch(() => undefined),
-  );
+  const nats = {
+    servers: config.natsUrls,
+    name: "mycel coordinator",
+    onThrown: (err: unknown) => quiet({ err }, "message of NATS not taken"),
+  };
+  const connection = stack.adopt(await openNats(nats), (opened) => opened.drain().catch(() => undefined));
   const topology = {
     replicas: config.replicas,
     retentionMs: config.retentionMs,

@@ -17,6 +17,7 @@ import { WebhookHooks } from "../../../lib/nats/webhook-hooks.ts";
 import { WriteRingReader } from "../../../lib/nats/write-ring.ts";
 import { pause } from "../../../lib/time/pause.ts";
 import type { CoordinatorConfig } from "../config.ts";
+import { quietLog } from "../quiet-log.ts";
 import { SYSTEM_CLOCK } from "../system-clock.ts";
 import { Lifecycle } from "../tasks/lifecycle.ts";
 import { openTaskIndex } from "./task-index.ts";
@@ -45,9 +46,13 @@ const SETTLE_WITHIN_MS = 300;
 /** Opens the index. Throws NatsUnavailableError. */
 async function openIndex({ config, holderId, writes }: IndexThreadData, logger: Logger): Promise<AsyncDisposable> {
   await using stack = new AsyncDisposableStack();
-  const connection = stack.adopt(await openNats({ servers: config.natsUrls, name: "mycel coordinator" }), (opened) =>
-    opened.drain().catch(() => undefined),
-  );
+  const quiet = quietLog(logger, SYSTEM_CLOCK);
+  const nats = {
+    servers: config.natsUrls,
+    name: "mycel coordinator",
+    onThrown: (err: unknown) => quiet({ err }, "message of NATS not taken"),
+  };
+  const connection = stack.adopt(await openNats(nats), (opened) => opened.drain().catch(() => undefined));
   const manager = await jetstreamManager(connection, { checkAPI: false });
   const clock = stack.use(
     await openBrokerClock({
