@@ -3,6 +3,7 @@
 import type { ServiceImpl } from "@connectrpc/connect";
 import { create } from "@bufbuild/protobuf";
 import { GetMetricsRequestSchema, type MetricsService } from "../../../gen/mycel/v1/metrics_service_pb.ts";
+import { MeshError } from "../../../lib/core/mesh-error.ts";
 import { pause } from "../../../lib/time/pause.ts";
 import { checkGetMetrics, checkWatchMetrics } from "../index/metric-query.ts";
 import type { TaskLists } from "../index/asked-lists.ts";
@@ -32,9 +33,16 @@ export function metricRpcs({ index, draining }: MetricRpcParts): ServiceImpl<typ
         ...(window === undefined ? {} : { window }),
       });
       const over = AbortSignal.any([context.signal, draining]);
+      let isUnderWay = false;
       while (!over.aborted) {
-        const { metrics } = await index.getMetrics(tenant, question);
-        if (metrics !== undefined) yield { metrics };
+        try {
+          const { metrics } = await index.getMetrics(tenant, question);
+          isUnderWay = true;
+          if (metrics !== undefined) yield { metrics };
+        } catch (error) {
+          // Another coordinator takes the index over: what was counted is told again soon.
+          if (!isUnderWay || !(error instanceof MeshError) || error.reason !== "INDEX_UNAVAILABLE") throw error;
+        }
         await pause(intervalMs, over);
       }
       draining.throwIfAborted();
