@@ -1,6 +1,7 @@
 // A coordinator's own pull from a durable consumer: timers that are due, and delayed submissions.
 
 import { type ConsumerMessages, jetstream, type JetStreamClient, type JsMsg } from "@nats-io/jetstream";
+import { JetStreamStatusError } from "@nats-io/jetstream/internal";
 import type { NatsConnection } from "@nats-io/nats-core";
 import { pause } from "../time/pause.ts";
 
@@ -31,6 +32,9 @@ export interface WorkFeedOptions {
 
 /** How long to wait before a failed pull, or a failed message, is tried again, in milliseconds. */
 const RETRY_MS = 1_000;
+
+/** Within which time two refusals of pulls are the broker's, in milliseconds. */
+const REFUSED_AGAIN_MS = 10_000;
 
 /**
  * How long a feed may be silent about a message before another feed gets it, in nanoseconds: the `ack_wait` of its consumer. What a
@@ -65,11 +69,17 @@ export class WorkFeed implements AsyncDisposable {
 
   async #run(): Promise<void> {
     const { signal } = this.#stopping;
+    let refusedMs = -Infinity;
     while (!signal.aborted) {
       try {
         await this.#pull();
       } catch (error) {
-        if (!signal.aborted) this.#options.onError(error);
+        // Anybody can say to the inbox of a pull that it is refused. To the inbox of the next one, the broker would say it again.
+        const refusal = error instanceof JetStreamStatusError;
+        const nowMs = performance.now();
+        const first = refusal && nowMs - refusedMs > REFUSED_AGAIN_MS;
+        if (refusal) refusedMs = nowMs;
+        if (!signal.aborted && !first) this.#options.onError(error);
       }
       if (!signal.aborted) await pause(RETRY_MS, signal);
     }

@@ -7,6 +7,7 @@ import { openNats } from "../../../lib/nats/connection.ts";
 import { ensureTimersConsumer } from "../../../lib/nats/topology.ts";
 import { WorkFeed } from "../../../lib/nats/work-feed.ts";
 import { TIMERS_CONSUMER, TIMERS_STREAM } from "../../../lib/wire/subjects.ts";
+import { openRawNats } from "../../fuzz/raw-nats.ts";
 import { openTestNats, type TestNats } from "../../support/nats.ts";
 
 const SUBJECT = "timer.fired.default.some-task.dispatch";
@@ -83,4 +84,41 @@ test("what takes longer than the broker waits is not handled twice", async () =>
 
   const { num_redelivered: redelivered } = await manager.consumers.info("SLOW", "slow");
   expect([calls, redelivered]).toEqual([1, 0]);
+}, 15_000);
+
+test("a refusal is told when the broker repeats it: anybody can say so once", async () => {
+  await manager.streams.add({ name: "REFUSED", subjects: ["refused"] });
+  const ensure = (): Promise<unknown> =>
+    manager.consumers.add("REFUSED", { durable_name: "refused", ack_policy: "explicit" });
+  await ensure();
+  await using anybody = await openRawNats(nats.url);
+  const header = Buffer.from("NATS/1.0 400 Bad Request\r\n\r\n");
+  const heard: string[] = [];
+  const told = Promise.withResolvers<unknown>();
+  // Each pull has an inbox of its own.
+  const inboxes = new Set<string>();
+  connection.subscribe("$JS.API.CONSUMER.MSG.NEXT.REFUSED.refused", {
+    callback: (_, { reply = "" }) => {
+      if (inboxes.has(reply) || inboxes.size === 2) return;
+      inboxes.add(reply);
+      heard.push(`refused ${inboxes.size}`);
+      void anybody.publish({ subject: reply, body: new Uint8Array(), header });
+    },
+  });
+  await connection.flush();
+  await using _feed = new WorkFeed({
+    connection,
+    stream: "REFUSED",
+    consumer: "refused",
+    ensure,
+    maxInHand: 8,
+    handle: () => Promise.resolve({ kind: "ack" }),
+    onError: (error) => {
+      heard.push("told");
+      told.resolve(error);
+    },
+  });
+
+  expect(await told.promise).toMatchObject({ message: "bad request" });
+  expect(heard).toEqual(["refused 1", "refused 2", "told"]);
 }, 15_000);
