@@ -143,6 +143,7 @@ export function headerBlocks(random: () => number): readonly Uint8Array[] {
     text("NATS/1.0\r\nA: B"),
     randomBytes(random, 50),
     made("Nats-Sequence: abc\r\nNats-Last-Sequence: -1\r\nNats-Subject: task.default.forged.e"),
+    made("no name: x"),
     made("Nats-Sequence: 1e400\r\nNats-Last-Sequence: 9007199254740993"),
     made("Nats-Sequence: -5\r\nNats-Expected-Last-Subject-Sequence: NaN"),
     made("traceparent: 00-zz-zz-zz\r\ntracestate: \u00ff\u0000"),
@@ -151,6 +152,7 @@ export function headerBlocks(random: () => number): readonly Uint8Array[] {
     // What the broker says to those who wait for messages.
     text("NATS/1.0 100 FlowControl Request\r\n\r\n"),
     text(`NATS/1.0 100 Idle Heartbeat\r\nNats-Last-Consumer: 99\r\nNats-Consumer-Stalled: ${REPLIES[0]}\r\n\r\n`),
+    text("NATS/1.0 400 Bad Request\r\n\r\n"),
     text("NATS/1.0 409 Consumer Deleted\r\n\r\n"),
     text("NATS/1.0 408 Request Timeout\r\nNats-Pending-Messages: 99\r\n\r\n"),
   ];
