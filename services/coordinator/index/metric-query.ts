@@ -68,15 +68,28 @@ export function getMetrics(
   const { spanMs } = RESOLUTIONS.find(({ keptMs }) => windowMs <= keptMs) ?? RESOLUTIONS[1];
   const fromMs = Math.floor((asOfMs - windowMs) / spanMs) * spanMs;
 
-  const total = new Tally();
-  const byType = new Map<string, Tally>();
-  const byAgent = new Map<string, Tally>();
+  // Of a day, each type and agent has 1,440 rows: they are added up once, and then only their sums to whatever they are part of.
+  const sums = new Map<string, { readonly type: string; readonly agent: string; readonly tally: Tally }>();
   for (const kept of metrics.read(tenant, spanMs, fromMs)) {
     const wanted = (types.size === 0 || types.has(kept.type)) && (agentId === "" || agentId === kept.agentId);
     if (!wanted) continue;
-    total.add(kept.tally);
-    at(byType, kept.type).add(kept.tally);
-    if (kept.agentId !== "") at(byAgent, kept.agentId).add(kept.tally);
+    // Neither name has a dot.
+    const name = `${kept.type}.${kept.agentId}`;
+    let sum = sums.get(name);
+    if (sum === undefined) {
+      sum = { type: kept.type, agent: kept.agentId, tally: new Tally() };
+      sums.set(name, sum);
+    }
+    sum.tally.add(kept.tally);
+  }
+  const total = new Tally();
+  const byType = new Map<string, Tally>();
+  const byAgent = new Map<string, Tally>();
+  for (const { type, agent, tally } of sums.values()) {
+    const record = tally.toRecord();
+    total.add(record);
+    at(byType, type).add(record);
+    if (agent !== "") at(byAgent, agent).add(record);
   }
 
   // What is open is nobody's yet, so an agent has no part in it.
