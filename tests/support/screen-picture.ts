@@ -6,10 +6,10 @@ const MARGIN = 12;
 const INK = "#d8dee9";
 const PAPER = "#14181f";
 // The sixteen colours of a terminal.
-const PALETTE: readonly string[] = [
-  ...["#3b4252", "#e5707a", "#8fce7e", "#e8c268", "#6ea8fe", "#c58be0", "#4fc1d6", "#d8dee9"],
-  ...["#5a6578", "#ff8189", "#a8e597", "#ffd97a", "#8cbcff", "#d9a5f0", "#74dcef", "#ffffff"],
-];
+const PALETTE: readonly string[] =
+  "#3b4252 #e5707a #8fce7e #e8c268 #6ea8fe #c58be0 #4fc1d6 #d8dee9 #5a6578 #ff8189 #a8e597 #ffd97a #8cbcff #d9a5f0 #74dcef #ffffff".split(
+    " ",
+  );
 
 interface Run {
   readonly from: number;
@@ -55,7 +55,7 @@ function runsOf(terminal: Terminal, y: number): Run[] {
 }
 
 function looksOf(cell: IBufferCell): [look: string, paper: string | undefined] {
-  const colour = cell.isFgPalette() === true ? (PALETTE[cell.getFgColor()] ?? INK) : INK;
+  const colour = cell.isFgPalette() ? (PALETTE[cell.getFgColor()] ?? INK) : INK;
   const inverse = cell.isInverse() !== 0;
   const weight = cell.isBold() !== 0 ? ' font-weight="700"' : "";
   const dim = cell.isDim() !== 0 && !inverse ? ' opacity="0.6"' : "";

@@ -53,12 +53,12 @@ export function barText(share: number, width: number): string {
   return "█".repeat(full) + "░".repeat(width - full);
 }
 
-/** A curve of the last values, as high as the highest of them; the newest stands at the right. */
+/** A curve of the last values, as high as the highest of them; as long as there is room it grows to the right. */
 export function sparkline(values: readonly number[], width: number): string {
   const shown = values.slice(-width);
   const top = Math.max(...shown, 0);
   const step = (value: number): string =>
     // Something is never drawn like nothing.
     STEPS[top === 0 ? 1 : Math.max(value > 0 ? 2 : 1, Math.round((value / top) * (STEPS.length - 1)))] ?? " ";
-  return shown.map(step).join("").padStart(width);
+  return shown.map(step).join("").padEnd(width);
 }

@@ -21,6 +21,8 @@ export interface TableColumn<Row> {
   readonly spare?: number;
   /** Numbers stand at the right. */
   readonly right?: boolean;
+  /** It is a picture, which keeps its colours in a chosen row. */
+  readonly picture?: boolean;
 }
 
 /** What {@link Table} takes. */
@@ -84,7 +86,7 @@ export function table<Row>(props: TableProps<Row>): ReactElement {
             { key: at, width: cellWidth + (isLast ? 0 : GAP), flexShrink: 0 },
             h(
               Words,
-              { tone, chosen: isChosen },
+              { tone, chosen: isChosen && column.picture !== true },
               filled(text, cellWidth, column.right === true) + (isLast ? "" : " ".repeat(GAP)),
             ),
           ),

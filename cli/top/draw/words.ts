@@ -32,7 +32,8 @@ export interface WordsProps {
 /** Text on one line, cut where there is no more room. */
 export function Words({ tone = "plain", chosen = false, children }: WordsProps): ReactElement {
   const coloured = useContext(Colours);
-  const { color, ...look } = { ...LOOKS[tone], ...(chosen ? LOOKS.chosen : {}) };
+  // The bar of a chosen row is of one piece.
+  const { color, ...look } = chosen ? LOOKS.chosen : LOOKS[tone];
   return h(Text, { ...look, ...(coloured && color !== undefined ? { color } : {}), wrap: "truncate-end" }, children);
 }
 

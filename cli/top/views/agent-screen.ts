@@ -38,6 +38,7 @@ function factsOf({ snapshot, nowMs }: View, agentId: string): Fact[] {
   if (found === undefined) return [["state", ["bad", "is not registered any more"]]];
   const { agent, condition } = found;
   const ago = (ms: number | undefined): string => (ms === undefined ? "–" : agoText(nowMs - ms));
+  const now = snapshot.pulse.value?.agents.find((each) => each.agentId === agentId)?.metrics;
   const done = snapshot.metrics.value?.agents.find((each) => each.agentId === agentId)?.metrics;
   const success: Piece = done?.successRate === undefined ? "" : `, ${percentText(done.successRate)} successful`;
   const labels = Object.entries(agent.labels).map(([key, value]) => `${key}=${value}`);
@@ -57,7 +58,7 @@ function factsOf({ snapshot, nowMs }: View, agentId: string): Fact[] {
       ["accent", barText(agent.running / Math.max(1, agent.concurrency), BAR)],
       ` ${agent.running} of ${agent.concurrency} slots`,
     ],
-    ...(done === undefined ? [] : [["work", `${rateText(done.endRate)}/s ended`, success] satisfies Fact]),
+    ...(done === undefined ? [] : [["work", `${rateText(now?.endRate ?? 0)}/s ended`, success] satisfies Fact]),
     [
       "can do",
       agent.capabilities

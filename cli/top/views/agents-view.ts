@@ -43,20 +43,23 @@ export const agentsContent: PanelContent = {
 };
 
 function columnsFor({ nowMs, snapshot }: View): TableColumn<AgentFacts>[] {
-  const work = new Map((snapshot.metrics.value?.agents ?? []).map(({ agentId, metrics }) => [agentId, metrics]));
+  const [lately, now] = [snapshot.metrics, snapshot.pulse].map(
+    ({ value }) => new Map((value?.agents ?? []).map(({ agentId, metrics }) => [agentId, metrics])),
+  );
+  const successOf = ({ agent }: AgentFacts): number | undefined => lately?.get(agent.agentId)?.successRate;
   const heardMs = ({ agent }: AgentFacts): number => nowMs - (msFromTimestamp(agent.heartbeatTime) ?? nowMs);
   const measured: TableColumn<AgentFacts>[] = snapshot.metrics.served
     ? [
         {
           head: "ENDED/s",
-          text: ({ agent }) => rateText(work.get(agent.agentId)?.endRate ?? 0),
+          text: ({ agent }) => rateText(now?.get(agent.agentId)?.endRate ?? 0),
           right: true,
           spare: 5,
         },
         {
           head: "OK",
-          text: ({ agent }) => okText(work.get(agent.agentId)?.successRate),
-          tone: ({ agent }) => ((work.get(agent.agentId)?.successRate ?? 1) < 0.95 ? "warn" : "plain"),
+          text: (facts) => okText(successOf(facts)),
+          tone: (facts) => ((successOf(facts) ?? 1) < 0.95 ? "warn" : "plain"),
           right: true,
           spare: 4,
         },
@@ -70,6 +73,7 @@ function columnsFor({ nowMs, snapshot }: View): TableColumn<AgentFacts>[] {
       head: "LOAD",
       text: ({ agent: { running, concurrency } }) => barText(running / Math.max(1, concurrency), BAR),
       tone: ({ agent: { running, concurrency } }) => (running >= concurrency ? "warn" : "accent"),
+      picture: true,
       spare: 2,
     },
     { head: "BUSY", text: ({ agent: { running, concurrency } }) => `${running}/${concurrency}`, right: true },

@@ -7,6 +7,7 @@ import { stateFromWire } from "../../../lib/wire/state-codec.ts";
 import { msFromTimestamp } from "../../../lib/wire/time-codec.ts";
 import { priorityWord } from "../../output/task-view.ts";
 import { harmless } from "../../output/terminal.ts";
+import { LIMITS } from "../data/feed.ts";
 import type { Told } from "../data/snapshot.ts";
 import { ageText } from "../draw/figures.ts";
 import { panel, roomIn } from "../draw/panel.ts";
@@ -59,7 +60,12 @@ export function tasksPanel(
           focused: true,
           none,
         });
-  return panel({ ...props, title, aside: tasks.length === 0 ? "" : String(tasks.length) }, body);
+  return panel({ ...props, title, aside: countOf(tasks) }, body);
+}
+
+function countOf({ length }: readonly Task[]): string {
+  if (length === 0) return "";
+  return length === LIMITS.tasks ? `the newest ${length}` : String(length);
 }
 
 function columnsFor(nowMs: number): TableColumn<Task>[] {

@@ -7,6 +7,7 @@ import { harmless } from "../../output/terminal.ts";
 import { ageText, percentText, rateText, spanText } from "../draw/figures.ts";
 import { table, type TableColumn } from "../draw/table.ts";
 import type { PanelContent } from "./panel-content.ts";
+import type { View } from "./view.ts";
 
 const PERCENTILES: readonly (readonly [head: string, of: (all: DurationMetrics) => Duration | undefined])[] = [
   ["p50", ({ p50 }) => p50],
@@ -26,26 +27,29 @@ const MEASURES: readonly (readonly [
   ["run", ({ run }) => run, 1],
 ];
 
-const COLUMNS: readonly TableColumn<TypeMetrics>[] = [
-  { head: "TYPE", text: ({ type }) => harmless(type), least: 8, most: 32 },
-  { head: "ENDED/s", text: ({ metrics }) => rateText(metrics?.endRate ?? 0), right: true },
-  {
-    head: "OK",
-    text: ({ metrics }) => (metrics?.successRate === undefined ? "–" : percentText(metrics.successRate)),
-    tone: ({ metrics }) => ((metrics?.successRate ?? 1) < 0.95 ? "warn" : "good"),
-    right: true,
-  },
-  ...MEASURES.flatMap(([measure, of, spare]) =>
-    PERCENTILES.map(([percentile, at], place): TableColumn<TypeMetrics> => ({
-      head: place === 0 ? `${measure} ${percentile}` : percentile,
-      text: ({ metrics }) => durationText(metrics === undefined ? undefined : of(metrics), at),
-      tone: () => (place === 0 ? "bold" : "plain"),
+function columnsFor({ snapshot }: View): TableColumn<TypeMetrics>[] {
+  const now = new Map((snapshot.pulse.value?.types ?? []).map(({ type, metrics }) => [type, metrics?.endRate]));
+  return [
+    { head: "TYPE", text: ({ type }) => harmless(type), least: 16, most: 32 },
+    { head: "ENDED/s", text: ({ type }) => rateText(now.get(type) ?? 0), right: true },
+    {
+      head: "OK",
+      text: ({ metrics }) => (metrics?.successRate === undefined ? "–" : percentText(metrics.successRate)),
+      tone: ({ metrics }) => ((metrics?.successRate ?? 1) < 0.95 ? "warn" : "good"),
       right: true,
-      spare: spare === 0 ? 0 : spare * 10 + place,
-    })),
-  ),
-  { head: "", text: () => "", grows: true, least: 0 },
-];
+    },
+    ...MEASURES.flatMap(([measure, of, spare]) =>
+      PERCENTILES.map(([percentile, at], place): TableColumn<TypeMetrics> => ({
+        head: place === 0 ? `${measure} ${percentile}` : percentile,
+        text: ({ metrics }) => durationText(metrics === undefined ? undefined : of(metrics), at),
+        tone: () => (place === 0 ? "bold" : "plain"),
+        right: true,
+        spare: spare === 0 ? 0 : spare * 10 + place,
+      })),
+    ),
+    { head: "", text: () => "", grows: true, least: 0 },
+  ];
+}
 
 /** The panel of latencies. */
 export const latencyContent: PanelContent = {
@@ -54,8 +58,13 @@ export const latencyContent: PanelContent = {
     snapshot.metrics.value === undefined ? "" : `of tasks that ended in the last ${ageText(windowMs)}`,
   told: ({ snapshot }) => snapshot.metrics,
   count: ({ snapshot }) => snapshot.metrics.value?.types.length ?? 0,
-  body: ({ snapshot }, room): ReactElement =>
-    table({ ...room, columns: COLUMNS, rows: snapshot.metrics.value?.types ?? [], none: "no task within the window" }),
+  body: (view, room): ReactElement =>
+    table({
+      ...room,
+      columns: columnsFor(view),
+      rows: view.snapshot.metrics.value?.types ?? [],
+      none: "no task within the window",
+    }),
 };
 
 function durationText(

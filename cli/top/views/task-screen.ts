@@ -57,7 +57,7 @@ function factsOf({ followed }: View): Fact[] {
     ...(failure === undefined
       ? []
       : [["failure", ["bad", harmless(failure.reason)], ` ${harmless(failure.message)}`] satisfies Fact]),
-    ["input", valueLine(decodePayload(task.input))],
+    ...(task.input === undefined ? [] : [["input", valueLine(decodePayload(task.input))] satisfies Fact]),
     ...(story === undefined || story.result === "" ? [] : [["result", story.result] satisfies Fact]),
     ...(status.traceId === "" ? [] : [["trace", ["dim", status.traceId]] satisfies Fact]),
     ...(followed?.error === undefined ? [] : [["", ["warn", followed.error]] satisfies Fact]),

@@ -54,8 +54,8 @@ test("only nothing is an empty bar, and no bar is longer than its room", () => {
   expect([0, 0.001, 0.5, 1, 7].map((share) => barText(share, 4))).toEqual(["░░░░", "█░░░", "██░░", "████", "████"]);
 });
 
-test("a curve is as high as its highest value, shows something for anything, and ends at the right", () => {
-  expect(sparkline([0, 1, 50, 100], 6)).toBe("  ▁▂▄█");
+test("a curve is as high as its highest value, shows something for anything, and grows to the right", () => {
+  expect(sparkline([0, 1, 50, 100], 6)).toBe("▁▂▄█  ");
   expect(sparkline([0, 0], 2)).toBe("▁▁");
   expect(sparkline([1, 2, 3], 2)).toBe("▅█");
   expect(sparkline([], 3)).toBe("   ");
