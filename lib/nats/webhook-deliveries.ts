@@ -76,6 +76,15 @@ export class WebhookDeliveries {
     }
   }
 
+  /** What stands under a lower sequence than this was taken out: it was too old, or there was no room for it. */
+  async firstSequence(): Promise<number> {
+    try {
+      return (await this.#parts.manager.streams.info(WEBHOOK_DELIVERIES_STREAM)).state.first_seq;
+    } catch (cause) {
+      throw brokerUnavailable(cause);
+    }
+  }
+
   /** All deliveries that stand, in batches. What can't be read is left out. */
   async *all(signal?: AbortSignal): AsyncGenerator<readonly StoredDelivery[], void, undefined> {
     const scan = scanStream(this.#parts, WEBHOOK_DELIVERIES_STREAM, WEBHOOK_DELIVERY_SUBJECTS, signal);

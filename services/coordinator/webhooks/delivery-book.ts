@@ -4,7 +4,6 @@
 import { DatabaseSync, type StatementSync } from "node:sqlite";
 import { toBinary, fromBinary } from "@bufbuild/protobuf";
 import { type WebhookDelivery, WebhookDeliverySchema, WebhookDeliveryState } from "../../../gen/mycel/v1/webhook_pb.ts";
-import { WEBHOOK_DELIVERY_TTL_MS } from "../../../lib/core/webhook-delivery.ts";
 import type { StoredDelivery } from "../../../lib/nats/webhook-deliveries.ts";
 import { msFromTimestamp } from "../../../lib/wire/time-codec.ts";
 
@@ -43,7 +42,6 @@ const SCHEMA = `
     event_sequence INTEGER NOT NULL,
     state INTEGER NOT NULL,
     create_ms INTEGER NOT NULL,
-    update_ms INTEGER NOT NULL,
     next_ms INTEGER,
     revision INTEGER NOT NULL,
     claimed INTEGER NOT NULL DEFAULT 0,
@@ -56,7 +54,7 @@ const SCHEMA = `
   CREATE INDEX newest ON deliveries (tenant, create_ms, delivery_id);
   CREATE INDEX of_endpoint ON deliveries (tenant, endpoint_id, create_ms, delivery_id);
   CREATE INDEX of_task ON deliveries (tenant, task_id, create_ms, delivery_id);
-  CREATE INDEX oldest ON deliveries (update_ms);
+  CREATE INDEX oldest ON deliveries (revision);
 `;
 
 /** Deliveries of one task to one endpoint go out in the order of its events: those before one that waits are ended first. */
@@ -102,8 +100,8 @@ export class DeliveryBook implements Disposable {
     const prepare = (sql: string): StatementSync => this.#database.prepare(sql);
     this.#put = prepare(
       `INSERT OR REPLACE INTO deliveries
-       (tenant, receiver, delivery_id, endpoint_id, task_id, event_sequence, state, create_ms, update_ms, next_ms, revision, shown)
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+       (tenant, receiver, delivery_id, endpoint_id, task_id, event_sequence, state, create_ms, next_ms, revision, shown)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
     );
     this.#revisionOf = prepare("SELECT revision FROM deliveries WHERE tenant = ? AND delivery_id = ?");
     this.#due = prepare(DUE);
@@ -114,7 +112,7 @@ export class DeliveryBook implements Disposable {
       "UPDATE deliveries SET claimed = 0, next_ms = ? WHERE tenant = ? AND delivery_id = ? AND next_ms IS NOT NULL",
     );
     this.#remove = prepare("DELETE FROM deliveries WHERE tenant = ? AND delivery_id = ?");
-    this.#forget = prepare("DELETE FROM deliveries WHERE update_ms < ?");
+    this.#forget = prepare("DELETE FROM deliveries WHERE revision < ?");
   }
 
   /** Takes up a delivery as it stands, unless a later version of it is known. What was claimed is free again. */
@@ -131,7 +129,6 @@ export class DeliveryBook implements Disposable {
       Number(record.eventSequence),
       delivery.state,
       msFromTimestamp(delivery.createTime) ?? 0,
-      msFromTimestamp(delivery.updateTime) ?? 0,
       pending ? (msFromTimestamp(delivery.nextAttemptTime) ?? 0) : null,
       revision,
       toBinary(WebhookDeliverySchema, shownOf(delivery)),
@@ -149,9 +146,9 @@ export class DeliveryBook implements Disposable {
     this.#remove.run(tenant, deliveryId);
   }
 
-  /** Forgets what is stored no longer. */
-  forgetExpired(nowMs: number): void {
-    this.#forget.run(nowMs - WEBHOOK_DELIVERY_TTL_MS);
+  /** Forgets what is stored no longer: what stood under a lower revision than this one was taken out, for its age or for want of room. */
+  forgetBefore(revision: number): void {
+    this.#forget.run(revision);
   }
 
   /** Who has something waiting that nobody has taken yet. */

@@ -194,14 +194,14 @@ export class Duty implements AsyncDisposable {
   }
 
   async #round(which: "new" | "all", reload: boolean): Promise<void> {
-    const { hooks, clock, logger } = this.#parts;
+    const { hooks, deliveries, logger } = this.#parts;
     const { signal } = this.#stopping;
     try {
       if (reload) {
         for await (const some of hooks.all(signal)) for (const hook of some) this.#follower.follow(hook, "standing");
       }
       await this.#follower.round(which);
-      if (which === "all") this.#book.forgetExpired(clock.now());
+      if (which === "all") this.#book.forgetBefore(await deliveries.firstSequence());
     } catch (err) {
       if (!signal.aborted) logger.warn({ err }, "webhooks not looked after; trying again");
     }

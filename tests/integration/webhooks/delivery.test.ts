@@ -3,7 +3,7 @@ import { create } from "@bufbuild/protobuf";
 import { describe, expect, test } from "vitest";
 import { BytesSchema, PayloadSchema } from "../../../gen/mycel/v1/payload_pb.ts";
 import { WebhookDeliveryState } from "../../../gen/mycel/v1/webhook_pb.ts";
-import { WEBHOOK_HOOKS_STREAM } from "../../../lib/wire/subjects.ts";
+import { WEBHOOK_DELIVERIES_STREAM, WEBHOOK_HOOKS_STREAM } from "../../../lib/wire/subjects.ts";
 import { msFromTimestamp } from "../../../lib/wire/time-codec.ts";
 import { TENANT, text } from "../../support/mesh-log.ts";
 import { openWebhookMesh, type WebhookMesh } from "./webhook-mesh.ts";
@@ -12,6 +12,17 @@ import { soon } from "../../support/soon.ts";
 async function hooksLeft(mesh: WebhookMesh): Promise<number> {
   return (await mesh.log.manager.streams.info(WEBHOOK_HOOKS_STREAM)).state.messages;
 }
+
+test("a delivery for which the stream has no room any more is listed no more", async () => {
+  await using mesh = await openWebhookMesh();
+  const webhooks = await mesh.openCoordinator();
+  await mesh.endpoint(webhooks);
+  await mesh.submit(webhooks, "t1", { endpointId: "main" }).then((task) => task.event("completed"));
+  await soon(() => mesh.deliveries(webhooks)).toMatchObject([{ state: WebhookDeliveryState.DELIVERED }]);
+  // As the stream itself takes out the oldest.
+  await mesh.log.manager.streams.purge(WEBHOOK_DELIVERIES_STREAM);
+  await soon(() => mesh.deliveries(webhooks)).toEqual([]);
+});
 
 describe("a task with a webhook", () => {
   test("has its end delivered, once, signed, with its result, and its hook is gone then", async () => {
