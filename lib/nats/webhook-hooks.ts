@@ -84,9 +84,10 @@ export class WebhookHooks {
   }
 }
 
-/** What is no stored message has no sequence. */
+/** What is no stored message has no sequence, or no time; a hook without one would never be old enough to go. */
 function hookIn({ subject, sequence, storeMs }: StoredMessage): StoredHook | undefined {
   const parsed = parseWebhookSubject(subject, "hook");
-  if (parsed === undefined || !(sequence > 0)) return undefined;
+  const isStanding = Number.isSafeInteger(sequence) && sequence > 0 && Number.isFinite(storeMs);
+  if (parsed === undefined || !isStanding) return undefined;
   return { tenant: parsed.tenant, taskId: parsed.id, sequence, storeMs };
 }
