@@ -3,6 +3,7 @@
 import { PassThrough, Writable } from "node:stream";
 import type { ReadStream, WriteStream } from "node:tty";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { AgentChange } from "../../../gen/mycel/v1/agent_service_pb.ts";
 import { runDashboard } from "../../../cli/top/dashboard.ts";
 import { createClient } from "../../../sdk/client/index.ts";
 import { type EmulatedTerminal, openEmulatedTerminal } from "../../support/emulated-terminal.ts";
@@ -48,6 +49,27 @@ test("a failed task is submitted again after a yes, and its story is told", asyn
   top.type("\r");
   const story = await top.screen.until(/Task dead-1[^]*Timeline[^]*failed/);
   expect(story).toMatch(/submitted/);
+  top.type("q");
+  await top.ended;
+});
+
+test("an agent that is lost is told as lost, one that leaves is not told any more", async () => {
+  mesh.agents.set("doomed", fakeAgent("doomed"));
+  mesh.agents.set("leaver", fakeAgent("leaver"));
+  const watches = mesh.count("WatchAgents");
+  await using top = open(100, 30);
+  await top.screen.until(/doomed .*active[^]*leaver .*active/);
+  await expect.poll(() => mesh.count("WatchAgents")).toBeGreaterThan(watches);
+  for (const [agentId, change] of [
+    ["doomed", AgentChange.LOST],
+    ["leaver", AgentChange.REMOVED],
+  ] as const) {
+    const agent = mesh.agents.get(agentId)!;
+    mesh.agents.delete(agentId);
+    mesh.tellAgents(change, agent);
+  }
+  const seen = await top.screen.until((text) => /doomed .*lost/.test(text) && !text.includes("leaver"));
+  expect(seen).toMatch(/1 lost/);
   top.type("q");
   await top.ended;
 });
