@@ -1,5 +1,6 @@
 // The stock agent: which capabilities it has and how each is wired to the mesh. The work itself knows nothing of it.
 
+import { availableParallelism } from "node:os";
 import { createOutbound } from "../../lib/outbound/outbound.ts";
 import { type AgentDefinition, defineAgent } from "../../sdk/agent/index.ts";
 import { codeAnalysisTask } from "./code-analysis/code-analysis-task.ts";
@@ -30,6 +31,8 @@ export interface StockAgentOptions {
 
 /** Each may take a core and its memory limit. */
 const MAX_TRANSFORM_PROCESSES = 4;
+/** Further ones would only share the cores, with other agents too. */
+const MAX_ANALYSIS_PROCESSES: number = Math.ceil(Math.min(availableParallelism(), 8) / 2);
 
 /** Defines the stock agent. Throws RangeError for an `allowPrivate` that cannot be read. */
 export function stockAgent(options: StockAgentOptions): AgentDefinition {
@@ -45,7 +48,7 @@ export function stockAgent(options: StockAgentOptions): AgentDefinition {
       monitoring: monitoringTask,
       webhook: webhookTask(outbound),
       "health-check": healthCheckTask(outbound),
-      "code-analysis": codeAnalysisTask({ allowedRoots }),
+      "code-analysis": codeAnalysisTask({ allowedRoots, processes: Math.min(concurrency, MAX_ANALYSIS_PROCESSES) }),
       "file-processing": fileProcessingTask({ allowedRoots }),
       ...(models === undefined ? {} : { inference: inferenceTask(models) }),
     },

@@ -9,10 +9,19 @@ import { type Capability, TerminalError, typedCapability } from "../../../sdk/ag
 import { AnalysisRefusedError } from "../confined-root.ts";
 import { analyseFiles } from "./analyse-files.ts";
 import { checkAnalysis } from "./analysis-check.ts";
-import { ruleBook } from "./security/security-scan.ts";
+import { AnalysisProcesses } from "./analysis-processes.ts";
+
+/** What an operator can choose about `code-analysis`. */
+export interface CodeAnalysisTaskOptions {
+  /** Folders that tasks may read; none if empty. */
+  readonly allowedRoots: readonly string[];
+  /** How many processes parse at once; further sources wait. */
+  readonly processes: number;
+}
 
 /** Measures source files below the allowed folders, and says what is wrong in them. */
-export function codeAnalysisTask({ allowedRoots }: { readonly allowedRoots: readonly string[] }): Capability {
+export function codeAnalysisTask({ allowedRoots, processes: max }: CodeAnalysisTaskOptions): Capability {
+  const processes = new AnalysisProcesses(max);
   return typedCapability({
     description: "Measures source files with a real parser: { root, files, security?, rules? }.",
     input: CodeAnalysisInputSchema,
@@ -23,8 +32,9 @@ export function codeAnalysisTask({ allowedRoots }: { readonly allowedRoots: read
       try {
         const analysis = await analyseFiles(input, {
           allowedRoots,
+          processes,
           signal,
-          rules: input.security ? ruleBook(input.rules) : undefined,
+          rules: input.security ? input.rules : undefined,
           async onFile({ path }, { done, total }, { count, listed }) {
             if (count > 0) await output({ file: path, findingCount: count, findings: [...listed] });
             progress(done / total, path);

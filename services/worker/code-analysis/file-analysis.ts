@@ -1,5 +1,5 @@
 // Measures one file whose content is already read: chooses between parser, plain text, binary and size only. Pure.
-import type { FileMetrics } from "./file-metrics.ts";
+import type { FileMetrics, Finding, TextLines } from "./file-metrics.ts";
 import { languageOf } from "./language.ts";
 import { countLines, textLines } from "./line-count.ts";
 import { analyseSource, type SourceInspection } from "./source-analysis.ts";
@@ -38,9 +38,22 @@ export function analyseFile(
     const source = analyseSource(text, dialect, topFunctions, inspection);
     if (source.kind === "parsed") return { ...measured, ...source };
     const { findingCount, findings } = source;
-    return { ...measured, kind: "text", lines: textLines(text), todos: countTodos(text), findingCount, findings };
+    return { ...measured, ...textMeasures(text), findingCount, findings };
   }
-  return { ...measured, kind: "text", lines: textLines(text), todos: countTodos(text) };
+  return { ...measured, ...textMeasures(text) };
+}
+
+/** Measures a source as text, because of `findings` nothing could be made of it. */
+export function unparsedFile(
+  { path, content }: { readonly path: string; readonly content: Uint8Array },
+  findings: { readonly findingCount: number; readonly findings: readonly Finding[] },
+): FileMetrics {
+  const measured = { path, bytes: content.byteLength, language: languageOf(path).name };
+  return { ...measured, ...textMeasures(new TextDecoder().decode(content)), ...findings };
+}
+
+function textMeasures(text: string): { readonly kind: "text"; readonly lines: TextLines; readonly todos: number } {
+  return { kind: "text", lines: textLines(text), todos: countTodos(text) };
 }
 
 /** How many bytes at the start of a file decide whether it is binary: git's rule. */

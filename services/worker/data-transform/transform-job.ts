@@ -15,9 +15,6 @@ const MAX_RESULT_DEPTH = 28;
 /** How deep the functions of an expression may call each other, tail calls excepted. */
 const MAX_CALL_DEPTH = 1_000;
 
-/** What a process says when it takes up an input; its time runs from then. */
-export const READY = "ready";
-
 /** What a transformation came to: the bytes of a DataTransformOutput, or why there is none. */
 export type TransformAnswer =
   | { readonly kind: "done"; readonly output: Uint8Array }

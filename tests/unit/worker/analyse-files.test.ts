@@ -5,10 +5,13 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
 import { analyseFiles } from "../../../services/worker/code-analysis/analyse-files.ts";
+import { AnalysisProcesses } from "../../../services/worker/code-analysis/analysis-processes.ts";
 import { MAX_OUTPUT_BYTES, outputOf } from "../../../services/worker/code-analysis/analysis-output.ts";
 import { totalsOf } from "../../../services/worker/code-analysis/analysis-totals.ts";
 import type { AnalysisRefusedError } from "../../../services/worker/confined-root.ts";
 import { analyseFile } from "../../../services/worker/code-analysis/file-analysis.ts";
+
+const processes = new AnalysisProcesses(2);
 
 async function aFolder(files: Record<string, string>): Promise<string> {
   const folder = await realpath(await mkdtemp(join(tmpdir(), "mycel-analysis-")));
@@ -21,7 +24,7 @@ async function aFolder(files: Record<string, string>): Promise<string> {
 }
 
 async function refusal(root: string, files: string[], allowedRoots: string[]): Promise<unknown> {
-  return analyseFiles({ root, files }, { allowedRoots }).then(
+  return analyseFiles({ root, files }, { allowedRoots, processes }).then(
     () => "accepted",
     (error: AnalysisRefusedError) => [error.name, error.code, error.path],
   );
@@ -32,7 +35,7 @@ test("the files of a chunk are measured in the order they are asked for", async 
   const seen: string[] = [];
   const output = await analyseFiles(
     { root, files: ["b.ts", "a/a.md"] },
-    { allowedRoots: [root], onFile: ({ path }, { done, total }) => seen.push(`${path} ${done}/${total}`) },
+    { processes, allowedRoots: [root], onFile: ({ path }, { done, total }) => seen.push(`${path} ${done}/${total}`) },
   );
   expect(output.files).toEqual([
     analyseFile({ path: "b.ts", content: Buffer.from("export const b = 1;\n") }),
@@ -104,7 +107,7 @@ test("a file that leaves the root, by its name or by a link, is refused", async 
 test("a link that stays within the root is read", async () => {
   const root = await aFolder({ "a.ts": "const a = 1;\n" });
   await symlink("a.ts", join(root, "link.ts"));
-  const { files } = await analyseFiles({ root, files: ["link.ts"] }, { allowedRoots: [root] });
+  const { files } = await analyseFiles({ root, files: ["link.ts"] }, { processes, allowedRoots: [root] });
   expect(files).toMatchObject([{ path: "link.ts", kind: "parsed", bytes: 13 }]);
 });
 
@@ -115,7 +118,7 @@ test("what cannot be read is an entry of its own and stops nothing", async () =>
   execFileSync(makePipe, [join(root, "pipe")]);
   const { files, totals } = await analyseFiles(
     { root, files: ["gone.ts", "folder", "loop", "pipe", "z.ts/x", "z.ts"] },
-    { allowedRoots: [root] },
+    { processes, allowedRoots: [root] },
   );
   expect(files.map((file) => (file.kind === "unreadable" ? file.reason : file.kind))).toEqual([
     "ENOENT",
@@ -132,7 +135,7 @@ test("a file above the limit is counted without being held in memory", async () 
   const root = await aFolder({ "big.ts": "x\n".repeat(400_000), "edge.ts": "x\n".repeat(50) });
   const { files } = await analyseFiles(
     { root, files: ["big.ts", "edge.ts"] },
-    { allowedRoots: [root], maxFileBytes: 100 },
+    { processes, allowedRoots: [root], maxFileBytes: 100 },
   );
   expect(files).toMatchObject([
     { kind: "skipped", bytes: 800_000, lines: { total: 400_000 } },
@@ -143,7 +146,7 @@ test("a file above the limit is counted without being held in memory", async () 
 test("a huge binary file is not read to its end", async () => {
   const root = await aFolder({ "a.bin": "" });
   await truncate(join(root, "a.bin"), 8 * 1024 ** 3);
-  const { files } = await analyseFiles({ root, files: ["a.bin"] }, { allowedRoots: [root] });
+  const { files } = await analyseFiles({ root, files: ["a.bin"] }, { processes, allowedRoots: [root] });
   expect(files).toEqual([{ path: "a.bin", bytes: 8 * 1024 ** 3, language: "Other", kind: "binary" }]);
 });
 
@@ -155,6 +158,7 @@ test("an abort ends the work before the next file, with its reason", async () =>
   const work = analyseFiles(
     { root, files: ["a.ts", "b.ts"] },
     {
+      processes,
       allowedRoots: [root],
       signal: controller.signal,
       onFile: ({ path }) => {
@@ -173,6 +177,7 @@ test("timers run between two files", async () => {
   await analyseFiles(
     { root, files: ["a.ts", "b.ts"] },
     {
+      processes,
       allowedRoots: [root],
       onFile: ({ path }) => {
         order.push(path);

@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import { codeAnalysisTask } from "../../../services/worker/code-analysis/code-analysis-task.ts";
 import { callCapability } from "../../support/handler-call.ts";
 
-const task = codeAnalysisTask({ allowedRoots: [] });
+const task = codeAnalysisTask({ allowedRoots: [], processes: 1 });
 
 /** The fields that are refused; what is accepted gets as far as the root, which is not allowed. */
 async function refused(input: unknown): Promise<string[]> {

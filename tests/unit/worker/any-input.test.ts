@@ -12,7 +12,7 @@ import { callCapability } from "../../support/handler-call.ts";
 const TASKS: readonly (readonly [string, Capability, string[]])[] = [
   ["echo", echoTask, ["message", "repeat", "delayMs", "delay_ms"]],
   ["data-transform", dataTransformTask({ processes: 1 }), ["data", "operations", "timeLimitMs"]],
-  ["code-analysis", codeAnalysisTask({ allowedRoots: [] }), ["root", "files", "security", "rules"]],
+  ["code-analysis", codeAnalysisTask({ allowedRoots: [], processes: 1 }), ["root", "files", "security", "rules"]],
   ["monitoring", monitoringTask, ["samples", "intervalMs", "parts"]],
   ["file-processing", fileProcessingTask({ allowedRoots: [] }), ["path", "blob", "operations", "hashes", "maxEntries"]],
 ];

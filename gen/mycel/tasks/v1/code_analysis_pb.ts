@@ -203,7 +203,7 @@ export const CodeFindingSchema: GenMessage<CodeFinding> = /*@__PURE__*/
  */
 export type FileMetrics = Message<"mycel.tasks.v1.FileMetrics"> & {
   /**
-   * `parsed` (TypeScript and JavaScript), `text`, `binary`, `skipped` (too large) or `unreadable`.
+   * `parsed` (TypeScript and JavaScript), `text` (also a source that could not be parsed, or not within 10 s and 1 GiB), `binary`, `skipped` (too large) or `unreadable`.
    *
    * @generated from field: string kind = 1;
    */

@@ -53,7 +53,7 @@ function termsOf(sum: Node): Node[] {
     at = plain(at.left);
   }
   terms.push(at);
-  return terms.reverse();
+  return terms.toReversed();
 }
 
 /** The key of `a.b` and `a["b"]`; undefined if it is no constant. */
