@@ -6,11 +6,15 @@ import { isName } from "../core/names.ts";
 import { ERROR, TENANT } from "../wire/headers.ts";
 import { COORDINATOR_INBOX, indexSubject, isInInbox } from "../wire/subjects.ts";
 import { errorFromHeader, errorToHeader } from "./error-header.ts";
+import { headerField, headerText } from "./header-text.ts";
 
 /** What can be asked of the index. */
 export type IndexVerb = "list_tasks" | "count_tasks" | "list_dead_letters" | "get_metrics";
 
 const VERBS: readonly IndexVerb[] = ["list_tasks", "count_tasks", "list_dead_letters", "get_metrics"];
+
+/** Anybody may ask, with headers that nats-core's own parser throws for. */
+const tenantIn = headerField(TENANT);
 
 /** How long to wait for an answer, in milliseconds. */
 const ASK_TIMEOUT_MS = 5_000;
@@ -71,7 +75,7 @@ export function indexUnavailable(message: string, cause?: unknown): MeshError {
 
 function respond(message: Msg, answer: (tenant: string) => Uint8Array, onError: (error: unknown) => void): void {
   try {
-    const tenant = message.headers?.get(TENANT) ?? "";
+    const tenant = tenantIn(headerText(message));
     if (!isName(tenant)) throw new MeshError("INVALID_REQUEST", "the question names no tenant");
     message.respond(answer(tenant));
   } catch (error) {

@@ -6,11 +6,15 @@ import { isName } from "../core/names.ts";
 import { ERROR, TENANT } from "../wire/headers.ts";
 import { COORDINATOR_INBOX, isInInbox, webhooksSubject } from "../wire/subjects.ts";
 import { errorFromHeader, errorToHeader } from "./error-header.ts";
+import { headerField, headerText } from "./header-text.ts";
 
 /** What can be asked of the holder. */
 export type WebhookVerb = "list_deliveries" | "redeliver";
 
 const VERBS: readonly WebhookVerb[] = ["list_deliveries", "redeliver"];
+
+/** Anybody may ask, with headers that nats-core's own parser throws for. */
+const tenantIn = headerField(TENANT);
 
 /** How long to wait for an answer, in milliseconds. */
 const ASK_TIMEOUT_MS = 5_000;
@@ -79,7 +83,7 @@ async function respond(
   onError: (error: unknown) => void,
 ): Promise<void> {
   try {
-    const tenant = message.headers?.get(TENANT) ?? "";
+    const tenant = tenantIn(headerText(message));
     if (!isName(tenant)) throw new MeshError("INVALID_REQUEST", "the question names no tenant");
     message.respond(await answer(tenant));
   } catch (error) {
