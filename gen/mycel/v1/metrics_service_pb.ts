@@ -24,7 +24,7 @@ export const file_mycel_v1_metrics_service: GenFile = /*@__PURE__*/
 export type GetMetricsRequest = Message<"mycel.v1.GetMetricsRequest"> & {
   /**
    * How far back the window reaches. From 10 seconds to 24 hours; 5 minutes if unset. Begins are rounded down to 10 seconds, of windows
-   * longer than an hour to whole minutes.
+   * longer than an hour to ten minutes.
    *
    * @generated from field: google.protobuf.Duration window = 1;
    */

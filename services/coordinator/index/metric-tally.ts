@@ -10,7 +10,7 @@ import type { EventFacts } from "./stored-facts.ts";
 /** How finely time is told, in milliseconds, and for how long spans of that length are kept. */
 export const RESOLUTIONS = [
   { spanMs: 10_000, keptMs: 3_600_000 },
-  { spanMs: 60_000, keptMs: 86_400_000 },
+  { spanMs: 600_000, keptMs: 86_400_000 },
 ] as const;
 
 /** How tasks may end, as metrics tell them apart. */

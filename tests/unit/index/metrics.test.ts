@@ -1,6 +1,6 @@
 // What the index counts of tasks by time, and what it answers about a window.
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import {
   type DurationMetrics,
