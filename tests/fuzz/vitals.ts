@@ -46,7 +46,8 @@ export async function openWatchedMesh(options: TestMeshOptions = {}): Promise<Te
   // The first calls compile, connect and fill caches, which is no leak.
   const client = createClient(AgentService, createGrpcTransport({ baseUrl: mesh.urls[0]! }));
   await client.submitTask({ type: "warm-up" });
-  await client.listTasks({});
+  // On a machine that is busy the index may take longer to open than a coordinator waits for it.
+  await vi.waitFor(() => client.listTasks({}), { timeout: 30_000 });
   return mesh;
 }
 
