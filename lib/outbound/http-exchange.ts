@@ -170,8 +170,8 @@ function spanOf({ target, method }: Hop): SpanShape {
         "http.request.method": method,
         "server.address": target.host,
         "server.port": target.port,
-        // Queries carry secrets.
-        "url.full": target.url.origin + target.url.pathname,
+        // No more of the URL: queries carry secrets, and so do the paths of chat hooks, which are passwords by themselves.
+        "url.scheme": target.secure ? "https" : "http",
       },
     },
   };
