@@ -48,6 +48,14 @@ export function blobContentOf(value: unknown): BlobContent | undefined {
   return undefined;
 }
 
+/**
+ * Whether content of this media type is read as JSON: `application/json`, with or without parameters. Formats on top of it (`…+json`,
+ * `application/json-seq`) are not: a handler reads them as what they say they are.
+ */
+export function isJsonType(contentType: string): boolean {
+  return /^application\/json\s*(?:;|$)/i.test(contentType);
+}
+
 /** The JavaScript value of an inline payload: JSON decoded, bytes as bytes; undefined for a blob, an Any, or no data. */
 export function valueOfPayload(payload: Payload | undefined): unknown {
   switch (payload?.kind.case) {

@@ -4,14 +4,14 @@ import type { Priority } from "../../gen/mycel/v1/task_pb.ts";
 import { msFromTimestamp } from "../../lib/wire/time-codec.ts";
 import { AgentError } from "./agent-error.ts";
 import type { Blobs } from "./blobs.ts";
-import { valueOfPayload } from "./payload.ts";
+import { isJsonType, valueOfPayload } from "./payload.ts";
 import type { WorkItem } from "./work-item.ts";
 
 /** The task that a handler works on. */
 export interface AgentTask<Input = unknown> {
   /**
-   * The input: a JSON value (also one that came as a blob because of its size), the bytes of a bytes payload, or what `parse` made of
-   * it. Undefined for a task without input, another blob or an Any: see `payload` and `read`.
+   * The input: a JSON value (also one that came as a blob of `application/json` because of its size), the bytes of a bytes payload, or
+   * what `parse` made of it. Undefined for a task without input, another blob (`…+json` too) or an Any: see `payload` and `read`.
    */
   readonly input: Input;
   /** Names the task within its tenant. */
@@ -47,7 +47,7 @@ export function viewTask(
 
 /** Whether the input is JSON that came as a blob because of its size. */
 export function isJsonBlob(payload: Payload | undefined): boolean {
-  return payload?.kind.case === "blob" && /^application\/json\b/i.test(payload.kind.value.contentType);
+  return payload?.kind.case === "blob" && isJsonType(payload.kind.value.contentType);
 }
 
 /** Reads the content of a payload as bytes. */

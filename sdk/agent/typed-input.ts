@@ -12,6 +12,7 @@ import type { Violation } from "../../lib/core/mesh-error.ts";
 import { readMessageJson } from "../../lib/wire/message-json.ts";
 import { messageBytes, messagePayload } from "../../lib/wire/message-payload.ts";
 import { jsonFault } from "./agent-error.ts";
+import { isJsonType } from "./payload.ts";
 import type { AgentTask } from "./task.ts";
 
 /** One thing wrong with an input: the path of the field (empty: the input as a whole), and what is allowed. */
@@ -130,7 +131,7 @@ function refused<In extends DescMessage>(schema: In, form: MessageForm, descript
 }
 
 function formOfMediaType(contentType: string): (MessageForm & { readonly kind: "bytes" }) | undefined {
-  if (/^application\/json\s*(?:;|$)/i.test(contentType)) return { kind: "bytes", contentType, json: true };
+  if (isJsonType(contentType)) return { kind: "bytes", contentType, json: true };
   const isProtobuf = /^application\/(?:x-)?protobuf\s*(?:;|$)/i.test(contentType);
   return isProtobuf ? { kind: "bytes", contentType, json: false } : undefined;
 }
