@@ -1,8 +1,9 @@
-// Keeps tasks that read files inside the folders that the operator allows. Every path is judged after resolving its links, and
-// files are only ever opened for reading.
+// Keeps tasks that read files inside the folders that the operator allows. Every path is judged after resolving its links, so is
+// what was opened by it, and files are only ever opened for reading.
 import { constants } from "node:fs";
 import { type FileHandle, open, realpath } from "node:fs/promises";
 import { join, sep } from "node:path";
+import { type FilePlace, placeOfFile } from "./file-place.ts";
 
 /** Why a path was refused. */
 export type PathRefusalCode = "ROOT_NOT_ALLOWED" | "ROOT_NOT_FOUND" | "PATH_OUTSIDE_ROOT" | "PATH_NOT_ALLOWED";
@@ -73,8 +74,9 @@ export async function openAllowedFile(path: string, allowedRoots: readonly strin
     return { kind: "unreadable", reason: resolved.code };
   }
   const roots = await Promise.all(allowedRoots.map((root) => resolveLinks(root)));
-  if (!roots.some((root) => typeof root === "string" && contains(root, resolved))) throw refused();
-  return openRegularFile(resolved);
+  const folders = roots.filter((root) => typeof root === "string");
+  if (!folders.some((folder) => contains(folder, resolved))) throw refused();
+  return openChecked(resolved, { folders, refused });
 }
 
 async function openWithin(folder: string, path: string): Promise<ConfinedFile> {
@@ -83,10 +85,27 @@ async function openWithin(folder: string, path: string): Promise<ConfinedFile> {
   const resolved = await resolveLinks(asked);
   if (typeof resolved !== "string") return { kind: "unreadable", reason: resolved.code };
   if (!contains(folder, resolved)) throw pathOutsideRoot(path);
-  return openRegularFile(resolved);
+  return openChecked(resolved, { folders: [folder], refused: () => pathOutsideRoot(path) });
 }
 
-async function openRegularFile(resolved: string): Promise<ConfinedFile> {
+/** What a file that was opened must be. */
+export interface OpenedCheck {
+  /** Where it may lie; absolute, without links. */
+  readonly folders: readonly string[];
+  /** What is thrown if it lies elsewhere. */
+  readonly refused: () => Error;
+  /** How its place is found; by the descriptor where the system can tell, if left out. */
+  readonly placeOf?: FilePlace;
+}
+
+/**
+ * Opens the file at `resolved`, a path that was judged, and judges what it opened: whoever may write in a folder can put a link in
+ * place of a folder below it at any time. A file whose place cannot be told is unreadable (`ESTALE`). Throws what `refused` gives.
+ */
+export async function openChecked(
+  resolved: string,
+  { folders, refused, placeOf = placeOfFile }: OpenedCheck,
+): Promise<ConfinedFile> {
   let handle: FileHandle;
   try {
     // NOFOLLOW: a link put there since it was resolved is refused. NONBLOCK: opening a pipe does not wait for a writer.
@@ -94,15 +113,27 @@ async function openRegularFile(resolved: string): Promise<ConfinedFile> {
   } catch (error) {
     return { kind: "unreadable", reason: systemErrorCode(error) };
   }
+  let outcome: ConfinedFile | "elsewhere" = "elsewhere";
   try {
-    const stats = await handle.stat();
-    if (stats.isFile()) return { kind: "opened", handle, bytes: stats.size };
+    outcome = await judged(handle, await placeOf(handle, resolved), folders);
   } catch (error) {
-    await handle.close();
-    return { kind: "unreadable", reason: systemErrorCode(error) };
+    outcome = { kind: "unreadable", reason: systemErrorCode(error) };
+  } finally {
+    if (outcome === "elsewhere" || outcome.kind === "unreadable") await handle.close();
   }
-  await handle.close();
-  return { kind: "unreadable", reason: "NOT_A_FILE" };
+  if (outcome === "elsewhere") throw refused();
+  return outcome;
+}
+
+async function judged(
+  handle: FileHandle,
+  place: string | undefined,
+  folders: readonly string[],
+): Promise<ConfinedFile | "elsewhere"> {
+  if (place === undefined) return { kind: "unreadable", reason: "ESTALE" };
+  if (!folders.some((folder) => contains(folder, place))) return "elsewhere";
+  const stats = await handle.stat();
+  return stats.isFile() ? { kind: "opened", handle, bytes: stats.size } : { kind: "unreadable", reason: "NOT_A_FILE" };
 }
 
 async function resolveLinks(path: string): Promise<string | { readonly code: string; readonly error: unknown }> {
