@@ -112,11 +112,11 @@ describe("watch", () => {
 
   test("does not take a slow reader for a dead connection", async () => {
     await using mesh = await openFakeCoordinator();
-    await using client = createClient({ url: mesh.url, silenceTimeoutMs: 30, reconnectTimeoutMs: 0 });
+    await using client = createClient({ url: mesh.url, silenceTimeoutMs: 400, reconnectTimeoutMs: 0 });
     const { taskId } = await client.submit("story");
     const seen: unknown[] = [];
     for await (const event of client.watch(taskId)) {
-      const until = performance.now() + 40;
+      const until = performance.now() + 450;
       await expect.poll(() => performance.now() >= until).toBe(true);
       seen.push(brief(event));
     }
