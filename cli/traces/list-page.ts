@@ -3,7 +3,7 @@ import { type Html, html } from "./html.ts";
 import { SERVICE_COLOUR_COUNT, durationText, pageOf, shortInstant } from "./page.ts";
 import type { TraceSummary } from "./trace-book.ts";
 
-/** Renders the list. `endpoint` is this store's own address, shown to someone who has sent nothing yet. */
+/** Renders the list. `endpoint` is where this store takes spans, shown to someone who has sent nothing yet. */
 export function listPage(traces: readonly TraceSummary[], endpoint: string): string {
   const content = traces.length === 0 ? emptyList(endpoint) : filledList(traces);
   return pageOf("Mycel traces", html`<strong>Mycel traces</strong>`, content);
@@ -13,8 +13,8 @@ function emptyList(endpoint: string): Html {
   return html`<div class="empty">
     <h1>No traces yet</h1>
     <p>Start any Mycel process, or any other with OpenTelemetry, with this setting, then load this page again:</p>
-    <pre><code>OTEL_EXPORTER_OTLP_ENDPOINT=${endpoint}
-OTEL_EXPORTER_OTLP_PROTOCOL=http/json</code></pre>
+    <pre><code>OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=${endpoint}
+OTEL_EXPORTER_OTLP_TRACES_PROTOCOL=http/json</code></pre>
   </div>`;
 }
 

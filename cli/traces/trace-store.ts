@@ -13,6 +13,7 @@ import { tracePage } from "./trace-page.ts";
 // Two files of this size at most; some 20,000 spans each.
 const MAX_FILE_BYTES = 16 * 1024 * 1024;
 const REQUEST_TIMEOUT_MS = 10_000;
+const TRACES_PATH = "/v1/traces";
 
 /** What {@link openTraceStore} needs. */
 export interface TraceStoreOptions {
@@ -30,8 +31,10 @@ export interface TraceStoreOptions {
 
 /** A running trace viewer. Disposing stops it at once and waits for the last write to disk. */
 export interface TraceStore extends AsyncDisposable {
-  /** Base address, e.g. `http://127.0.0.1:4318`: the value for OTEL_EXPORTER_OTLP_ENDPOINT. */
+  /** Base address, e.g. `http://127.0.0.1:4318`. */
   readonly address: string;
+  /** Where spans are taken: the value for OTEL_EXPORTER_OTLP_TRACES_ENDPOINT. Nothing but traces is. */
+  readonly endpoint: string;
   /** Address of one trace's page, whether or not its spans have arrived. Throws a RangeError unless 32 hex digits. */
   addressOf(traceId: string): string;
 }
@@ -54,16 +57,17 @@ export async function openTraceStore(options: TraceStoreOptions): Promise<TraceS
   server.listen(port, host);
   await once(server, "listening");
   address = addressOf(server, host);
+  const endpoint = `${address}${TRACES_PATH}`;
 
   const route = async (request: IncomingMessage): Promise<Reply> => {
     // A page elsewhere could make a browser reach this port under its own host name; such a request is refused.
     if (isLoopback(host) && !isLoopback(hostOf(request))) return text(403, "ask by a loopback address");
     const path = (request.url ?? "/").split("?")[0] ?? "/";
-    if (path === "/v1/traces") {
+    if (path === TRACES_PATH) {
       return request.method === "POST" ? await ingest(request, book, file) : text(405, "use POST", "POST");
     }
     if (request.method !== "GET" && request.method !== "HEAD") return text(405, "use GET", "GET, HEAD");
-    if (path === "/" || path === "/traces" || path === "/traces/") return page(listPage(book.list(), address));
+    if (path === "/" || path === "/traces" || path === "/traces/") return page(listPage(book.list(), endpoint));
     const [, traceId = "", suffix] = /^\/traces\/([0-9a-f]{32})(\.json)?$/i.exec(path) ?? [];
     const found = book.get(traceId.toLowerCase());
     if (found === undefined) return text(404, "no such trace here; it may not have arrived, or be too old");
@@ -81,6 +85,7 @@ export async function openTraceStore(options: TraceStoreOptions): Promise<TraceS
   };
   return {
     address,
+    endpoint,
     addressOf(traceId) {
       if (!/^[0-9a-f]{32}$/i.test(traceId)) throw new RangeError("trace id must be 32 hexadecimal digits");
       return `${address}/traces/${traceId.toLowerCase()}`;

@@ -63,10 +63,7 @@ async function open(options: LocalMeshOptions, stack: AsyncDisposableStack): Pro
   const natsUrl = await openBroker(options, stack);
   const own = env["OTEL_EXPORTER_OTLP_ENDPOINT"] ?? env["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"];
   const traces = own === undefined ? stack.use(await openTraceStore({ dir: join(dataDir, "traces") })) : undefined;
-  const tracingEnv: Env =
-    traces === undefined
-      ? env
-      : { ...env, OTEL_EXPORTER_OTLP_ENDPOINT: traces.address, OTEL_BSP_SCHEDULE_DELAY: "200" };
+  const tracingEnv = traces === undefined ? env : sendingTraces(env, traces.endpoint);
   // The reporting side of a restart is the supervisors'; the children's own lines are in their log files. The agents end together, and
   // before the coordinator that takes their last reports.
   const coordinators = stack.use(new Supervisor({ logDir, report }));
@@ -101,6 +98,12 @@ async function open(options: LocalMeshOptions, stack: AsyncDisposableStack): Pro
   signal.throwIfAborted();
   if (options.agents > 0) report(`agents       ${options.agents} × ${options.concurrency} slots`);
   return { url, natsUrl, logDir, traces, tracingEnv, [Symbol.asyncDispose]: () => stack.disposeAsync() };
+}
+
+/** The environment of processes that send their traces to `endpoint`, and no metrics unless the user says where to. */
+export function sendingTraces(env: Env, endpoint: string): Env {
+  // By the variable of traces: the store takes nothing else, and would refuse the metrics that the shared one invites.
+  return { ...env, OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: endpoint, OTEL_BSP_SCHEDULE_DELAY: "200" };
 }
 
 async function openBroker(options: LocalMeshOptions, stack: AsyncDisposableStack): Promise<string> {

@@ -1,11 +1,9 @@
 // Owns the OpenTelemetry SDK of a process: sets it up from the standard variables and takes it down again.
 // Imported by main.ts files only; everything else sees the API. Without a configured target it registers nothing.
-import { setTimeout as delay } from "node:timers/promises";
 import { context, propagation, trace } from "@opentelemetry/api";
 import { AsyncLocalStorageContextManager } from "@opentelemetry/context-async-hooks";
 import { W3CTraceContextPropagator, setGlobalErrorHandler } from "@opentelemetry/core";
 import { OTLPTraceExporter } from "@opentelemetry/exporter-trace-otlp-http";
-import { defaultResource, resourceFromAttributes } from "@opentelemetry/resources";
 import {
   BatchSpanProcessor,
   ConsoleSpanExporter,
@@ -13,30 +11,29 @@ import {
   type SpanProcessor,
   TracerProvider,
 } from "@opentelemetry/sdk-trace";
-import { ATTR_SERVICE_INSTANCE_ID, ATTR_SERVICE_NAME, ATTR_SERVICE_VERSION } from "@opentelemetry/semantic-conventions";
 import { declareParentBased } from "../wire/trace-context.ts";
+import {
+  bounded,
+  CLOSE_LIMIT_MS,
+  failureReporter,
+  type Report,
+  reportToStderr,
+  shownTarget,
+} from "./export-failures.ts";
+import type { Environment } from "./otel-variables.ts";
+import { processResource, type ProcessFacts } from "./process-resource.ts";
 import { TraceIds } from "./trace-ids.ts";
-import { type Environment, type TraceSettings, readTraceSettings } from "./trace-settings.ts";
+import { type TraceSettings, readTraceSettings } from "./trace-settings.ts";
 
-// A collector that hangs must not hold up a shutdown for longer than an orchestrator's patience leaves room for.
-const CLOSE_LIMIT_MS = 3000;
-// A collector that is down fails every batch; one line a minute says it without filling the log.
-const REPORT_EVERY_MS = 60_000;
 // Attributes are for reading, not for payloads; the count limits are the SDK's own defaults (128).
 const ATTRIBUTE_LENGTH_LIMIT = 4096;
 
 /** What {@link openTracing} needs. */
-export interface TracingOptions {
-  /** `service.name` unless OTEL_SERVICE_NAME or OTEL_RESOURCE_ATTRIBUTES names another. */
-  readonly serviceName: string;
-  /** `service.version`. */
-  readonly serviceVersion?: string | undefined;
-  /** `service.instance.id`: tells replicas apart. Default: a random UUID. */
-  readonly instanceId?: string | undefined;
+export interface TracingOptions extends ProcessFacts {
   /** The process's environment, e.g. `process.env`; OTEL_* variables are read from it. */
   readonly env: Environment;
   /** Takes one line for each unusable variable and, at most once a minute, for failing exports. Default: stderr. */
-  readonly report?: ((line: string) => void) | undefined;
+  readonly report?: Report | undefined;
 }
 
 /** The tracing of this process. Disposing flushes and unregisters it, in 3 seconds at most, and never throws. */
@@ -55,7 +52,7 @@ export interface Tracing extends AsyncDisposable {
  * Throws when another tracer provider is registered already: two set-ups in one process are a programming error.
  */
 export async function openTracing(options: TracingOptions): Promise<Tracing> {
-  const report = options.report ?? ((line: string): void => void process.stderr.write(`${line}\n`));
+  const report = options.report ?? reportToStderr;
   const settings = readTraceSettings(options.env);
   for (const problem of settings.problems) report(problem);
   const { target } = settings;
@@ -63,7 +60,7 @@ export async function openTracing(options: TracingOptions): Promise<Tracing> {
 
   const ids = new TraceIds(settings.sampler);
   const provider = new TracerProvider({
-    resource: resourceOf(options, settings),
+    resource: processResource(options, settings),
     sampler: settings.sampler,
     idGenerator: ids,
     spanLimits: { attributeValueLengthLimit: ATTRIBUTE_LENGTH_LIMIT },
@@ -77,14 +74,8 @@ export async function openTracing(options: TracingOptions): Promise<Tracing> {
   context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable());
   propagation.setGlobalPropagator(new W3CTraceContextPropagator());
 
-  const where = target.kind === "otlp" ? addressOf(target.url) : "console";
-  let quietUntil = 0;
-  const reportFailure = (error: unknown): void => {
-    const now = performance.now();
-    if (now < quietUntil) return;
-    quietUntil = now + REPORT_EVERY_MS;
-    report(`traces could not be sent to ${where}: ${describe(error)}`);
-  };
+  const where = shownTarget(target);
+  const reportFailure = failureReporter("traces", where, report);
   setGlobalErrorHandler(reportFailure);
 
   let closing: Promise<void> | undefined;
@@ -119,44 +110,4 @@ function processorOf(settings: TraceSettings): SpanProcessor {
     timeoutMillis: target.timeoutMs,
   });
   return new BatchSpanProcessor({ exporter, ...settings.batch });
-}
-
-function resourceOf(options: TracingOptions, settings: TraceSettings): ReturnType<typeof defaultResource> {
-  const version = options.serviceVersion === undefined ? {} : { [ATTR_SERVICE_VERSION]: options.serviceVersion };
-  // Precedence as specified: OTEL_SERVICE_NAME over OTEL_RESOURCE_ATTRIBUTES over what the code says.
-  const named = settings.serviceName === undefined ? {} : { [ATTR_SERVICE_NAME]: settings.serviceName };
-  return defaultResource().merge(
-    resourceFromAttributes({
-      [ATTR_SERVICE_NAME]: options.serviceName,
-      [ATTR_SERVICE_INSTANCE_ID]: options.instanceId ?? crypto.randomUUID(),
-      ...version,
-      ...settings.resourceAttributes,
-      ...named,
-    }),
-  );
-}
-
-async function bounded(work: Promise<void>, onError: (error: unknown) => void): Promise<void> {
-  const timer = new AbortController();
-  const expired = delay(CLOSE_LIMIT_MS, "expired", { signal: timer.signal, ref: true }).catch(() => "stopped");
-  try {
-    const outcome = await Promise.race([work, expired]);
-    if (outcome === "expired") onError(new Error(`no answer within ${CLOSE_LIMIT_MS} ms`));
-  } catch (error) {
-    onError(error);
-  } finally {
-    timer.abort();
-  }
-}
-
-function addressOf(url: string): string {
-  const address = new URL(url);
-  return `${address.origin}${address.pathname}`;
-}
-
-function describe(error: unknown): string {
-  const first: unknown = Array.isArray(error) ? error[0] : error;
-  if (!(first instanceof Error)) return String(first);
-  if (first instanceof AggregateError && first.message === "") return describe(first.errors);
-  return first.message.split("\n")[0] ?? first.name;
 }

@@ -4,6 +4,7 @@ import { delimiter } from "node:path";
 import process from "node:process";
 import { clientTracing } from "../../lib/rpc/interceptors/tracing.ts";
 import { createLogger } from "../../lib/telemetry/logging.ts";
+import { openMetrics } from "../../lib/telemetry/metrics.ts";
 import { openTracing } from "../../lib/telemetry/tracing.ts";
 import { AgentError, runAgent } from "../../sdk/agent/index.ts";
 import { stopSignal } from "../stop-signal.ts";
@@ -20,6 +21,7 @@ async function main(): Promise<void> {
   const { env } = process;
   const logger = createLogger({ name: "agent", level: env["MYCEL_LOG_LEVEL"] });
   await using _tracing = await openTracing({ serviceName: "mycel-agent", env });
+  await using _metrics = await openMetrics({ serviceName: "mycel-agent", env });
   const inference = readInferenceSettings(await withKeyFiles(env, KEY_VARIABLES));
   await using models = await openModelProviders(inference);
   const definition = stockAgent({

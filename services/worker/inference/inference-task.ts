@@ -14,17 +14,17 @@ import { markSpanFailed } from "../../../lib/wire/trace-context.ts";
 import { type Capability, fail, type Outcome, RetryableError, typedCapability } from "../../../sdk/agent/index.ts";
 import { roundMs } from "../exchange-messages.ts";
 import { isDeeper } from "../json-depth.ts";
+import { ChatMetrics } from "./chat-metrics.ts";
 import { recordAnswer, startChatSpan } from "./chat-span.ts";
 import { checkInference, type InferenceOrder, inferenceOrder } from "./inference-order.ts";
 import { AnswerTooLargeError, askModel, type ModelAnswer, ModelTimeoutError } from "./model-answer.ts";
 import { errorTypeOf, outcomeOfFailure } from "./model-failure.ts";
 import type { ModelProvider, ModelProviders } from "./model-providers.ts";
 import { type PieceKind, PieceGatherer } from "./piece-gatherer.ts";
+import { tokenCount } from "./token-count.ts";
 
 /** The least time between two streamed pieces: often enough to read along. */
 const PIECE_INTERVAL_MS = 50;
-/** What the contract's 32 bits hold. */
-const MAX_TOKENS = 2 ** 31 - 1;
 /** Deepest nesting of a JSON answer: the mesh takes 30 levels, and it stands in an object. */
 const MAX_JSON_DEPTH = 28;
 
@@ -32,6 +32,7 @@ type Output = MessageInitShape<typeof InferenceOutputSchema>;
 
 /** Continues chats by the models of `providers`. */
 export function inferenceTask({ all, settings }: ModelProviders): Capability {
+  const measured = new ChatMetrics();
   return typedCapability({
     description: `Continues a chat by a language model (${settings.summary}): { messages, system?, model?, provider?, … }.`,
     input: InferenceInputSchema,
@@ -50,13 +51,15 @@ export function inferenceTask({ all, settings }: ModelProviders): Capability {
       const { span, inside } = startChatSpan(order, provider);
       try {
         const answer = await context.with(inside, () =>
-          askModel(provider.model(order.model), order.call, {
-            signal,
-            timeoutMs: order.timeoutMs,
-            stallTimeoutMs: order.stallTimeoutMs,
-            onPiece: (kind, text) => pieces.add(kind, text),
-            onLife: heartbeat,
-          }),
+          measured.measure(order, provider, () =>
+            askModel(provider.model(order.model), order.call, {
+              signal,
+              timeoutMs: order.timeoutMs,
+              stallTimeoutMs: order.stallTimeoutMs,
+              onPiece: (kind, text) => pieces.add(kind, text),
+              onLife: heartbeat,
+            }),
+          ),
         );
         await pieces.flush();
         if (span !== undefined) recordAnswer(span, answer);
@@ -135,11 +138,11 @@ function parsed(text: string): JsonValue | undefined {
 }
 
 function usageOf({ usage: { inputTokens, outputTokens } }: ModelAnswer): MessageInitShape<typeof TokenUsageSchema> {
-  const input = tokens(inputTokens.total);
-  const output = tokens(outputTokens.total);
-  const total = input === undefined || output === undefined ? undefined : tokens(input + output);
-  const reasoning = tokens(outputTokens.reasoning);
-  const cached = tokens(inputTokens.cacheRead);
+  const input = tokenCount(inputTokens.total);
+  const output = tokenCount(outputTokens.total);
+  const total = input === undefined || output === undefined ? undefined : tokenCount(input + output);
+  const reasoning = tokenCount(outputTokens.reasoning);
+  const cached = tokenCount(inputTokens.cacheRead);
   return {
     ...(input === undefined ? {} : { inputTokens: input }),
     ...(output === undefined ? {} : { outputTokens: output }),
@@ -147,11 +150,6 @@ function usageOf({ usage: { inputTokens, outputTokens } }: ModelAnswer): Message
     ...(reasoning === undefined ? {} : { reasoningTokens: reasoning }),
     ...(cached === undefined ? {} : { cachedTokens: cached }),
   };
-}
-
-/** A count that can be told: what a server gives need not be one. */
-function tokens(count: number | undefined): number | undefined {
-  return count !== undefined && Number.isInteger(count) && count >= 0 && count <= MAX_TOKENS ? count : undefined;
 }
 
 /** What it cost, for whoever counts by the log; never a word of the chat. */

@@ -22,6 +22,7 @@ import {
   openModelServer,
   sendChatCompletion,
 } from "../../support/model-server.ts";
+import { type MetricCollector, openMetricCollector } from "../../support/metric-collector.ts";
 import { openStockMesh, type StockMesh } from "../../support/stock-mesh.ts";
 
 const KEY = "sk-test-0123456789";
@@ -31,6 +32,7 @@ let answer: ModelListener = (_request, response) => sendChatCompletion(response)
 let models: ModelServer;
 let folder: string;
 let traces: TraceStore;
+let collector: MetricCollector;
 let stock: StockMesh;
 let client: MycelClient;
 
@@ -38,7 +40,8 @@ beforeAll(async () => {
   models = await openModelServer((request, response) => answer(request, response));
   folder = await mkdtemp(join(tmpdir(), "mycel-traces-"));
   traces = await openTraceStore({ dir: folder });
-  const otel = { OTEL_EXPORTER_OTLP_ENDPOINT: traces.address, OTEL_BSP_SCHEDULE_DELAY: "100" };
+  collector = await openMetricCollector();
+  const otel = { OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: traces.endpoint, OTEL_BSP_SCHEDULE_DELAY: "100" };
   stock = await openStockMesh({
     env: otel,
     agentEnv: {
@@ -46,6 +49,8 @@ beforeAll(async () => {
       MYCEL_INFERENCE_KEY: KEY,
       MYCEL_INFERENCE_MODEL: "small",
       ...otel,
+      OTEL_EXPORTER_OTLP_METRICS_ENDPOINT: `${collector.url}/v1/metrics`,
+      OTEL_METRIC_EXPORT_INTERVAL: "100",
     },
   });
   client = createClient({ url: stock.url });
@@ -55,6 +60,7 @@ afterAll(async () => {
   await client[Symbol.asyncDispose]();
   await stock[Symbol.asyncDispose]();
   await traces[Symbol.asyncDispose]();
+  await collector[Symbol.asyncDispose]();
   await models[Symbol.asyncDispose]();
   await rm(folder, { recursive: true, force: true });
 });
@@ -200,6 +206,27 @@ test("trace and log tell what it cost, and not a word of the chat or of the key"
     expect(log).not.toContain(secret);
     expect(spans).not.toContain(secret);
   }
+});
+
+test("the agent's metrics count what was asked of which model", async () => {
+  answer = (_request, response) => sendChatCompletion(response);
+  const request = { ...CHAT, model: "counted" };
+  const { taskId } = await run(request);
+  await run(request);
+  const counted = (): object[] =>
+    collector
+      .points("gen_ai.client.token.usage")
+      .filter((point) => point.attributes["gen_ai.request.model"] === "counted");
+  const both = ["input", "output"].map((type) =>
+    expect.objectContaining({
+      service: "mycel-agent",
+      count: 2,
+      sum: type === "input" ? 24 : 6,
+      attributes: expect.objectContaining({ "gen_ai.provider.name": "custom", "gen_ai.token.type": type }),
+    }),
+  );
+  await expect.poll(counted, { timeout: 15_000 }).toEqual(both);
+  for (const secret of ["the prompt", "Hello world", KEY, taskId]) expect(collector.text()).not.toContain(secret);
 });
 
 test("an agent without a key does not offer it, and doctor says why", async () => {
