@@ -5,7 +5,7 @@ import { type FileHandle, lstat, readlink, realpath } from "node:fs/promises";
 export type FilePlace = (handle: FileHandle, path: string) => Promise<string | undefined>;
 
 /** By what the kernel knows of the descriptor; only on Linux. */
-export const placeByDescriptor: FilePlace = async (handle) => {
+const placeByDescriptor: FilePlace = async (handle) => {
   // Not realpath: that would walk the names once more, and they may lead elsewhere again.
   return orUndefined(readlink(`/proc/self/fd/${handle.fd}`));
 };
