@@ -6,8 +6,9 @@ import { connect as connectTls } from "node:tls";
 import { type Address, readAddress } from "./address-kind.ts";
 import { type AllowList, bareHost } from "./allow-list.ts";
 import { certificateOf } from "./certificate.ts";
+import type { LineLookup } from "./lookup-line.ts";
 import { causeCode, type ExchangeFacts, OutboundError } from "./outbound-error.ts";
-import { type Lookup, resolveTarget } from "./resolve.ts";
+import { resolveTarget } from "./resolve.ts";
 import { hostPort, type Target } from "./target.ts";
 
 /** Longest wait for one of several addresses before the next is tried beside it. Node's own 250 ms is less than some round trips. */
@@ -18,7 +19,7 @@ export interface ConnectionRules {
   /** What is allowed beyond public addresses. */
   readonly allowed: AllowList;
   /** How names become addresses. */
-  readonly lookup: Lookup;
+  readonly lookup: LineLookup;
   /** Roots that are trusted, in PEM; Node's own if left out. */
   readonly ca?: readonly string[];
 }
@@ -55,7 +56,7 @@ export async function openConnection(
   const ended = AbortSignal.any([signal, late.signal]);
   try {
     const startedAt = performance.now();
-    const addresses = await unlessEnded(resolveTarget(target, rules.allowed, rules.lookup), ended);
+    const addresses = await resolveTarget(target, rules, ended);
     facts.dnsMs = performance.now() - startedAt;
     const socket = await openTcp(target, addresses, ended, facts);
     return target.secure ? await openTls(target, socket, rules.ca, ended, facts) : socket;
@@ -144,18 +145,6 @@ async function openTls(
   socket.destroy();
   const problem = certificate?.problem ?? "none was presented";
   throw new OutboundError("TLS_ERROR", `the certificate of ${hostPort(target)} is not trusted: ${problem}`, { facts });
-}
-
-/** A look-up cannot be stopped, but nobody has to wait for it. */
-async function unlessEnded<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  const ended = Promise.withResolvers<never>();
-  const end = (): void => ended.reject(signal.reason);
-  signal.addEventListener("abort", end, { once: true });
-  try {
-    return await Promise.race([work, ended.promise]);
-  } finally {
-    signal.removeEventListener("abort", end);
-  }
 }
 
 /** What an exchange was at, by how far it had come. */

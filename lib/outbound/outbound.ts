@@ -4,6 +4,7 @@ import type { Address } from "./address-kind.ts";
 import { readAllowList } from "./allow-list.ts";
 import { type ConnectionRules, type GrowingFacts, openConnection } from "./connection.ts";
 import { exchange, type ExchangeLimits } from "./http-exchange.ts";
+import { type LineLookup, openLookupLine } from "./lookup-line.ts";
 import { type ExchangeFacts, OutboundError } from "./outbound-error.ts";
 import type { Hop } from "./redirect.ts";
 import { headerProblem, MAX_REQUEST_HEADER_LENGTH, MAX_REQUEST_HEADERS } from "./request-headers.ts";
@@ -33,7 +34,10 @@ export interface OutboundOptions {
   readonly allowPrivate?: readonly string[];
   /** Roots that are trusted in TLS, in PEM, instead of Node's own. */
   readonly ca?: readonly string[];
-  /** How names become addresses; the system's way if left out. What it gives is checked all the same. */
+  /**
+   * How names become addresses; the system's way if left out. What it gives is checked all the same. It is called for two names at once
+   * at most, and the others wait; the system's way has one line for the whole process. See lookup-line.ts.
+   */
   readonly lookup?: Lookup;
 }
 
@@ -108,8 +112,12 @@ export interface Outbound {
   checkUrl(url: string): void;
 }
 
+// One line however many doors there are: the threads are the process's.
+const systemLine: LineLookup = openLookupLine(systemLookup);
+
 /** Makes the door. Throws RangeError for an `allowPrivate` that cannot be read. */
-export function createOutbound({ allowPrivate = [], ca, lookup = systemLookup }: OutboundOptions = {}): Outbound {
+export function createOutbound({ allowPrivate = [], ca, lookup: find }: OutboundOptions = {}): Outbound {
+  const lookup = find === undefined ? systemLine : openLookupLine(find);
   const allowed = readAllowList(allowPrivate);
   const rules: ConnectionRules = ca === undefined ? { allowed, lookup } : { allowed, lookup, ca };
   const checkLiteral = (target: Target): void => {

@@ -3,6 +3,7 @@
 import { lookup } from "node:dns/promises";
 import { type Address, readAddress } from "./address-kind.ts";
 import type { AllowList } from "./allow-list.ts";
+import type { LineLookup } from "./lookup-line.ts";
 import { causeCode, OutboundError } from "./outbound-error.ts";
 import type { Target } from "./target.ts";
 
@@ -23,11 +24,15 @@ export const systemLookup: Lookup = async (host) => {
  * whole: a name that mixes public and private addresses is an attack or a mistake, and to pick the good ones would make
  * the outcome depend on the order of an answer.
  *
- * Throws OutboundError ADDRESS_REFUSED, HOST_NOT_FOUND or DNS_FAILED.
+ * Throws OutboundError ADDRESS_REFUSED, HOST_NOT_FOUND or DNS_FAILED, or the reason of the signal.
  */
-export async function resolveTarget(target: Target, allowed: AllowList, find: Lookup): Promise<readonly Address[]> {
+export async function resolveTarget(
+  target: Target,
+  { allowed, lookup: find }: { readonly allowed: AllowList; readonly lookup: LineLookup },
+  signal: AbortSignal,
+): Promise<readonly Address[]> {
   if (target.literal !== undefined) return [checked(target.host, target.literal, allowed)];
-  const texts = await found(target.host, find);
+  const texts = await found(target.host, find, signal);
   if (texts.length === 0) throw new OutboundError("HOST_NOT_FOUND", `host ${target.host} has no address`);
   return texts.slice(0, MAX_ADDRESSES).map((text) => {
     const address = readAddress(text);
@@ -47,10 +52,11 @@ export function checked(host: string, address: Address, allowed: AllowList): Add
   );
 }
 
-async function found(host: string, find: Lookup): Promise<readonly string[]> {
+async function found(host: string, find: LineLookup, signal: AbortSignal): Promise<readonly string[]> {
   try {
-    return await find(host);
+    return await find(host, signal);
   } catch (error) {
+    signal.throwIfAborted();
     const code = causeCode(error);
     if (code === "ENOTFOUND" || code === "ENODATA") {
       throw new OutboundError("HOST_NOT_FOUND", `host ${host} was not found`, { cause: error });

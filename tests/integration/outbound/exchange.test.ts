@@ -244,6 +244,32 @@ test("a name that is looked up for ever is given up after the connect timeout", 
   });
 });
 
+test("names that are looked up for ever leave no more than two look-ups, and whoever waits behind them goes by its own timeout", async () => {
+  await using server = await openWebServer((_request, response) => response.end("ok"));
+  const asked: string[] = [];
+  const dead = Promise.withResolvers<readonly string[]>();
+  const bounded = createOutbound({
+    allowPrivate: ["127.0.0.1"],
+    lookup: async (host) => {
+      asked.push(host);
+      return host.endsWith(".dead.test") ? dead.promise : ["127.0.0.1"];
+    },
+  });
+  const late = { connectTimeoutMs: 50 };
+  for (const host of ["a.dead.test", "b.dead.test", "c.dead.test", "a.dead.test", "live.test"]) {
+    await expect(bounded.request({ url: `http://${host}:${server.port}/`, ...late })).rejects.toMatchObject({
+      code: "CONNECT_TIMEOUT",
+      message: `no connection to ${host}:${server.port} within 50 ms (while its name was looked up)`,
+    });
+  }
+  await expect(bounded.request({ url: server.url })).resolves.toMatchObject({ status: 200 });
+  expect(asked).toEqual(["a.dead.test", "b.dead.test"]);
+  const waiting = bounded.request({ url: `http://live.test:${server.port}/` });
+  dead.resolve([]);
+  expect(text(await waiting)).toBe("ok");
+  expect(asked).toEqual(["a.dead.test", "b.dead.test", "live.test"]);
+});
+
 test.for<[string, (socket: Socket) => void, RegExp]>([
   ["hangs up", (socket) => void socket.end(), /^CONNECTION_LOST: the exchange with \S+ broke off: \w+$/],
   ["resets", (socket) => void socket.once("data", () => socket.resetAndDestroy()), /^CONNECTION_LOST: /],
