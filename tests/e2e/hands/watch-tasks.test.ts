@@ -46,6 +46,8 @@ test("a delayed task is told as scheduled, a bulk of tasks one by one, a submiss
   const { taskId } = await client.submit("work", {}, { queue, delayMs: 60_000 });
   await client.cancel(taskId);
   expect(await watch.linesOf(taskId, "canceled")).toEqual(["scheduled work 0 ", "canceled work 0 "]);
+  // The order among tasks is not promised.
+  for (const one of taskIds) await watch.linesOf(one, "submitted");
   const told = watch.seen.filter(({ task }) => task.queue === queue && task.taskId !== taskId);
   expect(told.map(({ state, task }) => `${state} ${task.taskId}`).sort()).toEqual(
     taskIds.map((one) => `submitted ${one}`).sort(),
