@@ -1913,7 +1913,8 @@ export const AgentService: GenService<{
    * Each submission and each event of a task's state chain is told as it is stored, those of one task in their order. The first message is
    * a keep-alive: whatever is stored after it is told, or counted as missed. A silent stream carries a keep-alive at least every 15
    * seconds. Who reads too slowly, or looks at more than the coordinator can follow, misses changes and is told how many; to miss nothing
-   * of a task, use StreamResults. Ends only when the caller leaves or the coordinator drains (UNAVAILABLE: watch again elsewhere).
+   * of a task, use StreamResults. Of a task that is canceled as soon as it is submitted, the end may be all that is told. Ends only when
+   * the caller leaves or the coordinator drains (UNAVAILABLE: watch again elsewhere).
    *
    * @generated from rpc mycel.v1.AgentService.WatchTasks
    */
