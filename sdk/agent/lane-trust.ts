@@ -4,19 +4,31 @@
 // A consumer in a cluster needs no more than that: its leader holds each delivery back until the majority knows of it, so that the next
 // leader counts on where it stopped (nats-server 2.14 and newer, for consumers that acknowledge one by one).
 
+import type { DeliverySubject } from "../../lib/wire/subjects.ts";
+
+/** What of a delivery tells whether its consumer's counts can be relied upon. */
+export type CountedDelivery = Pick<DeliverySubject, "consumer" | "consumerSequence" | "deliveries" | "sequence">;
+
 /** Notices consumers whose counts cannot be relied upon. */
 export class LaneTrust {
   /** What each consumer counted last. */
   readonly #counted = new Map<string, number>();
+  /** The stream sequence of the last message that each consumer said to deliver for the first time. */
+  readonly #firsts = new Map<string, number>();
   readonly #doubted = new Set<string>();
   /** From when on a message must have been stored to be believed, by consumer, in milliseconds since 1970. */
   readonly #sinceMs = new Map<string, number>();
 
-  /** Takes in a delivery's number within its consumer, and says whether the consumer's counts can be relied upon. */
-  trusts(consumer: string, consumerSequence: number): boolean {
+  /** Takes in a delivery, and says whether its consumer's counts can be relied upon. */
+  trusts({ consumer, consumerSequence, deliveries, sequence }: CountedDelivery): boolean {
     const last = this.#counted.get(consumer) ?? 0;
     this.#counted.set(consumer, consumerSequence);
     if (consumerSequence <= last) this.#doubted.add(consumer);
+    // One that was made again may have counted past the last number that this agent knows; but it began at the oldest message anew.
+    if (deliveries === 1) {
+      if (sequence <= (this.#firsts.get(consumer) ?? 0)) this.#doubted.add(consumer);
+      this.#firsts.set(consumer, sequence);
+    }
     return !this.#doubted.has(consumer);
   }
 

@@ -168,7 +168,7 @@ export class Workshop {
     try {
       const item = readWorkItem(msg.data);
       const delivery = deliveryOf(facts, msg, item, nowMs, this.#keeper.stalled(nowMs));
-      if (!this.#trust.trusts(facts.consumer, facts.consumerSequence)) {
+      if (!this.#trust.trusts(facts)) {
         // It waits until a new session tells since when the consumer counts: whoever asks about it before spends an attempt.
         this.#puller.suspend(facts.stream, facts.consumer);
         this.#options.onLaneMissing();
