@@ -38,14 +38,13 @@ describe.skipIf(NO_PSEUDO_TERMINAL !== undefined)(`in a terminal (${NO_PSEUDO_TE
     "shows agents, queues, durations and failures of a mesh under load at %i × %i",
     async ([columns = 0, rows = 0]) => {
       await using top = await open({ columns, rows });
-      const seen = await top.screen.until(
-        (text) => /2 active/.test(text) && /fail .*HANDLER_ERROR/.test(text) && /fail +\S+ +0%/.test(text),
+      const seen = await top.screen.until((text) =>
+        [/2 active/, /^\d+ open: .*working/m, /fail .*HANDLER_ERROR/, /fail +\S+ +0%/].every((sign) => sign.test(text)),
       );
       await writeFile(`${CAPTURES}${columns}x${rows}.svg`, top.screen.picture());
       expect(top.screen.alternate).toBe(true);
       const lines = seen.split("\n");
       expect(lines[0]).toMatch(/^mycel top ● 127\.0\.0\.1:\d+ +every 0\.5s.* \d\d:\d\d:\d\d$/);
-      expect(lines[2]).toMatch(/\d+ open: .*working/);
       expect(seen).toMatch(/first +test +active +[█░]{8} +\d\/4/);
       for (const title of ["Agents", "Queues", "Durations", "Failures"]) expect(seen).toMatch(new RegExp(`─ ${title}`));
       expect(lines.at(-1)).toMatch(/^Tab panel.*q quit/);
