@@ -4,7 +4,6 @@ import { type CliContext, examples, openClient, printerOf, urlsOf } from "../con
 import { checkClock, checkHealth, checkReflection, printCoordinatorCalls } from "../doctor/coordinator.ts";
 import { type Check, type Finding, runChecks } from "../doctor/check.ts";
 import { checkAgents, checkEcho, checkInference, runEcho } from "../doctor/fleet.ts";
-import { checkNats, checkNode } from "../doctor/machine.ts";
 import { Failed } from "../failure.ts";
 import { jsonDocument } from "../output/json.ts";
 import { cut, harmless } from "../output/terminal.ts";
@@ -35,6 +34,8 @@ export function doctorCommand(context: CliContext): Command {
         await runEcho(client, context.interrupted).submitted;
         return;
       }
+      // With what speaks NATS, for which the other commands need not wait.
+      const { checkNats, checkNode } = await import("../doctor/machine.ts");
       const checks: Check[] = [
         { name: "node", run: checkNode },
         { name: "nats", run: () => checkNats(context.env) },

@@ -1,6 +1,8 @@
 // Owns standing in for another program: its terminal, its signals and its end are ours, and it does not outlive us.
 import { spawn } from "node:child_process";
 
+import { compileCache } from "./project.mjs";
+
 const FORWARDED = ["SIGINT", "SIGTERM", "SIGHUP"];
 /** npm and `timeout` may send one signal both to us and to our whole group; the program must see it once. */
 const SAME_SIGNAL_MS = 250;
@@ -16,7 +18,11 @@ export async function launch(command, args, env) {
   const terminal = process.stdin.isTTY === true || process.stdout.isTTY === true || process.stderr.isTTY === true;
   // On a terminal the program must stay in its foreground group, and Ctrl-C reaches it without us. Without one it gets
   // a group of its own, so that every signal comes through us, once.
-  const child = spawn(command, args, { env, stdio: "inherit", detached: !terminal });
+  const child = spawn(command, args, {
+    env: { NODE_COMPILE_CACHE: compileCache, ...env },
+    stdio: "inherit",
+    detached: !terminal,
+  });
   const ended = new Promise((resolve, reject) => {
     child.once("error", reject);
     child.once("exit", (code, signal) => resolve({ code, signal }));
