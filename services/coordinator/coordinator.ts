@@ -224,7 +224,7 @@ async function open(config: CoordinatorConfig, logger: Logger, stack: AsyncDispo
     clock,
     drain: draining.signal,
   });
-  const agentService: ServiceImpl<typeof AgentService> = {
+  const agentService: Omit<ServiceImpl<typeof AgentService>, "issueStreamToken"> = {
     ...agentRpcs({ fleet, registry, draining: draining.signal }),
     ...submissionRpcs({ submitter, bulk, lifecycle }),
     ...taskRpcs({ lifecycle, waitForStatus: streams.waitForStatus, explainTask }),
