@@ -27,7 +27,12 @@ export type MeshErrorReason =
   | "WEBHOOK_DELIVERY_NOT_FOUND"
   | "WEBHOOKS_UNAVAILABLE"
   | "BLOB_CORRUPT"
-  | "TASK_UNREADABLE";
+  | "TASK_UNREADABLE"
+  | "CREDENTIAL_MISSING"
+  | "CREDENTIAL_INVALID"
+  | "ACTION_NOT_ALLOWED"
+  | "ACCESS_CHANGED"
+  | "RATE_LIMITED";
 
 /** One field that is not as it must be. */
 export interface Violation {

@@ -28,7 +28,9 @@ import { withReadableMessages } from "../../lib/rpc/interceptors/status-message.
 import { serverTracing } from "../../lib/rpc/interceptors/tracing.ts";
 import { unexpectedErrors } from "../../lib/rpc/interceptors/unexpected-error.ts";
 import { type Listener, openListener } from "../../lib/rpc/listener/listener.ts";
+import { type Connection, valuesWithPeer } from "../../lib/rpc/peer.ts";
 import { addReflection } from "../../lib/rpc/reflection/reflection.ts";
+import { OPEN_PRINCIPAL, setPrincipal } from "./access/principal-values.ts";
 import { jsonPayloads } from "./interceptors/json-payloads.ts";
 import { meshErrors } from "./interceptors/mesh-errors.ts";
 import { outageLog } from "./interceptors/outage-log.ts";
@@ -96,8 +98,11 @@ export async function openServer(options: ServerOptions): Promise<Server> {
     // Fields of a newer contract are not kept: nothing that this version cannot check is stored.
     binaryOptions: { readUnknownFields: false },
   };
+  // Nobody has to show who it is.
+  const valuesAt = (connection: Connection | undefined) => setPrincipal(valuesWithPeer(connection), OPEN_PRINCIPAL);
   const direct = createGrpcHandler({
     ...shared,
+    makeValues: valuesAt,
     services: [...services, served(HealthService, health.implementation)],
     intake,
   });
@@ -108,6 +113,7 @@ export async function openServer(options: ServerOptions): Promise<Server> {
       health.register(router);
       addReflection(router, { services: [...described, HealthService], registry: DETAILS });
     },
+    contextValues: (request) => valuesAt("stream" in request ? request.stream.session : request.socket),
     requestGate: explainErrors,
     jsonOptions: { registry: DETAILS, ignoreUnknownFields: false },
   });

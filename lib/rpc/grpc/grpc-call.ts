@@ -9,7 +9,7 @@ import { explain } from "../interceptors/error-reasons.ts";
 import type { Arriving, Intake } from "../interceptors/intake.ts";
 import { spellMessage } from "../interceptors/status-message.ts";
 import { canPush, type MessageSender, type MessageSink, type PushedMessages } from "../pushed-messages.ts";
-import { GrpcContext, GrpcRequest, NO_HEADERS, outgoing, OVER } from "./grpc-request.ts";
+import { GrpcContext, GrpcRequest, type MakeValues, NO_HEADERS, outgoing, OVER } from "./grpc-request.ts";
 import type { GrpcRoute } from "./grpc-route.ts";
 import { httpDate } from "./http-date.ts";
 import { MessageReader } from "./message-reader.ts";
@@ -28,6 +28,7 @@ export interface GrpcCallOptions {
   readonly requestCompression: Decompression | null;
   /** How large answers are compressed; null for not at all. */
   readonly compression: AnswerCompression | null;
+  readonly makeValues: MakeValues;
   readonly intake: Intake;
   /** Where it stands while it is open. */
   readonly open: Set<GrpcCall>;
@@ -84,7 +85,8 @@ export class GrpcCall implements Arriving, MessageSink<Message> {
     this.#intake = options.intake;
     this.#open = options.open;
     const deadlineMs = timeoutMs === undefined ? undefined : performance.now() + timeoutMs;
-    this.#context = new GrpcContext(method, headers, deadlineMs);
+    const { makeValues } = options;
+    this.#context = new GrpcContext({ method, headers, deadlineMs, connection: stream.session, makeValues });
     this.#reader = new MessageReader(readMaxBytes, method.methodKind === "unary" ? "unary" : "server-streaming");
     if (timeoutMs === 0) this.cancel(timedOut());
     else if (timeoutMs !== undefined) this.#deadline = setTimeout(() => this.cancel(timedOut()), timeoutMs);

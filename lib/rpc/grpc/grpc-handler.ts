@@ -8,7 +8,9 @@ import { parseTimeout } from "@connectrpc/connect/protocol-grpc";
 import type { DirectHandler } from "../http-handler.ts";
 import { MAX_TIMER_MS } from "../interceptors/call-timeout.ts";
 import type { Intake } from "../interceptors/intake.ts";
+import { valuesWithPeer } from "../peer.ts";
 import { GrpcCall, type Compression } from "./grpc-call.ts";
+import type { MakeValues } from "./grpc-request.ts";
 import { type MessageOptions, routesOf, type ServedService } from "./grpc-route.ts";
 
 /** What is served, and how. */
@@ -16,6 +18,8 @@ export interface GrpcHandlerOptions extends MessageOptions {
   readonly services: readonly ServedService[];
   readonly interceptors: readonly Interceptor[];
   readonly acceptCompression: readonly Compression[];
+  /** What the context values of a call begin with; default its peer alone. */
+  readonly makeValues?: MakeValues;
   /** Where request bodies are counted. */
   readonly intake: Intake;
   /** Its abort ends all calls, with its reason. */
@@ -26,7 +30,7 @@ const CONTENT_TYPES: ReadonlySet<unknown> = new Set(["application/grpc", "applic
 
 /** Makes the handler. */
 export function createGrpcHandler(options: GrpcHandlerOptions): DirectHandler {
-  const { intake, shutdownSignal } = options;
+  const { intake, shutdownSignal, makeValues = valuesWithPeer } = options;
   const routes = routesOf(options.services, options.interceptors, options);
   const accepted = [...options.acceptCompression];
   const open = new Set<GrpcCall>();
@@ -51,6 +55,7 @@ export function createGrpcHandler(options: GrpcHandlerOptions): DirectHandler {
       timeoutMs,
       requestCompression: request,
       compression: response,
+      makeValues,
       intake,
       open,
       readMaxBytes: options.readMaxBytes,

@@ -1,7 +1,8 @@
 // A call as implementations and interceptors see it: Connect's context and request. What few of them ask for is made when they do.
 import type { IncomingHttpHeaders, OutgoingHttpHeaders } from "node:http";
+import type { Http2Session } from "node:http2";
 import type { DescService, Message } from "@bufbuild/protobuf";
-import { Code, ConnectError, type ContextValues, createContextValues, type HandlerContext } from "@connectrpc/connect";
+import { Code, ConnectError, type ContextValues, type HandlerContext } from "@connectrpc/connect";
 import { CallHeaders } from "./call-headers.ts";
 import type { OneMessageMethod } from "./grpc-route.ts";
 
@@ -9,6 +10,20 @@ import type { OneMessageMethod } from "./grpc-route.ts";
 export const OVER: ConnectError = new ConnectError("the call is over", Code.Canceled);
 
 const FORGOTTEN: IncomingHttpHeaders = {};
+
+/** Makes the values that a call on a connection begins with; it is undefined if it is gone. */
+export type MakeValues = (connection: Http2Session | undefined) => ContextValues;
+
+/** What a context is made of. */
+export interface GrpcContextOptions {
+  readonly method: OneMessageMethod;
+  readonly headers: IncomingHttpHeaders;
+  /** On the monotonic clock. */
+  readonly deadlineMs: number | undefined;
+  readonly connection: Http2Session | undefined;
+  /** Called when the values are asked for. */
+  readonly makeValues: MakeValues;
+}
 
 /** The context of one call. */
 export class GrpcContext implements HandlerContext {
@@ -18,15 +33,18 @@ export class GrpcContext implements HandlerContext {
   readonly #deadlineMs: number | undefined;
   #headers: IncomingHttpHeaders;
   #requestHeader: Headers | undefined;
+  readonly #connection: Http2Session | undefined;
+  readonly #makeValues: MakeValues;
   #values: ContextValues | undefined;
   #controller: AbortController | undefined;
   #ended: unknown;
 
-  /** `deadlineMs` is on the monotonic clock. */
-  constructor(method: OneMessageMethod, headers: IncomingHttpHeaders, deadlineMs: number | undefined) {
+  constructor({ method, headers, deadlineMs, connection, makeValues }: GrpcContextOptions) {
     this.method = method;
     this.#headers = headers;
     this.#deadlineMs = deadlineMs;
+    this.#connection = connection;
+    this.#makeValues = makeValues;
   }
 
   get service(): DescService {
@@ -61,7 +79,7 @@ export class GrpcContext implements HandlerContext {
   }
 
   get values(): ContextValues {
-    this.#values ??= createContextValues();
+    this.#values ??= this.#makeValues(this.#connection);
     return this.#values;
   }
 
@@ -74,8 +92,9 @@ export class GrpcContext implements HandlerContext {
     return this.#ended;
   }
 
-  /** Lets go of what the client sent, which a call that lasts need not hold: half a KiB. Its URL and its headers are gone then. */
+  /** Lets go of what the client sent, which a call that lasts need not hold: half a KiB. Its URL, headers and values are gone then. */
   forget(): void {
+    this.#values = undefined;
     this.#headers = FORGOTTEN;
     this.#requestHeader = undefined;
   }

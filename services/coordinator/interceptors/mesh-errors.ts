@@ -32,7 +32,15 @@ const CODES: Readonly<Record<MeshErrorReason, Code>> = {
   WEBHOOKS_UNAVAILABLE: Code.Unavailable,
   BLOB_CORRUPT: Code.DataLoss,
   TASK_UNREADABLE: Code.DataLoss,
+  CREDENTIAL_MISSING: Code.Unauthenticated,
+  CREDENTIAL_INVALID: Code.Unauthenticated,
+  ACTION_NOT_ALLOWED: Code.PermissionDenied,
+  ACCESS_CHANGED: Code.Unavailable,
+  RATE_LIMITED: Code.ResourceExhausted,
 };
+
+/** What ends calls though nothing is out of order. */
+const ON_PURPOSE: ReadonlySet<MeshErrorReason> = new Set(["DRAINING", "ACCESS_CHANGED"]);
 
 /** The RPC code of a reason. */
 export function codeOf(reason: MeshErrorReason): Code {
@@ -64,7 +72,7 @@ export function rpcErrorOf(error: MeshError): ConnectError {
 export function meshErrors(onUnavailable: (error: MeshError) => void): Interceptor {
   const translated = (error: unknown): unknown => {
     if (!(error instanceof MeshError)) return error;
-    if (CODES[error.reason] === Code.Unavailable && error.reason !== "DRAINING") onUnavailable(error);
+    if (CODES[error.reason] === Code.Unavailable && !ON_PURPOSE.has(error.reason)) onUnavailable(error);
     return rpcErrorOf(error);
   };
   return (next) => async (request) => {

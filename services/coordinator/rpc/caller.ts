@@ -1,15 +1,24 @@
-// Who calls. Without authentication, everybody is the default tenant.
+// Who calls, as the gate found out.
 
 import type { HandlerContext } from "@connectrpc/connect";
-import { DEFAULT_TENANT } from "../../../lib/core/names.ts";
+import type { Principal } from "../../../lib/core/access/principal.ts";
+import { principalIn } from "../access/principal-values.ts";
+import { credentialMissing } from "../access/refusals.ts";
 import type { Caller } from "../submission/submitter.ts";
 
 const TRACEPARENT = /^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?:-[!-~]{1,64})?$/;
 const TRACESTATE = /^[ -~]{1,512}$/;
 
-/** The tenant on whose behalf a call is made. */
-export function tenantOf(_context: HandlerContext): string {
-  return DEFAULT_TENANT;
+/** Who makes a call. Throws CREDENTIAL_MISSING for a call that passed no gate: what nobody let in is nobody's. */
+export function principalOf({ values }: Pick<HandlerContext, "values">): Principal {
+  const principal = principalIn(values);
+  if (principal === undefined) throw credentialMissing();
+  return principal;
+}
+
+/** The tenant on whose behalf a call is made. Throws as {@link principalOf} does. */
+export function tenantOf(context: Pick<HandlerContext, "values">): string {
+  return principalOf(context).tenant;
 }
 
 /** The tenant and the trace of a call. */

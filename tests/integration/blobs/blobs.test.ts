@@ -13,6 +13,7 @@ import { meshErrors } from "../../../services/coordinator/interceptors/mesh-erro
 import { blobRpcs } from "../../../services/coordinator/rpc/blobs.ts";
 import { type MeshLog, openMeshLog, TENANT } from "../../support/mesh-log.ts";
 import { openRpcServer, type RpcServer } from "../../support/rpc-server.ts";
+import { calledBy } from "../../support/principals.ts";
 
 const STREAM = `OBJ_${BLOBS_BUCKET}`;
 const PIECE = randomBytes(250_000);
@@ -38,7 +39,7 @@ describe("a blob", () => {
     log = await openMeshLog();
     blobs = new BlobStore(log);
     server = await openRpcServer({
-      router: { interceptors: [meshErrors(() => undefined)] },
+      router: { interceptors: [calledBy(), meshErrors(() => undefined)] },
       routes: (router) => router.service(BlobService, blobRpcs({ blobs })),
     });
   });

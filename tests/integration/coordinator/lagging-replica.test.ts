@@ -21,6 +21,7 @@ import { awaitStatus } from "../../../services/coordinator/results/status-wait.t
 import { taskRpcs } from "../../../services/coordinator/rpc/tasks.ts";
 import { TENANT } from "../../support/mesh-log.ts";
 import { openParts, type Parts } from "./open-parts.ts";
+import { valuesOf } from "../../support/principals.ts";
 
 const FAIL = { case: "fail" as const, value: { failure: { message: "no", retryable: true } } };
 const BEGIN = { case: "begin" as const, value: { redelivery: true } };
@@ -146,6 +147,7 @@ test("whoever was told the end of a task gets its end from a replica that does n
       protocolName: "connect",
       requestMethod: "POST",
       url: "http://127.0.0.1/",
+      contextValues: valuesOf(),
     });
 
   const { status } = await rpcs.getTaskStatus(create(GetTaskStatusRequestSchema, { taskId }), context("getTaskStatus"));

@@ -9,6 +9,7 @@ import { Violations } from "../../../lib/wire/validation.ts";
 import { announceLeader } from "../../support/advisories.ts";
 import { type MeshLog, openMeshLog, TaskWriter, TENANT } from "../../support/mesh-log.ts";
 import { openTestStreams, shortOf, type TestStreams } from "../../support/result-streams.ts";
+import { valuesOf } from "../../support/principals.ts";
 
 /** Refuses to read events. */
 class BlindReader extends EventReader {
@@ -121,7 +122,7 @@ describe("a task that is listened to before it is submitted", () => {
     };
     const { runTask } = runRpcs({ submitter, listenToNew: coordinator.streams.listenToNew });
     const task = create(SubmitTaskRequestSchema, { type: "echo" });
-    const context = { requestHeader: new Headers(), signal: new AbortController().signal };
+    const context = { requestHeader: new Headers(), signal: new AbortController().signal, values: valuesOf() };
     const run = runTask({ task, kinds: [] } as never, context as never)[Symbol.asyncIterator]();
     await expect(run.next()).rejects.toMatchObject({ reason: "TOO_MANY_STREAMS" });
     expect(submissions).toBe(0);

@@ -1,11 +1,15 @@
 import type { HandlerContext } from "@connectrpc/connect";
 import { expect, test } from "vitest";
 import { callerOf } from "../../../services/coordinator/rpc/caller.ts";
+import { valuesOf } from "../../support/principals.ts";
 
 const PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
 function traceOf(headers: Record<string, string>): object {
-  return callerOf({ requestHeader: new Headers(headers) } as HandlerContext).trace;
+  return callerOf({
+    requestHeader: new Headers(headers),
+    values: valuesOf(),
+  } as Partial<HandlerContext> as HandlerContext).trace;
 }
 
 test("a trace context is taken as it came", () => {

@@ -4,6 +4,7 @@ import { expect, test } from "vitest";
 import { type Agent, AgentSchema } from "../../../gen/mycel/v1/agent_pb.ts";
 import { AgentService, ListAgentsResponseSchema } from "../../../gen/mycel/v1/agent_service_pb.ts";
 import { agentRpcs } from "../../../services/coordinator/rpc/agents.ts";
+import { calledBy } from "../../support/principals.ts";
 
 /** What most gRPC clients take at most unless told otherwise. */
 const CLIENT_MAX_BYTES = 4 * 1024 * 1024;
@@ -15,7 +16,7 @@ test("a page of agents that say all they may about themselves is one that client
   const rpcs = agentRpcs({ fleet, registry, draining: new AbortController().signal });
   const client = createClient(
     AgentService,
-    createRouterTransport((router) => router.service(AgentService, rpcs)),
+    createRouterTransport((router) => router.service(AgentService, rpcs), { router: { interceptors: [calledBy()] } }),
   );
   const seen: string[] = [];
   let pages = 0;

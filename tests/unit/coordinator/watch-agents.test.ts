@@ -6,6 +6,7 @@ import { AgentChange, AgentService } from "../../../gen/mycel/v1/agent_service_p
 import type { RegistryChange, RegistryListener } from "../../../lib/nats/registry.ts";
 import { timestampFromMs } from "../../../lib/wire/time-codec.ts";
 import { agentRpcs } from "../../../services/coordinator/rpc/agents.ts";
+import { calledBy } from "../../support/principals.ts";
 
 const REFUSING = { register: refuse, deregister: refuse, get: refuse };
 
@@ -73,7 +74,7 @@ function watching(registered: readonly Agent[]): {
   return {
     client: createClient(
       AgentService,
-      createRouterTransport((router) => router.service(AgentService, rpcs)),
+      createRouterTransport((router) => router.service(AgentService, rpcs), { router: { interceptors: [calledBy()] } }),
     ),
     tell: (changed, kind = "updated") => {
       for (const listener of listeners) listener({ kind, tenant: "default", agent: changed });

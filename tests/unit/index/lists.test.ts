@@ -12,6 +12,7 @@ import { MeshError } from "../../../lib/core/mesh-error.ts";
 import { readDetails } from "../../../lib/rpc/rich-error.ts";
 import { meshErrors } from "../../../services/coordinator/interceptors/mesh-errors.ts";
 import { listRpcs, type ListRpcParts } from "../../../services/coordinator/rpc/lists.ts";
+import { calledBy } from "../../support/principals.ts";
 
 function client(index: Partial<ListRpcParts["index"]> = {}): ReturnType<typeof createClient<typeof AgentService>> {
   const full: ListRpcParts["index"] = {
@@ -21,7 +22,7 @@ function client(index: Partial<ListRpcParts["index"]> = {}): ReturnType<typeof c
     ...index,
   };
   const transport = createRouterTransport(({ service }) => service(AgentService, listRpcs({ index: full })), {
-    router: { interceptors: [meshErrors(() => undefined)] },
+    router: { interceptors: [calledBy(), meshErrors(() => undefined)] },
   });
   return createClient(AgentService, transport);
 }

@@ -5,6 +5,7 @@ import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { GetMetricsResponseSchema, MetricsService } from "../../../gen/mycel/v1/metrics_service_pb.ts";
 import { indexUnavailable } from "../../../lib/nats/index-requests.ts";
 import { metricRpcs } from "../../../services/coordinator/rpc/metrics.ts";
+import { calledBy } from "../../support/principals.ts";
 
 beforeEach(() => void vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] }));
 afterEach(() => void vi.useRealTimers());
@@ -18,7 +19,9 @@ function watched(answers: readonly (number | Error)[]) {
     return create(GetMetricsResponseSchema, { metrics: { total: { submittedCount: BigInt(answer ?? 0) } } });
   };
   const rpcs = metricRpcs({ index: { getMetrics }, draining: new AbortController().signal });
-  const transport = createRouterTransport(({ service }) => service(MetricsService, rpcs));
+  const transport = createRouterTransport(({ service }) => service(MetricsService, rpcs), {
+    router: { interceptors: [calledBy()] },
+  });
   const watch = createClient(MetricsService, transport).watchMetrics({})[Symbol.asyncIterator]();
   return async (): Promise<bigint | undefined> => {
     const next = watch.next();
