@@ -108,7 +108,8 @@ export type AuditEntry = Message<"mycel.v1.AuditEntry"> & {
   decision: AuditDecision;
 
   /**
-   * Why it was refused: UPPER_SNAKE; here refusals that look alike to the caller are told apart. Empty if it was allowed.
+   * Why it was refused: the reason that the caller was told, e.g. `ACTION_NOT_ALLOWED`, followed by what the caller was not told, e.g.
+   * `CREDENTIAL_INVALID: the token has expired`. At most 256 characters. Empty if it was allowed.
    *
    * @generated from field: string reason = 12;
    */
