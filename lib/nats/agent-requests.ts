@@ -19,6 +19,7 @@ import {
   agentVerbFilter,
   COORDINATORS_GROUP,
   inboxPrefix,
+  isFromOtherAccount,
   isInInbox,
   parseAgentSubject,
   signalSubject,
@@ -88,7 +89,7 @@ export class AgentRequests implements AsyncDisposable {
     const { subject, reply } = message;
     const from = parseAgentSubject(subject);
     if (from === undefined) return this.#drop("the subject names no agent", subject);
-    if (!isInInbox(reply, inboxPrefix(from.tenant, from.agentId))) {
+    if (!isFromOtherAccount(reply) && !isInInbox(reply, inboxPrefix(from.tenant, from.agentId))) {
       return this.#drop("the reply subject is not in the agent's own inbox", subject);
     }
     try {

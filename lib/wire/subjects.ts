@@ -10,6 +10,10 @@ export const OUTPUT_STREAM = "MYCEL_OUTPUT";
 export const TIMERS_STREAM = "MYCEL_TIMERS";
 /** The key-value bucket of registered agents. */
 export const AGENTS_BUCKET = "MYCEL_AGENTS";
+/** The key-value bucket of the credentials that agents hold. */
+export const CREDENTIALS_BUCKET = "MYCEL_CREDENTIALS";
+/** The key-value bucket of agents that are shut out. */
+export const REVOCATIONS_BUCKET = "MYCEL_REVOCATIONS";
 /** The key-value bucket in which coordinators take on roles. */
 export const ROLES_BUCKET = "MYCEL_ROLES";
 /** The key-value bucket of what is kept of queues. */
@@ -22,6 +26,8 @@ export const WEBHOOK_ENDPOINTS_STREAM = "MYCEL_WEBHOOK_ENDPOINTS";
 export const WEBHOOK_HOOKS_STREAM = "MYCEL_WEBHOOK_HOOKS";
 /** The stream of webhook deliveries. */
 export const WEBHOOK_DELIVERIES_STREAM = "MYCEL_WEBHOOK_DELIVERIES";
+/** The stream of the audit log. Written by coordinators only; nothing in it is ever changed or deleted. */
+export const AUDIT_STREAM = "MYCEL_AUDIT";
 
 /** The stream in which JetStream keeps a key-value bucket. */
 export function bucketStream(bucket: string): string {
@@ -69,6 +75,40 @@ export const WEBHOOK_HOOK_REPUBLISH: { readonly src: string; readonly dest: stri
 };
 /** What is heard of hooks as they are stored. */
 export const WEBHOOK_HOOKED_FILTER = "hooked.*.*";
+
+/** What the audit stream stores: the entries of a writer in a tenant. */
+export const AUDIT_SUBJECTS = "audit.*.*";
+/** Where stored audit entries are republished for whoever watches them. */
+export const AUDIT_REPUBLISH: { readonly src: string; readonly dest: string } = {
+  src: AUDIT_SUBJECTS,
+  dest: "audited.{{wildcard(1)}}.{{wildcard(2)}}",
+};
+
+/** Stands for no tenant. Not a name, so that none can be called so. */
+const NO_TENANT = "~";
+
+/** The chain of a writer in a tenant; an empty tenant is none. */
+export function auditSubject(tenant: string, writer: string): string {
+  return `audit.${tenant || NO_TENANT}.${writer}`;
+}
+
+/** All chains of a tenant; an empty tenant is none. Every writer that begins a chain must use this very string as its compare-and-set filter. */
+export function auditFilter(tenant: string): string {
+  return auditSubject(tenant, "*");
+}
+
+/** Where is heard of a tenant's audit entries as they are stored. */
+export function auditedFilter(tenant: string): string {
+  return `audited.${tenant || NO_TENANT}.*`;
+}
+
+/** Reads the subject of stored audit entries; undefined if it is none. */
+export function parseAuditSubject(subject: string): { readonly tenant: string; readonly writer: string } | undefined {
+  const [audit, tenant, writer, ...rest] = subject.split(".");
+  if (audit !== "audit" || tenant === undefined || writer === undefined || rest.length > 0) return undefined;
+  if (!isName(writer) || (tenant !== NO_TENANT && !isName(tenant))) return undefined;
+  return { tenant: tenant === NO_TENANT ? "" : tenant, writer };
+}
 
 /** How spans name every dispatch's subject: the template, because subjects are without number. */
 export const DISPATCH_TEMPLATE = "task.{tenant}.{task}.q.{queue}.{priority}";
@@ -185,9 +225,9 @@ export function signalSubject(tenant: string, agentId: string): string {
   return `mycel.signal.${tenant}.${agentId}`;
 }
 
-/** The prefix of an agent's inboxes. */
+/** The prefix of an agent's inboxes. Names have no dots, so that it is nobody else's; and it lies outside of the coordinators' own. */
 export function inboxPrefix(tenant: string, agentId: string): string {
-  return `_INBOX_${tenant}_${agentId}`;
+  return `_AGENT_INBOX.${tenant}.${agentId}`;
 }
 
 /**
@@ -196,6 +236,14 @@ export function inboxPrefix(tenant: string, agentId: string): string {
  */
 export function isInInbox(reply: string | undefined, prefix: string): boolean {
   return reply !== undefined && reply.startsWith(`${prefix}.`);
+}
+
+/**
+ * Whether the broker has replaced the reply subject: the request comes from another account, and the answer goes back to that one whatever
+ * stood there. No client can name such a subject itself: the broker refuses it.
+ */
+export function isFromOtherAccount(reply: string | undefined): boolean {
+  return reply !== undefined && reply.startsWith("_R_.");
 }
 
 /** The prefix of the coordinators' own inboxes. */

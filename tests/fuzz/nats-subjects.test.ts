@@ -19,6 +19,7 @@ import {
 } from "../../gen/mycel/v1/agent_protocol_pb.ts";
 import { AgentService } from "../../gen/mycel/v1/agent_service_pb.ts";
 import { TaskState } from "../../gen/mycel/v1/task_pb.ts";
+import { inboxPrefix } from "../../lib/wire/subjects.ts";
 import type { TestMesh, TestProcess } from "../support/processes.ts";
 import { FUZZ_SEED, randomFrom, tries } from "./fuzz-run.ts";
 import { messageOf } from "./message-arbitrary.ts";
@@ -99,7 +100,7 @@ test("a coordinator answers no agent where the broker, a log or somebody else wo
 });
 
 test("an agent is answered in an inbox of its own", async () => {
-  const own = await connect({ servers: mesh.nats.url, inboxPrefix: "_INBOX_default_live-agent" });
+  const own = await connect({ servers: mesh.nats.url, inboxPrefix: inboxPrefix("default", "live-agent") });
   const sign = toBinary(HeartbeatRequestSchema, create(HeartbeatRequestSchema, { running: 0 }));
   const answer = await own.request("mycel.agent.default.live-agent.heartbeat", sign);
   expect(fromBinary(HeartbeatResponseSchema, answer.data)).toMatchObject({ registered: true });
@@ -107,7 +108,7 @@ test("an agent is answered in an inbox of its own", async () => {
 });
 
 test("a report that nests deeper than any parser goes is refused by itself, and its neighbours are answered", async () => {
-  const own = await connect({ servers: mesh.nats.url, inboxPrefix: "_INBOX_default_live-agent" });
+  const own = await connect({ servers: mesh.nats.url, inboxPrefix: inboxPrefix("default", "live-agent") });
   const delivery = "$JS.ACK.MYCEL_TASKS.default=work=5.1.1.1.1.1";
   const nested = (levels: number): object =>
     levels === 0
@@ -135,7 +136,7 @@ test("a report that nests deeper than any parser goes is refused by itself, and 
 test("random reports are answered one by one, and move nothing", async () => {
   const { taskId } = await rpc.submitTask({ taskId: "not-theirs", type: "patient-nobody" });
   const before = await vitalsOf(mesh);
-  const own = await connect({ servers: mesh.nats.url, inboxPrefix: "_INBOX_default_live-agent" });
+  const own = await connect({ servers: mesh.nats.url, inboxPrefix: inboxPrefix("default", "live-agent") });
   // Now and then about a task that stands, with a delivery that could be.
   const about = fc.record({
     taskId: fc.constantFrom(taskId, "no-such-task"),
