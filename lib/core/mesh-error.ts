@@ -32,6 +32,9 @@ export type MeshErrorReason =
   | "CREDENTIAL_INVALID"
   | "ACTION_NOT_ALLOWED"
   | "ACCESS_CHANGED"
+  | "ACCESS_UNAVAILABLE"
+  | "KEY_NOT_FOUND"
+  | "KEY_LIMIT"
   | "RATE_LIMITED";
 
 /** One field that is not as it must be. */

@@ -36,6 +36,9 @@ const CODES: Readonly<Record<MeshErrorReason, Code>> = {
   CREDENTIAL_INVALID: Code.Unauthenticated,
   ACTION_NOT_ALLOWED: Code.PermissionDenied,
   ACCESS_CHANGED: Code.Unavailable,
+  ACCESS_UNAVAILABLE: Code.Unavailable,
+  KEY_NOT_FOUND: Code.NotFound,
+  KEY_LIMIT: Code.ResourceExhausted,
   RATE_LIMITED: Code.ResourceExhausted,
 };
 
