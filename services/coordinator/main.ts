@@ -1,11 +1,15 @@
 // The coordinator as a process: the environment is read here, and nowhere else.
 
 import process from "node:process";
+import { configPathOf } from "../../lib/config/command-line.ts";
+import { ConfigError } from "../../lib/config/config-error.ts";
+import { ALL_KEYS, COORDINATOR_KEYS } from "../../lib/config/keys/tables.ts";
+import { loadSettings } from "../../lib/config/settings.ts";
 import { NatsUnavailableError } from "../../lib/nats/connection.ts";
 import { ListenError } from "../../lib/rpc/listener/listen-error.ts";
 import { createLogger } from "../../lib/telemetry/logging.ts";
 import { openTracing } from "../../lib/telemetry/tracing.ts";
-import { ConfigError, readConfig } from "./config.ts";
+import { configOf } from "./config.ts";
 import { stopSignal } from "../stop-signal.ts";
 import { openCoordinator } from "./coordinator.ts";
 
@@ -13,9 +17,11 @@ const EXIT_USAGE = 2;
 
 /** Runs until SIGINT or SIGTERM; a second signal ends it at once. */
 async function main(): Promise<void> {
-  const config = readConfig(process.env);
+  const { env } = process;
+  const path = configPathOf(process.argv.slice(2), env);
+  const config = configOf(await loadSettings({ path, env, keys: COORDINATOR_KEYS, known: ALL_KEYS }));
   const logger = createLogger({ name: "coordinator", level: config.logLevel });
-  await using _tracing = await openTracing({ serviceName: "mycel-coordinator", env: process.env });
+  await using _tracing = await openTracing({ serviceName: "mycel-coordinator", env });
   const coordinator = await openCoordinator({ config, logger });
   const stopped = stopSignal();
   logger.info({ url: coordinator.url, nats: config.natsUrls.join(",") }, "ready");

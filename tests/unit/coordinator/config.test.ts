@@ -1,11 +1,6 @@
 import { describe, expect, test } from "vitest";
-import {
-  agentTtlMsOf,
-  ConfigError,
-  maxWaitMsOf,
-  readConfig,
-  splitAddress,
-} from "../../../services/coordinator/config.ts";
+import { ConfigError } from "../../../lib/config/config-error.ts";
+import { agentTtlMsOf, maxWaitMsOf, readConfig } from "../../../services/coordinator/config.ts";
 
 describe("the environment of a coordinator", () => {
   test("may be empty", () => {
@@ -22,16 +17,16 @@ describe("the environment of a coordinator", () => {
   });
 
   test.for([
-    ["MYCEL_LISTEN", "8080x", "is not an address"],
-    ["MYCEL_LISTEN", "127.0.0.1:70000", "is not an address"],
+    ["MYCEL_LISTEN", "8080x", "must be an address as host:port"],
+    ["MYCEL_LISTEN", "127.0.0.1:70000", "must be an address as host:port"],
     ["MYCEL_REPLICAS", "2", "1, 3 or 5"],
     ["MYCEL_REPLICAS", "three", "whole number"],
-    ["MYCEL_LEASE", "10", "duration from 500 ms"],
+    ["MYCEL_LEASE", "10", "duration from 500ms"],
     ["MYCEL_LEASE", "soon", "duration"],
     ["MYCEL_QUEUE_LIMIT", "0", "from 1"],
     ["MYCEL_MAX_BYTES", "1.5", "whole number"],
-    ["MYCEL_RETENTION", "59s", "duration from 60000 ms"],
-    ["MYCEL_OUTBOUND_ALLOW", "10.0.0.0/8, http://x", 'MYCEL_OUTBOUND_ALLOW has "http://x"'],
+    ["MYCEL_RETENTION", "59s", "duration from 1m"],
+    ["MYCEL_OUTBOUND_ALLOW", "10.0.0.0/8, http://x", 'MYCEL_OUTBOUND_ALLOW (outbound.allow) has "http://x"'],
   ])("%s=%s is refused in one line that says what is allowed", ([name, value, text]) => {
     const read = (): unknown => readConfig({ [name!]: value });
     expect(read).toThrow(ConfigError);
@@ -46,7 +41,8 @@ describe("the environment of a coordinator", () => {
     [":8080", ["127.0.0.1", 8080]],
     ["8080", ["127.0.0.1", 8080]],
   ] as const)("%s is an address", ([text, parts]) => {
-    expect(splitAddress(text)).toEqual(parts);
+    const { host, port } = readConfig({ MYCEL_LISTEN: text });
+    expect([host, port]).toEqual(parts);
   });
 
   test.for([

@@ -1,0 +1,38 @@
+// Owns what is taken out of texts before people see them: credentials in URLs, and secrets that this process knows.
+
+const REDACTED = "[redacted]";
+// A shorter one would be found in ordinary words; such a secret is no secret anyway.
+const MIN_LENGTH = 6;
+// The user info may itself hold colons, and slashes where somebody forgot to encode them; it ends with the last @ before a space or quote.
+const URL_CREDENTIALS = /\b([a-z][a-z0-9+.-]{0,31}:\/\/)[^\s"'`<>,]*@/gi;
+
+/** `text` with the user name and password of every URL in it replaced. */
+export function withoutCredentials(text: string): string {
+  return text.includes("@") ? text.replaceAll(URL_CREDENTIALS, `$1${REDACTED}@`) : text;
+}
+
+/** Takes out of texts whatever secret it has been told. One for a process: what reads secrets tells it, what writes lines asks it. */
+export class Redactor {
+  readonly #known = new Set<string>();
+  #ordered: readonly string[] = [];
+
+  /** Tells it a secret, in every form in which it may come to stand in a line. Fewer than 6 characters are not looked for. */
+  add(secret: string): void {
+    // A secret of several lines, such as a private key, may be shown by any of them.
+    for (const part of [secret, ...secret.split(/\r?\n/)].map((text) => text.trim())) {
+      if (part.length < MIN_LENGTH) continue;
+      for (const form of [part, JSON.stringify(part).slice(1, -1), encodeURIComponent(part)]) this.#known.add(form);
+    }
+    // One secret may begin like another.
+    this.#ordered = [...this.#known].sort((one, other) => other.length - one.length);
+  }
+
+  /** `text` without credentials in URLs and without known secrets. */
+  clean(text: string): string {
+    let cleaned = text;
+    for (const secret of this.#ordered) {
+      if (cleaned.includes(secret)) cleaned = cleaned.replaceAll(secret, REDACTED);
+    }
+    return withoutCredentials(cleaned);
+  }
+}
