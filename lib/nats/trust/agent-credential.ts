@@ -4,9 +4,9 @@
 // not do: the broker answers to whatever reply subject a publisher names, with its own rights, so that a pull whose reply is
 // `$JS.API.STREAM.DELETE.…` would delete a stream. In another account, the answer to it goes nowhere.
 
-import { encodeUser } from "@nats-io/jwt";
 import { isName } from "../../core/names.ts";
 import { agentSubject, inboxPrefix, signalSubject, TASKS_STREAM } from "../../wire/subjects.ts";
+import { signClaims } from "./claims.ts";
 import { isPublicKey, type SigningKey } from "./signing-key.ts";
 
 /** Whom a credential is for, and for how long. */
@@ -68,20 +68,30 @@ export function agentPermissions({
  * Issues a user JWT for the agent's key. Throws a RangeError for what is no name, no key, or no lane of the tenant: none of it may stand in
  * a permission.
  */
-export async function issueAgentCredential(request: AgentCredentialRequest, signer: AgentSigner): Promise<string> {
+export function issueAgentCredential(
+  request: AgentCredentialRequest,
+  { signingKey, account, nowMs }: AgentSigner & { readonly nowMs: number },
+): string {
   const { tenant, agentId, publicKey, expiresMs } = request;
   check(request);
   const { publish, subscribe } = agentPermissions(request);
-  const user = {
-    pub: { allow: [...publish] },
-    sub: { allow: [...subscribe] },
-    subs: MAX_SUBSCRIPTIONS,
-    payload: MAX_PAYLOAD,
-  };
-  return await encodeUser(`${tenant}.${agentId}`, publicKey, signer.account, user, {
-    signer: signer.signingKey,
-    exp: Math.floor(expiresMs / 1_000),
-  });
+  const claims = {
+    subject: publicKey,
+    name: `${tenant}.${agentId}`,
+    kind: "user",
+    issuedAtS: Math.floor(nowMs / 1_000),
+    expiresS: Math.floor(expiresMs / 1_000),
+    nats: {
+      issuer_account: account,
+      pub: { allow: publish },
+      sub: { allow: subscribe },
+      subs: MAX_SUBSCRIPTIONS,
+      payload: MAX_PAYLOAD,
+      data: -1,
+      allowed_connection_types: ["STANDARD", "WEBSOCKET"],
+    },
+  } as const;
+  return signClaims(claims, signingKey);
 }
 
 function check({ tenant, agentId, publicKey, lanes, expiresMs }: AgentCredentialRequest): void {

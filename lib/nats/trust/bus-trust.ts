@@ -11,7 +11,7 @@ export interface BusTrust extends AsyncDisposable {
    * Issues a credential: a user JWT, good for nothing without the private part of the key. Throws a RangeError when it would live for
    * longer than {@link MAX_AGENT_CREDENTIAL_MS}, and for names and keys that are none.
    */
-  issueAgentCredential(request: AgentCredentialRequest): Promise<string>;
+  issueAgentCredential(request: AgentCredentialRequest): string;
   /**
    * Ends all credentials that a key got until now. Resolves when at least one broker has closed its connections; the others follow within
    * seconds, or when they are back. What is issued for the key after this second is good. Throws MeshError BROKER_UNAVAILABLE; the

@@ -2,67 +2,50 @@
 // signature, while a coordinator has a fleet to give credentials to.
 
 import { createPrivateKey, type KeyObject, sign } from "node:crypto";
-import { fromPublic, fromSeed, type KeyPair } from "@nats-io/nkeys";
+import { createPair, fromPublic, fromSeed, Prefix } from "@nats-io/nkeys";
 import { Codec } from "@nats-io/nkeys/lib/codec.js";
 
-/** What a key is for, by the first letter of its public part. */
+/** Whose key it is, by the first letter of its public part: an operator's, an account's, a user's. */
 export type KeyKind = "O" | "A" | "U";
+
+const PREFIXES: Readonly<Record<KeyKind, Prefix>> = { O: Prefix.Operator, A: Prefix.Account, U: Prefix.User };
 
 /** How long a public key is, in characters. */
 const PUBLIC_KEY_LENGTH = 56;
 
-/** A key that can sign. Its secret part never leaves it but by {@link KeyPair.getSeed}. */
-export class SigningKey implements KeyPair {
-  readonly #pair: KeyPair;
+/** A key that can sign. */
+export class SigningKey {
+  /** Its public part. */
+  readonly publicKey: string;
+  readonly #seed: string;
   readonly #key: KeyObject;
-  readonly #publicKey: string;
-  #private: Uint8Array | undefined;
 
   /** Throws a RangeError of one line, which holds nothing of the seed, for a text that is no seed of this kind. */
-  constructor(seed: Uint8Array, kind: KeyKind) {
+  constructor(seed: string, kind: KeyKind) {
+    this.#seed = seed.trim();
+    const raw = new TextEncoder().encode(this.#seed);
     try {
-      this.#pair = fromSeed(seed);
-      this.#publicKey = this.#pair.getPublicKey();
-      this.#key = privateKeyOf(seed, this.#publicKey);
+      this.publicKey = fromSeed(raw).getPublicKey();
+      this.#key = privateKeyOf(raw, this.publicKey);
     } catch {
-      throw new RangeError(`a seed is not that of a key (S${kind}…)`);
+      throw new RangeError(`it is no seed of a key (S${kind}…)`);
     }
-    if (!this.#publicKey.startsWith(kind)) throw new RangeError(`a seed is not that of a key of this kind (S${kind}…)`);
+    if (!this.publicKey.startsWith(kind)) throw new RangeError(`it is not the seed of a key of this kind (S${kind}…)`);
   }
 
-  getPublicKey(): string {
-    return this.#publicKey;
+  /** Makes a new one. */
+  static create(kind: KeyKind): SigningKey {
+    return new SigningKey(new TextDecoder().decode(createPair(PREFIXES[kind]).getSeed()), kind);
   }
 
-  getPrivateKey(): Uint8Array {
-    // Whoever signs asks for it first, to see that it is there.
-    this.#private ??= this.#pair.getPrivateKey();
-    return this.#private;
+  /** The secret part, to be stored where nobody else reads it. */
+  get seed(): string {
+    return this.#seed;
   }
 
-  getSeed(): Uint8Array {
-    return this.#pair.getSeed();
-  }
-
+  /** Signs. */
   sign(input: Uint8Array): Uint8Array {
     return sign(null, input, this.#key);
-  }
-
-  verify(input: Uint8Array, signature: Uint8Array): boolean {
-    return this.#pair.verify(input, signature);
-  }
-
-  clear(): void {
-    this.#pair.clear();
-    this.#private?.fill(0);
-  }
-
-  seal(input: Uint8Array, recipient: string, nonce?: Uint8Array): Uint8Array {
-    return this.#pair.seal(input, recipient, nonce);
-  }
-
-  open(input: Uint8Array, sender: string): Uint8Array | null {
-    return this.#pair.open(input, sender);
   }
 }
 
