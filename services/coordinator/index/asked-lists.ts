@@ -22,7 +22,8 @@ import {
   type GetMetricsResponse,
   GetMetricsResponseSchema,
 } from "../../../gen/mycel/v1/metrics_service_pb.ts";
-import { askIndex, type IndexVerb } from "../../../lib/nats/index-requests.ts";
+import { askHolder } from "../../../lib/nats/holder-requests.ts";
+import { INDEX_QUESTIONS, type IndexVerb } from "../../../lib/nats/index-requests.ts";
 
 /** Answers lists and counts. Every method throws INVALID_REQUEST and INDEX_UNAVAILABLE. */
 export interface TaskLists {
@@ -44,7 +45,7 @@ export function askedLists(connection: NatsConnection): TaskLists {
     tenant: string,
     request: MessageShape<Asked>,
   ): Promise<MessageShape<Answered>> =>
-    fromBinary(answered, await askIndex(connection, verb, tenant, toBinary(asked, request)));
+    fromBinary(answered, await askHolder(connection, INDEX_QUESTIONS, verb, tenant, toBinary(asked, request)));
   return {
     listTasks: (tenant, request) =>
       ask("list_tasks", [ListTasksRequestSchema, ListTasksResponseSchema], tenant, request),

@@ -26,7 +26,8 @@ import type { Clock } from "../../../lib/core/clock.ts";
 import type { Logger } from "../../../lib/core/logger.ts";
 import { MeshError } from "../../../lib/core/mesh-error.ts";
 import type { DirectReader } from "../../../lib/nats/direct-reader.ts";
-import { answerIndexRequests, type IndexVerb, indexUnavailable } from "../../../lib/nats/index-requests.ts";
+import { answerAsHolder } from "../../../lib/nats/holder-requests.ts";
+import { INDEX_QUESTIONS, type IndexVerb, indexUnavailable } from "../../../lib/nats/index-requests.ts";
 import type { KnownWrites } from "../../../lib/nats/recent-writes.ts";
 import { openRole, type Role } from "../../../lib/nats/role.ts";
 import type { TaskLog } from "../../../lib/nats/task-log.ts";
@@ -207,8 +208,9 @@ class Term implements AsyncDisposable {
     const { connection, reader, logger, log, timers, expireTask, isHooked, clock } = this.#options;
     const { retentionMs, retentionIntervalMs } = this.#options;
     logger.info({ position: this.#indexer.table.position().position }, "index caught up");
-    const answers = answerIndexRequests(
+    const answers = answerAsHolder(
       connection,
+      INDEX_QUESTIONS,
       (verb, tenant, request) => this.#answer(verb, tenant, request),
       (err) => logger.error({ err }, "index could not answer"),
     );

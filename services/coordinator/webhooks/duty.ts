@@ -28,7 +28,8 @@ import type { TaskLog } from "../../../lib/nats/task-log.ts";
 import type { WebhookDeliveries } from "../../../lib/nats/webhook-deliveries.ts";
 import type { WebhookEndpoints } from "../../../lib/nats/webhook-endpoints.ts";
 import type { WebhookHooks } from "../../../lib/nats/webhook-hooks.ts";
-import { answerWebhookRequests, type WebhookVerb, webhooksUnavailable } from "../../../lib/nats/webhook-requests.ts";
+import { answerAsHolder } from "../../../lib/nats/holder-requests.ts";
+import { WEBHOOK_QUESTIONS, type WebhookVerb, webhooksUnavailable } from "../../../lib/nats/webhook-requests.ts";
 import { pause } from "../../../lib/time/pause.ts";
 import { Courier, type CourierParts } from "./courier.ts";
 import { DeliveryBook } from "./delivery-book.ts";
@@ -152,8 +153,9 @@ export class Duty implements AsyncDisposable {
     using _hooks = hooks.listen((hook) => this.#follower.follow(hook, "just_written"));
     using _interruptions = onInterruption(connection, () => this.#missed.abort());
     if (!(await this.#takeUp())) return;
-    await using _answers = answerWebhookRequests(
+    await using _answers = answerAsHolder(
       connection,
+      WEBHOOK_QUESTIONS,
       (verb, tenant, request) => this.#answer(verb, tenant, request),
       (err) => logger.error({ err }, "webhooks could not be looked at"),
     );

@@ -22,7 +22,8 @@ import type { StreamPublisher } from "../../../lib/nats/stream-publisher.ts";
 import { WebhookDeliveries } from "../../../lib/nats/webhook-deliveries.ts";
 import { WebhookEndpoints } from "../../../lib/nats/webhook-endpoints.ts";
 import { WebhookHooks } from "../../../lib/nats/webhook-hooks.ts";
-import { askWebhooks } from "../../../lib/nats/webhook-requests.ts";
+import { askHolder } from "../../../lib/nats/holder-requests.ts";
+import { WEBHOOK_QUESTIONS } from "../../../lib/nats/webhook-requests.ts";
 import type { Outbound } from "../../../lib/outbound/outbound.ts";
 import { carrierFromContext } from "../../../lib/wire/trace-context.ts";
 import { TEST_EVENT_TYPE, testBody } from "../../../lib/wire/webhook-body.ts";
@@ -104,7 +105,7 @@ export class Webhooks implements AsyncDisposable {
   async list(tenant: string, request: ListWebhookDeliveriesRequest): Promise<ListWebhookDeliveriesResponse> {
     if (this.#duty !== undefined) return this.#duty.list(tenant, request);
     const question = toBinary(ListWebhookDeliveriesRequestSchema, request);
-    const answer = await askWebhooks(this.#options.connection, "list_deliveries", tenant, question);
+    const answer = await askHolder(this.#options.connection, WEBHOOK_QUESTIONS, "list_deliveries", tenant, question);
     return fromBinary(ListWebhookDeliveriesResponseSchema, answer);
   }
 
@@ -112,7 +113,7 @@ export class Webhooks implements AsyncDisposable {
   async redeliver(tenant: string, request: RedeliverWebhookRequest): Promise<WebhookDelivery | undefined> {
     if (this.#duty !== undefined) return await this.#duty.redeliver(tenant, request.deliveryId);
     const question = toBinary(RedeliverWebhookRequestSchema, request);
-    const answer = await askWebhooks(this.#options.connection, "redeliver", tenant, question);
+    const answer = await askHolder(this.#options.connection, WEBHOOK_QUESTIONS, "redeliver", tenant, question);
     return fromBinary(RedeliverWebhookResponseSchema, answer).delivery;
   }
 
