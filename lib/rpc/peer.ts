@@ -2,7 +2,9 @@
 // where calls are guarded.
 import type { Http2Session } from "node:http2";
 import type { Socket } from "node:net";
+import type { TLSSocket } from "node:tls";
 import { type ContextKey, type ContextValues, createContextKey, createContextValues } from "@connectrpc/connect";
+import { factsOf as factsOfCertificate } from "../tls/certificate-facts.ts";
 
 /** What a client certificate says that was verified in the handshake. */
 export interface PeerCertificateFacts {
@@ -54,9 +56,18 @@ export function peerOf(values: ContextValues): Peer {
 function factsOf(connection: Connection): Peer {
   const socket = "socket" in connection ? connection.socket : connection;
   try {
-    return { address: socket.remoteAddress?.replace(/^::ffff:(?=[\d.]+$)/, "") ?? "" };
+    const address = socket.remoteAddress?.replace(/^::ffff:(?=[\d.]+$)/, "") ?? "";
+    const certificate = certificateAt(socket);
+    return certificate === undefined ? { address } : { address, certificate };
   } catch {
     // The socket of a session that has ended can't be asked.
     return NOBODY;
   }
+}
+
+function certificateAt(socket: object): PeerCertificateFacts | undefined {
+  // Through the stand-in that Node gives for the socket of a session, too.
+  const { authorized, getPeerX509Certificate: read }: Partial<TLSSocket> = socket;
+  const certificate = authorized === true ? read?.call(socket) : undefined;
+  return certificate === undefined ? undefined : factsOfCertificate(certificate);
 }

@@ -1,5 +1,5 @@
-// One cleartext port for HTTP/1.1 and HTTP/2 (prior knowledge), with limits and a graceful end. It knows nothing of
-// RPC: what a request means is the handler's business.
+// One port for HTTP/1.1 and HTTP/2, in cleartext (HTTP/2 by prior knowledge) or by TLS (ALPN), with limits and a graceful end. It knows
+// nothing of RPC: what a request means is the handler's business.
 import { createServer } from "node:net";
 import type { Server, Socket } from "node:net";
 import { respondText } from "../http-handler.ts";
@@ -9,7 +9,10 @@ import { createHttp2Side } from "./http2-side.ts";
 import { resolveLimits } from "./limits.ts";
 import type { ListenerLimits } from "./limits.ts";
 import { ListenError } from "./listen-error.ts";
+import { readPeerAllowList } from "./peer-allow-list.ts";
 import { peekProtocol } from "./protocol-peek.ts";
+import { createTlsSide } from "./tls-side.ts";
+import type { ServerCredentials } from "../../tls/server-credentials.ts";
 
 /** Options of {@link openListener}. */
 export interface ListenerOptions {
@@ -21,6 +24,10 @@ export interface ListenerOptions {
   readonly host?: string;
   /** Port to bind to, 0 to 65535; default 0, which picks a free one. */
   readonly port?: number;
+  /** Speaks TLS with these; stays the caller's to dispose. Cleartext if left out. */
+  readonly tls?: ServerCredentials;
+  /** Addresses and ranges that may connect, e.g. `10.0.0.0/8`; all others are cut off at once. Empty or left out: everybody. */
+  readonly allow?: readonly string[];
   /** Overrides of single limits. */
   readonly limits?: Partial<ListenerLimits>;
   /**
@@ -28,6 +35,8 @@ export interface ListenerOptions {
    * warning.
    */
   readonly onUnexpected?: (error: unknown) => void;
+  /** Told of connections that were refused before any request: by address, or in the handshake. Anyone can cause these. Default: nothing. */
+  readonly onRefused?: (why: string, address: string) => void;
 }
 
 /** Where a listener is bound. */
@@ -48,7 +57,7 @@ export interface DrainResult {
 export interface Listener extends AsyncDisposable {
   /** Where it is bound. */
   readonly address: ListenerAddress;
-  /** A URL that reaches it from this machine, e.g. `http://127.0.0.1:8080`. */
+  /** A URL that reaches it from this machine, e.g. `http://127.0.0.1:8080`; with TLS, `https:`. */
   readonly url: string;
   /** Open connections. */
   readonly connections: number;
@@ -77,7 +86,9 @@ export async function openListener(options: ListenerOptions): Promise<Listener> 
   if (!Number.isInteger(port) || port < 0 || port > 65_535) {
     throw new RangeError(`port must be a whole number from 0 to 65535, got ${port}`);
   }
+  const allows = readPeerAllowList(options.allow ?? []);
   const onUnexpected = options.onUnexpected ?? warn;
+  const refused = (why: string, { remoteAddress = "" }: Socket): void => options.onRefused?.(why, remoteAddress);
   const handler = guarded(options.handler, onUnexpected);
   const http1 = createHttp1Side(handler, limits);
   const http2 = createHttp2Side(handler, limits, options.direct);
@@ -85,7 +96,20 @@ export async function openListener(options: ListenerOptions): Promise<Listener> 
   const peeking = new Set<Socket>();
   const peers = new Map<string, number>();
 
+  const tls =
+    options.tls === undefined
+      ? undefined
+      : createTlsSide({
+          credentials: options.tls,
+          onRefused: refused,
+          onSecure: (socket, protocol) => (protocol === "http2" ? http2 : http1).accept(socket),
+        });
+
   const accept = async (socket: Socket): Promise<void> => {
+    if (tls !== undefined) {
+      tls.accept(socket);
+      return;
+    }
     peeking.add(socket);
     const protocol = await peekProtocol(socket, limits.firstByteTimeoutMs);
     peeking.delete(socket);
@@ -108,6 +132,11 @@ export async function openListener(options: ListenerOptions): Promise<Listener> 
     // Resets are everyday life; whoever holds the socket sees its "close".
     socket.on("error", () => undefined);
     const peer = socket.remoteAddress ?? "";
+    if (!allows(peer)) {
+      refused("address", socket);
+      socket.destroy();
+      return;
+    }
     const ofPeer = peers.get(peer) ?? 0;
     if (ofPeer >= limits.maxConnectionsPerPeer) {
       socket.destroy();
@@ -168,6 +197,7 @@ export async function openListener(options: ListenerOptions): Promise<Listener> 
       for (const socket of peeking) {
         socket.destroy();
       }
+      tls?.drain();
       http1.drain();
       http2.drain();
     }
@@ -187,7 +217,7 @@ export async function openListener(options: ListenerOptions): Promise<Listener> 
 
   return {
     address,
-    url: urlOf(address),
+    url: urlOf(address, tls === undefined ? "http" : "https"),
     get connections() {
       return sockets.size;
     },
@@ -216,10 +246,10 @@ function listen(server: Server, host: string, port: number): Promise<ListenerAdd
   });
 }
 
-function urlOf({ host, port }: ListenerAddress): string {
+function urlOf({ host, port }: ListenerAddress, scheme: string): string {
   // A wildcard address is bound to, but not dialled.
   const dialled = host === "0.0.0.0" ? "127.0.0.1" : host === "::" ? "::1" : host;
-  return `http://${dialled.includes(":") ? `[${dialled}]` : dialled}:${port}`;
+  return `${scheme}://${dialled.includes(":") ? `[${dialled}]` : dialled}:${port}`;
 }
 
 // connectNodeAdapter() throws for a request without a usable target. In an event listener a throw ends the process, so
