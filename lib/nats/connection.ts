@@ -1,7 +1,14 @@
 // The connection to NATS: how it is opened, how long it tries, and which servers will do.
 
+import { readFileSync } from "node:fs";
 import process from "node:process";
-import type { ConnectionOptions, NatsConnection } from "@nats-io/nats-core";
+import {
+  type Authenticator,
+  type ConnectionOptions,
+  credsAuthenticator,
+  errors,
+  type NatsConnection,
+} from "@nats-io/nats-core";
 import { connect } from "@nats-io/transport-node";
 import { guardMessages } from "./message-guard.ts";
 import { formatNatsServerVersion, isNewEnough, MINIMUM_NATS_SERVER, parseNatsServerVersion } from "./server/version.ts";
@@ -12,6 +19,8 @@ export type { NatsConnection } from "@nats-io/nats-core";
 export interface NatsOptions {
   /** Server URLs, comma-separated or as a list, e.g. `nats://127.0.0.1:4222`. */
   readonly servers: string | readonly string[];
+  /** The file of the user's credentials: a JWT and the seed of its key. Read again at each reconnect. Default: none. */
+  readonly credentialsFile?: string | undefined;
   /** How the connection is called in the server's monitoring. */
   readonly name: string;
   /** How long to try at first, in milliseconds. Default 10,000. Once connected, it reconnects for ever. */
@@ -25,8 +34,8 @@ export interface NatsOptions {
 /** NATS could not be reached, or it will not do: too old, without JetStream, or without room. The message is one line for the operator. */
 export class NatsUnavailableError extends Error {
   override readonly name = "NatsUnavailableError";
-  /** Why: no answer, or an answer from a server that will not do. */
-  readonly code: "NATS_UNREACHABLE" | "NATS_TOO_OLD" | "NATS_NO_JETSTREAM" | "NATS_NO_ROOM";
+  /** Why: no answer, no for an answer, or an answer from a server that will not do. */
+  readonly code: "NATS_UNREACHABLE" | "NATS_REFUSED" | "NATS_TOO_OLD" | "NATS_NO_JETSTREAM" | "NATS_NO_ROOM";
 
   constructor(code: NatsUnavailableError["code"], message: string, cause?: unknown) {
     super(message, { cause });
@@ -53,9 +62,18 @@ export async function openNats(options: NatsOptions): Promise<NatsConnection> {
     // Else every request takes two stack traces in advance, in case it fails: a tenth of the coordinator's time.
     noAsyncTraces: true,
     ...(options.inboxPrefix === undefined ? {} : { inboxPrefix: options.inboxPrefix }),
+    ...(options.credentialsFile === undefined ? {} : { authenticator: fileAuthenticator(options.credentialsFile) }),
   };
   const connection = await connect(settings).catch((cause: unknown) => {
-    throw new NatsUnavailableError("NATS_UNREACHABLE", `no NATS server answers at ${servers.join(", ")}`, cause);
+    const where = servers.join(", ");
+    if (cause instanceof errors.AuthorizationError || cause instanceof errors.UserAuthenticationExpiredError) {
+      const { credentialsFile: file } = options;
+      const what =
+        file === undefined ? "it asks for credentials (MYCEL_NATS_TRUST)" : `it does not take those in ${file}`;
+      const message = `the NATS server at ${where} refuses the connection: ${what}`;
+      throw new NatsUnavailableError("NATS_REFUSED", message, cause);
+    }
+    throw new NatsUnavailableError("NATS_UNREACHABLE", `no NATS server answers at ${where}`, cause);
   });
   guardMessages(connection, options.onThrown ?? warn);
   const { version = "", jetstream } = connection.info ?? {};
@@ -72,6 +90,23 @@ export async function openNats(options: NatsOptions): Promise<NatsConnection> {
     throw new NatsUnavailableError("NATS_NO_JETSTREAM", message);
   }
   return connection;
+}
+
+/** Reads the file for each connection; one that is not whole at a reconnect, because it is being replaced, is taken as it was. */
+function fileAuthenticator(file: string): Authenticator {
+  let known = credentialsIn(file);
+  if (known === undefined)
+    throw new NatsUnavailableError("NATS_REFUSED", `${file} can't be read, or holds no credentials for NATS`);
+  return credsAuthenticator(() => (known = credentialsIn(file) ?? known ?? new Uint8Array()));
+}
+
+function credentialsIn(file: string): Uint8Array | undefined {
+  try {
+    const bytes = readFileSync(file);
+    return bytes.includes("END NATS USER JWT") && bytes.includes("END USER NKEY SEED") ? bytes : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 function warn(error: unknown): void {

@@ -18,6 +18,10 @@ export const REVOCATIONS_BUCKET = "MYCEL_REVOCATIONS";
 export const ROLES_BUCKET = "MYCEL_ROLES";
 /** The key-value bucket of what is kept of queues. */
 export const QUEUES_BUCKET = "MYCEL_QUEUES";
+/** The key-value bucket of what coordinators agree on about the bus's trust: the credentials that were taken back. */
+export const TRUST_BUCKET = "MYCEL_TRUST";
+/** The key-value bucket of API keys, and of the secrets that sign stream tokens. */
+export const KEYS_BUCKET = "MYCEL_KEYS";
 /** The object-store bucket of blobs. */
 export const BLOBS_BUCKET = "MYCEL_BLOBS";
 /** The stream of webhook endpoints. Written by coordinators only, as the two that follow. */
@@ -48,6 +52,8 @@ export function keyIn(bucket: string, subject: string): string {
 export const TASKS_SUBJECTS = "task.>";
 /** What the output stream stores. */
 export const OUTPUT_SUBJECTS = "out.>";
+/** The outputs of all agents: what {@link outputSubject} makes, and nothing else of the stream. */
+export const OUTPUT_SUBJECTS_OF_AGENTS = "out.*.*.*.*";
 /** What the timers stream stores. */
 export const TIMERS_SUBJECTS = "timer.>";
 
@@ -224,6 +230,9 @@ export function agentVerbFilter(verb: AgentVerb): string {
 export function signalSubject(tenant: string, agentId: string): string {
   return `mycel.signal.${tenant}.${agentId}`;
 }
+
+/** The signals of all agents. */
+export const SIGNALS_FILTER = "mycel.signal.*.*";
 
 /** The prefix of an agent's inboxes. Names have no dots, so that it is nobody else's; and it lies outside of the coordinators' own. */
 export function inboxPrefix(tenant: string, agentId: string): string {

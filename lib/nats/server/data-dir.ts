@@ -35,6 +35,7 @@ export async function claimDataDir(dataDir: string): Promise<ClaimedDataDir> {
   const files: NatsServerFiles = {
     config: join(dataDir, "nats-server.conf"),
     storeDir: join(dataDir, "store"),
+    resolverDir: join(dataDir, "accounts"),
     portsDir: join(dataDir, "ports"),
     log: join(dataDir, "nats-server.log"),
   };

@@ -1,5 +1,7 @@
 // Owns the text of nats-server's configuration file and the bounds of its settings. Pure: writes no file.
 
+import { type ServerTrust, serverTrustLines } from "../trust/server-trust.ts";
+
 /** What can be set on a server that Mycel starts itself. */
 export interface NatsServerSettings {
   /** Interface to listen on for NATS clients. Default `127.0.0.1`: only this machine. */
@@ -16,7 +18,9 @@ export interface NatsServerSettings {
   readonly maxFileBytes?: number | undefined;
   /** Opens a listener for NATS over WebSocket, in clear text, on the same interface. Default: none. */
   readonly websocket?: { /** 1–65535, or -1 for a free one. */ readonly port: number } | undefined;
-  /** Lines of nats-server configuration added as they are, e.g. an `authorization` block. Default: none. */
+  /** Whom it trusts. Default: anybody who reaches it may do everything. */
+  readonly trust?: ServerTrust | undefined;
+  /** Lines of nats-server configuration added as they are, e.g. a `cluster` block. Default: none. */
   readonly extraConfig?: string | undefined;
 }
 
@@ -24,6 +28,8 @@ export interface NatsServerSettings {
 export interface NatsServerFiles {
   readonly config: string;
   readonly storeDir: string;
+  /** Accounts' JWTs as they were pushed to it. */
+  readonly resolverDir: string;
   readonly portsDir: string;
   readonly log: string;
 }
@@ -87,6 +93,7 @@ export function serverConfig(settings: NatsServerSettings, files: NatsServerFile
   if (settings.websocket !== undefined) {
     lines.push(`websocket { listen: ${listen(host, settings.websocket.port)}, no_tls: true }`);
   }
+  if (settings.trust !== undefined) lines.push(...serverTrustLines(settings.trust, quoted(files.resolverDir)));
   if (settings.extraConfig !== undefined) lines.push(settings.extraConfig);
   return lines.join("\n") + "\n";
 }

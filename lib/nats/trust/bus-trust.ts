@@ -1,6 +1,19 @@
 // What a coordinator can do by the trust that the broker puts in it: give agents credentials, and take them back.
+//
+// A credential is taken back by the JWT of the agents' account, which names keys whose credentials are void. The truth is the record that
+// coordinators share; the JWT is made of it, by whoever changed it and by whoever finds servers that have an older one.
 
-import type { AgentCredentialRequest } from "./agent-credential.ts";
+import type { NatsConnection } from "@nats-io/nats-core";
+import type { Clock } from "../../core/clock.ts";
+import { MeshError } from "../../core/mesh-error.ts";
+import { pause } from "../../time/pause.ts";
+import { brokerUnavailable } from "../broker-errors.ts";
+import { agentsAccountClaims, EVERY_KEY } from "./accounts.ts";
+import { type AgentCredentialRequest, issueAgentCredential } from "./agent-credential.ts";
+import { readClaims, signClaims } from "./claims.ts";
+import { ClaimsDesk } from "./claims-desk.ts";
+import type { CoordinatorTrust } from "./trust-folder.ts";
+import { type TrustRecord, TrustRecords, withRevoked } from "./trust-record.ts";
 
 /** How long any agent's credential may live, in milliseconds: a revocation is kept for so long. */
 export const MAX_AGENT_CREDENTIAL_MS: number = 24 * 3_600_000;
@@ -20,4 +33,128 @@ export interface BusTrust extends AsyncDisposable {
   revoke(publicKey: string): Promise<void>;
   /** Ends all agents' credentials that were issued until now: agents that run get new ones when they register again. See `revoke`. */
   revokeAll(): Promise<void>;
+}
+
+/** What it needs. */
+export interface BusTrustOptions {
+  readonly trust: CoordinatorTrust;
+  /** A connection of a coordinator. */
+  readonly connection: NatsConnection;
+  /** How many servers keep what coordinators agree on: 1, 3 or 5. */
+  readonly replicas: number;
+  /** Where the servers are. */
+  readonly servers: string | readonly string[];
+  /** The broker's time: it judges credentials. */
+  readonly clock: Pick<Clock, "now">;
+  /** Hears of what went wrong and is tried again. */
+  readonly onTrouble: (error: unknown) => void;
+}
+
+/** How often it is looked whether the servers have what they should, in milliseconds. */
+const LOOK_MS = 5_000;
+
+/** How long a revocation tries to reach the servers before it gives up and leaves it to the next look, in milliseconds. */
+const PUSH_PATIENCE_MS = 8_000;
+const RETRY_MS = 250;
+
+/** Clocks of coordinators may differ by so much, in seconds, before a revocation is forgotten too soon. */
+const SKEW_S = 3_600;
+
+/** Opens it. Until it is disposed, it looks after the servers' idea of the agents' account. */
+export function openBusTrust(options: BusTrustOptions): BusTrust {
+  return new Trust(options);
+}
+
+class Trust implements BusTrust {
+  readonly #options: BusTrustOptions;
+  readonly #records: TrustRecords;
+  readonly #desk: ClaimsDesk;
+  readonly #stopping = new AbortController();
+  readonly #loop: Promise<void>;
+
+  constructor(options: BusTrustOptions) {
+    this.#options = options;
+    this.#records = new TrustRecords(options.connection, options.replicas);
+    this.#desk = new ClaimsDesk({ servers: options.servers, credentialsFile: options.trust.systemFile });
+    this.#loop = this.#look();
+  }
+
+  issueAgentCredential(request: AgentCredentialRequest): string {
+    const { trust, clock } = this.#options;
+    const nowMs = clock.now();
+    if (request.expiresMs > nowMs + MAX_AGENT_CREDENTIAL_MS) {
+      throw new RangeError(`expiresMs is more than ${MAX_AGENT_CREDENTIAL_MS} ms from now`);
+    }
+    return issueAgentCredential(request, { signingKey: trust.agentsSigning, account: trust.ids.agents, nowMs });
+  }
+
+  async revoke(publicKey: string): Promise<void> {
+    const nowMs = this.#options.clock.now();
+    const nowS = Math.floor(nowMs / 1_000);
+    const forgetS = nowS - MAX_AGENT_CREDENTIAL_MS / 1_000 - SKEW_S;
+    try {
+      await this.#records.change(nowMs, (revoked) => withRevoked(revoked, publicKey, nowS, forgetS));
+      await this.#pushPatiently();
+    } catch (error) {
+      throw error instanceof MeshError ? error : brokerUnavailable(error);
+    }
+  }
+
+  async revokeAll(): Promise<void> {
+    await this.revoke(EVERY_KEY);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stopping.abort();
+    await this.#loop;
+    await this.#desk[Symbol.asyncDispose]();
+  }
+
+  async #look(): Promise<void> {
+    const { signal } = this.#stopping;
+    do {
+      try {
+        await this.#settle();
+      } catch (error) {
+        if (!signal.aborted) this.#options.onTrouble(error);
+      }
+    } while (await pause(LOOK_MS, signal));
+  }
+
+  /** Pushes what stands in the record unless the servers have it, or something newer. */
+  async #settle(): Promise<void> {
+    const { trust } = this.#options;
+    const known = readClaims(await this.#desk.lookUp(trust.ids.agents));
+    const record = await this.#records.read();
+    if (known === undefined || known.issuedAtS < record.issuedAtS) await this.#push();
+  }
+
+  async #pushPatiently(): Promise<void> {
+    const untilMs = performance.now() + PUSH_PATIENCE_MS;
+    for (;;) {
+      try {
+        await this.#push();
+        return;
+      } catch (error) {
+        if (performance.now() > untilMs) throw error;
+        await pause(RETRY_MS);
+      }
+    }
+  }
+
+  /** Another coordinator may have pushed something newer meanwhile, which this has replaced: until nothing is newer, it is pushed again. */
+  async #push(): Promise<void> {
+    for (let record = await this.#records.read(); ;) {
+      await this.#desk.push(this.#jwtOf(record));
+      const now = await this.#records.read();
+      if (now.issuedAtS === record.issuedAtS) return;
+      record = now;
+    }
+  }
+
+  #jwtOf({ issuedAtS, revoked }: TrustRecord): string {
+    const { ids, agentsSigning, operatorSigning } = this.#options.trust;
+    const signingKeys = [agentsSigning.publicKey];
+    return signClaims(agentsAccountClaims(ids, { signingKeys, revoked, issuedAtS }), operatorSigning);
+  }
 }
