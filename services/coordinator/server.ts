@@ -1,6 +1,7 @@
 // The public port: the services, their interceptors, reflection, health and probes, over gRPC, gRPC-Web and Connect.
 
 import { createRegistry, type DescService } from "@bufbuild/protobuf";
+import type { ContextValues } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
 import {
   BadRequestSchema,
@@ -14,6 +15,7 @@ import { ServerReflection as ServerReflectionV1 } from "../../gen/grpc/reflectio
 import { ServerReflection as ServerReflectionV1Alpha } from "../../gen/grpc/reflection/v1alpha/reflection_pb.ts";
 import { Health as HealthService } from "../../gen/health/v1/health_pb.ts";
 import type { Logger } from "../../lib/core/logger.ts";
+import { type CallGate, endWithPass, passThrough } from "../../lib/rpc/call-gate.ts";
 import { createGrpcHandler } from "../../lib/rpc/grpc/grpc-handler.ts";
 import { served, type ServedService } from "../../lib/rpc/grpc/grpc-route.ts";
 import { createHealth, type Health } from "../../lib/rpc/health/health.ts";
@@ -41,6 +43,8 @@ export interface ServerOptions {
   readonly host: string;
   readonly port: number;
   readonly corsOrigins: readonly string[];
+  /** Lets calls in; if undefined, all are, and everybody may do everything. */
+  readonly gate?: CallGate | undefined;
   /** The mesh's own services; health and reflection are added. */
   readonly services: readonly ServedService[];
   readonly ready: () => Promise<Readiness>;
@@ -89,6 +93,7 @@ export async function openServer(options: ServerOptions): Promise<Server> {
         },
       }),
       meshErrors(outageLog(options.quiet)),
+      endWithPass(),
       jsonPayloads(),
     ],
     acceptCompression: [boundedGzip()],
@@ -98,11 +103,13 @@ export async function openServer(options: ServerOptions): Promise<Server> {
     // Fields of a newer contract are not kept: nothing that this version cannot check is stored.
     binaryOptions: { readUnknownFields: false },
   };
-  // Nobody has to show who it is.
-  const valuesAt = (connection: Connection | undefined) => setPrincipal(valuesWithPeer(connection), OPEN_PRINCIPAL);
+  const { gate } = options;
+  // Without a gate, nobody has to show who it is.
+  const valuesAt = gate === undefined ? openValues : valuesWithPeer;
   const direct = createGrpcHandler({
     ...shared,
     makeValues: valuesAt,
+    gate,
     services: [...services, served(HealthService, health.implementation)],
     intake,
   });
@@ -114,7 +121,10 @@ export async function openServer(options: ServerOptions): Promise<Server> {
       addReflection(router, { services: [...described, HealthService], registry: DETAILS });
     },
     contextValues: (request) => valuesAt("stream" in request ? request.stream.session : request.socket),
-    requestGate: explainErrors,
+    requestGate: (call) => {
+      explainErrors(call);
+      return gate === undefined ? undefined : passThrough(gate, call);
+    },
     jsonOptions: { registry: DETAILS, ignoreUnknownFields: false },
   });
   const bounded = withBodyLimits(withLongTimeouts(withReadableMessages(rpc)), {
@@ -131,6 +141,10 @@ export async function openServer(options: ServerOptions): Promise<Server> {
     onUnexpected: (err) => logger.error({ err }, "connection failed"),
   });
   return { listener, health };
+}
+
+function openValues(connection: Connection | undefined): ContextValues {
+  return setPrincipal(valuesWithPeer(connection), OPEN_PRINCIPAL);
 }
 
 /** The paths of the calls whose clients stream. */

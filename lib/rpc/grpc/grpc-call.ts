@@ -6,6 +6,7 @@ import type { compressionGzip } from "@connectrpc/connect-node";
 import { compressedFlag } from "@connectrpc/connect/protocol";
 import { setTrailerStatus } from "@connectrpc/connect/protocol-grpc";
 import { explain } from "../interceptors/error-reasons.ts";
+import type { CallGate, CallPass } from "../call-gate.ts";
 import type { Arriving, Intake } from "../interceptors/intake.ts";
 import { spellMessage } from "../interceptors/status-message.ts";
 import { canPush, type MessageSender, type MessageSink, type PushedMessages } from "../pushed-messages.ts";
@@ -29,6 +30,8 @@ export interface GrpcCallOptions {
   /** How large answers are compressed; null for not at all. */
   readonly compression: AnswerCompression | null;
   readonly makeValues: MakeValues;
+  /** Lets it in; undefined if all are. */
+  readonly gate: CallGate | undefined;
   readonly intake: Intake;
   /** Where it stands while it is open. */
   readonly open: Set<GrpcCall>;
@@ -69,6 +72,11 @@ export class GrpcCall implements Arriving, MessageSink<Message> {
   #heldBytes = 0;
   #headersSent = false;
   #finished = false;
+  readonly #gate: CallGate | undefined;
+  /** Whether it is not let in yet, and whether its message was there before. */
+  #waitsToEnter = false;
+  #isComplete = false;
+  #stopWatching: (() => void) | undefined;
   /** What pushes the answer, and the headers around it. */
   #sender: MessageSender | undefined;
   #pushed: Answered | undefined;
@@ -84,6 +92,7 @@ export class GrpcCall implements Arriving, MessageSink<Message> {
     this.#readMaxBytes = readMaxBytes;
     this.#intake = options.intake;
     this.#open = options.open;
+    this.#gate = options.gate;
     const deadlineMs = timeoutMs === undefined ? undefined : performance.now() + timeoutMs;
     const { makeValues } = options;
     this.#context = new GrpcContext({ method, headers, deadlineMs, connection: stream.session, makeValues });
@@ -109,6 +118,7 @@ export class GrpcCall implements Arriving, MessageSink<Message> {
     stream.on("end", () => this.#arrived());
     stream.on("wantTrailers", () => this.#sendTrailers());
     stream.on("close", () => this.#closed());
+    if (this.#gate !== undefined) this.#enter(this.#gate);
   }
 
   /** Tells the implementation that its answer is not wanted any more; it decides how the call ends. */
@@ -151,6 +161,38 @@ export class GrpcCall implements Arriving, MessageSink<Message> {
     }
   }
 
+  /** Shows itself at the gate. Its message is taken in meanwhile, and not looked at. */
+  #enter(gate: CallGate): void {
+    try {
+      const pass = gate(this.#context);
+      if (!(pass instanceof Promise)) {
+        this.#letIn(pass);
+        return;
+      }
+      this.#waitsToEnter = true;
+      pass.then(
+        (pass) => this.#letIn(pass),
+        (error: unknown) => this.#refuse(error),
+      );
+    } catch (error) {
+      this.#refuse(error);
+    }
+  }
+
+  #letIn(pass: CallPass | undefined): void {
+    this.#waitsToEnter = false;
+    // It may have been refused for another reason, or its client have left.
+    if (this.#sinceMs === undefined) return;
+    this.#stopWatching = pass?.watch((reason) => this.#expel(reason));
+    if (this.#isComplete) this.#arrived();
+  }
+
+  /** It may not go on. What it has begun is its implementation's to end, but nothing more of a stream is sent. */
+  #expel(reason: ConnectError): void {
+    if (this.#sinceMs === undefined && this.#route.method.methodKind === "unary") this.cancel(reason);
+    else this.#refuse(reason);
+  }
+
   #take(piece: Uint8Array): void {
     // What comes after a refusal is not looked at.
     if (this.#sinceMs === undefined) return;
@@ -164,7 +206,8 @@ export class GrpcCall implements Arriving, MessageSink<Message> {
   }
 
   #arrived(): void {
-    if (this.#sinceMs === undefined || this.#reader === undefined) return;
+    this.#isComplete = true;
+    if (this.#sinceMs === undefined || this.#reader === undefined || this.#waitsToEnter) return;
     const reader = this.#reader;
     this.#leaveIntake();
     this.#answer(reader).catch((error: unknown) => this.fail(error));
@@ -193,6 +236,7 @@ export class GrpcCall implements Arriving, MessageSink<Message> {
   /** Nothing is left to do for the implementation, though the client may take its time to read. */
   #over(reason: unknown): void {
     clearTimeout(this.#deadline);
+    this.#stopWatching?.();
     this.cancel(reason);
   }
 
@@ -239,7 +283,7 @@ export class GrpcCall implements Arriving, MessageSink<Message> {
   async #sendNext(answer: Answered, message: Message): Promise<void> {
     const stream = this.#stream;
     try {
-      if (isGone(stream)) throw clientLeft();
+      if (isGone(stream) || this.#finished) throw clientLeft();
       // The implementation may add headers until its first message is there.
       this.#sendHeaders(answer);
       const data = this.#route.serialize(message);

@@ -7,6 +7,7 @@ import { compressionNegotiate } from "@connectrpc/connect/protocol";
 import { parseTimeout } from "@connectrpc/connect/protocol-grpc";
 import type { DirectHandler } from "../http-handler.ts";
 import { MAX_TIMER_MS } from "../interceptors/call-timeout.ts";
+import type { CallGate } from "../call-gate.ts";
 import type { Intake } from "../interceptors/intake.ts";
 import { valuesWithPeer } from "../peer.ts";
 import { GrpcCall, type Compression } from "./grpc-call.ts";
@@ -20,6 +21,8 @@ export interface GrpcHandlerOptions extends MessageOptions {
   readonly acceptCompression: readonly Compression[];
   /** What the context values of a call begin with; default its peer alone. */
   readonly makeValues?: MakeValues;
+  /** Lets calls in before their messages are looked at; default all. */
+  readonly gate?: CallGate | undefined;
   /** Where request bodies are counted. */
   readonly intake: Intake;
   /** Its abort ends all calls, with its reason. */
@@ -30,7 +33,7 @@ const CONTENT_TYPES: ReadonlySet<unknown> = new Set(["application/grpc", "applic
 
 /** Makes the handler. */
 export function createGrpcHandler(options: GrpcHandlerOptions): DirectHandler {
-  const { intake, shutdownSignal, makeValues = valuesWithPeer } = options;
+  const { intake, shutdownSignal, gate, makeValues = valuesWithPeer } = options;
   const routes = routesOf(options.services, options.interceptors, options);
   const accepted = [...options.acceptCompression];
   const open = new Set<GrpcCall>();
@@ -56,6 +59,7 @@ export function createGrpcHandler(options: GrpcHandlerOptions): DirectHandler {
       requestCompression: request,
       compression: response,
       makeValues,
+      gate,
       intake,
       open,
       readMaxBytes: options.readMaxBytes,

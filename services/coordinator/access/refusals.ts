@@ -19,3 +19,9 @@ export function actionNotAllowed(action: Action): MeshError {
     metadata: { action },
   });
 }
+
+/** The error that ends a call when what its caller may do was changed: whoever calls again is judged anew. */
+export function accessChanged(cause?: unknown): MeshError {
+  const message = "what this caller may do was changed: call again";
+  return new MeshError("ACCESS_CHANGED", message, { retryDelayMs: 100, cause });
+}
