@@ -37,6 +37,7 @@ export type MeshErrorReason =
   | "KEY_LIMIT"
   | "RATE_LIMITED";
 
+  | "AUDIT_UNAVAILABLE"
 /** One field that is not as it must be. */
 export interface Violation {
   /** The path of the field from the request. */

@@ -8,6 +8,9 @@ import { WEBHOOK_DELIVERY_TTL_MS } from "../core/webhook-delivery.ts";
 import { pause } from "../time/pause.ts";
 import {
   AGENTS_BUCKET,
+  AUDIT_REPUBLISH,
+  AUDIT_STREAM,
+  AUDIT_SUBJECTS,
   BLOBS_BUCKET,
   bucketStream,
   EVENT_REPUBLISH,
@@ -51,6 +54,12 @@ export interface TopologyOptions {
 }
 
 /** The same with a size. */
+  /** How long the audit log is kept, in milliseconds. Default 365 days. */
+  readonly auditRetentionMs?: number;
+  /** The most bytes that the audit log may take; -1 for no limit but the server's. Default an eighth of what a task stream may. */
+  readonly auditMaxBytes?: number | undefined;
+  /** How long an agent's credential lives, in milliseconds. Default 900,000 (15 min). */
+  readonly credentialMs?: number;
 export interface SizedOptions extends TopologyOptions {
   readonly maxBytes: number;
 }
@@ -114,12 +123,38 @@ export function streamConfigs(options: SizedOptions): readonly [tasks: NamedConf
   ];
 }
 
-/** What deliveries may take, as a part of what a task stream may; a bound that the three large streams leave room for. */
-const DELIVERIES_PART = 8;
-const LEAST_DELIVERIES_BYTES: number = 1024 * 1024;
+/** What deliveries, and the audit log, may take as a part of what a task stream may; bounds that the three large streams leave room for. */
+const SMALL_PART = 8;
+const LEAST_SMALL_BYTES: number = 1024 * 1024;
+
+function smallPartOf(maxBytes: number): number {
+  return maxBytes === -1 ? -1 : Math.max(Math.floor(maxBytes / SMALL_PART), LEAST_SMALL_BYTES);
+}
+
+const DEFAULT_AUDIT_RETENTION_MS: number = 365 * 86_400_000;
+
+/** The stream of the audit log: what it holds is only ever removed by its age. */
+function auditConfig({ replicas, maxBytes, auditRetentionMs, auditMaxBytes }: SizedOptions): NamedConfig {
+  return {
+    name: AUDIT_STREAM,
+    subjects: [AUDIT_SUBJECTS],
+    retention: "limits",
+    storage: "file",
+    num_replicas: replicas,
+    max_age: (auditRetentionMs ?? DEFAULT_AUDIT_RETENTION_MS) * NANOS_PER_MS,
+    // What is there must not make room for what comes: whoever wants to be forgotten would only have to be busy.
+    discard: "new",
+    max_bytes: auditMaxBytes ?? smallPartOf(maxBytes),
+    deny_delete: true,
+    deny_purge: true,
+    allow_direct: true,
+    republish: AUDIT_REPUBLISH,
+  };
+}
 
 /** The streams of webhooks: each subject holds its newest record only. */
 function webhookConfigs({ replicas, retentionMs, maxBytes }: SizedOptions): readonly NamedConfig[] {
+    auditConfig(options),
   const common = {
     retention: "limits",
     storage: "file",
@@ -145,7 +180,7 @@ function webhookConfigs({ replicas, retentionMs, maxBytes }: SizedOptions): read
       // The oldest go first: each attempt writes a delivery anew, so that one that still waits is never among them before it has waited
       // longer than all that was stored since.
       discard: "old",
-      max_bytes: maxBytes === -1 ? -1 : Math.max(Math.floor(maxBytes / DELIVERIES_PART), LEAST_DELIVERIES_BYTES),
+      max_bytes: smallPartOf(maxBytes),
     },
   ];
 }
@@ -189,7 +224,7 @@ function noRoom({ maxBytes }: TopologyOptions, cause?: unknown): NatsUnavailable
   const message =
     maxBytes === undefined
       ? "JetStream has no room for the mesh's streams: give the server more (max_file_store), or set MYCEL_MAX_BYTES"
-      : `JetStream has no room for three streams of ${maxBytes} bytes and an eighth of that for webhooks: lower MYCEL_MAX_BYTES, or raise max_file_store`;
+      : `JetStream has no room for three streams of ${maxBytes} bytes, an eighth of that for webhooks and another for the audit log: lower MYCEL_MAX_BYTES, or raise max_file_store`;
   return new NatsUnavailableError("NATS_NO_ROOM", message, cause);
 }
 

@@ -2,13 +2,14 @@
 
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import {
+  AuditDecision,
   type AuditEntry as AuditEntryMessage,
   AuditEntriesSchema,
   AuditEntrySchema,
   type AuditLink as AuditLinkMessage,
   AuditLinkSchema,
 } from "../../gen/mycel/v1/audit_pb.ts";
-import type { AuditEntry, AuditLink } from "../core/audit/chain.ts";
+import { type AuditEntry, type AuditLink, DECISION } from "./audit-chain.ts";
 import { msFromTimestamp, timestampFromMs } from "./time-codec.ts";
 
 /** Writes entries of one chain as one message of the stream. */
@@ -33,7 +34,7 @@ export function auditEntryMessage(entry: AuditEntry): AuditEntryMessage {
     number: BigInt(number),
     count: BigInt(count),
     time: timestampFromMs(timeMs),
-    decision,
+    decision: decision === DECISION.refused ? AuditDecision.REFUSED : AuditDecision.ALLOWED,
     ...(previous === undefined ? {} : { previous: linkMessage(previous) }),
   });
 }

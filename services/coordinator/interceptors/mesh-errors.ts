@@ -41,6 +41,7 @@ const CODES: Readonly<Record<MeshErrorReason, Code>> = {
   KEY_LIMIT: Code.ResourceExhausted,
   RATE_LIMITED: Code.ResourceExhausted,
 };
+  AUDIT_UNAVAILABLE: Code.Unavailable,
 
 /** What ends calls though nothing is out of order. */
 const ON_PURPOSE: ReadonlySet<MeshErrorReason> = new Set(["DRAINING", "ACCESS_CHANGED"]);

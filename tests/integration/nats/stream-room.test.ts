@@ -55,7 +55,7 @@ test("no room is one clear line, whether a size was asked for or not", async () 
       "JetStream has no room for the mesh's streams: give the server more (max_file_store), or set MYCEL_MAX_BYTES",
   });
   await expect(sizes(nats.url, { maxBytes: 100 * MIB })).rejects.toThrow(
-    "JetStream has no room for three streams of 104857600 bytes and an eighth of that for webhooks: lower MYCEL_MAX_BYTES, or raise max_file_store",
+    "JetStream has no room for three streams of 104857600 bytes, an eighth of that for webhooks and another for the audit log: lower MYCEL_MAX_BYTES, or raise max_file_store",
   );
 });
 

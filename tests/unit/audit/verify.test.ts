@@ -8,8 +8,8 @@ import {
   hashOf,
   linkTo,
   nextEntry,
-} from "../../../lib/core/audit/chain.ts";
-import { type AuditCheckpoint, type AuditFault, AuditVerifier } from "../../../lib/core/audit/verify.ts";
+} from "../../../lib/wire/audit-chain.ts";
+import { type AuditCheckpoint, type AuditFault, AuditVerifier } from "../../../lib/wire/audit-verifier.ts";
 import { auditEntryIn, decodeAuditEntries, encodeAuditEntries } from "../../../lib/wire/audit-codec.ts";
 
 const FACTS: AuditFacts = {

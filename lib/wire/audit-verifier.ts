@@ -1,7 +1,7 @@
 // Checks the chains of one tenant's audit log: whether every entry is as it was written, and whether any is missing, doubled or moved.
 // Pure: it is given the entries in the order in which they are stored, and says what is wrong with them.
 
-import { type AuditEntry, type AuditLink, hashOf, linkTo } from "./chain.ts";
+import { type AuditEntry, type AuditLink, hashOf, linkTo } from "./audit-chain.ts";
 
 /**
  * What is wrong: the entry is not what its hash says; it does not follow the one before it; entries before it are missing; it comes again or
