@@ -7,6 +7,8 @@ export type MeshErrorReason =
   | "CHECKSUM_MISMATCH"
   | "TASK_NOT_FOUND"
   | "AGENT_NOT_FOUND"
+  | "AGENT_ID_TAKEN"
+  | "AGENT_REVOKED"
   | "BLOB_NOT_FOUND"
   | "QUEUE_NOT_FOUND"
   | "TASK_ALREADY_EXISTS"
@@ -35,9 +37,9 @@ export type MeshErrorReason =
   | "ACCESS_UNAVAILABLE"
   | "KEY_NOT_FOUND"
   | "KEY_LIMIT"
+  | "AUDIT_UNAVAILABLE"
   | "RATE_LIMITED";
 
-  | "AUDIT_UNAVAILABLE"
 /** One field that is not as it must be. */
 export interface Violation {
   /** The path of the field from the request. */

@@ -99,15 +99,34 @@ export class Registry implements AsyncDisposable {
     return this.#agents.get(keyOf(tenant, agentId));
   }
 
-  /** Whether an agent is registered, by the word of the bucket itself. Throws MeshError BROKER_UNAVAILABLE. */
-  async isRegistered(tenant: string, agentId: string): Promise<boolean> {
-    return (await this.#read(keyOf(tenant, agentId))) !== undefined;
+  /** An agent by the word of the bucket itself; undefined if it is not registered. Throws MeshError BROKER_UNAVAILABLE. */
+  async read(tenant: string, agentId: string): Promise<Agent | undefined> {
+    return (await this.#read(keyOf(tenant, agentId)))?.agent;
   }
 
-  /** Writes an agent, whatever stood there, and lets it live for a TTL. Throws MeshError BROKER_UNAVAILABLE. */
-  async put(tenant: string, agent: Agent): Promise<void> {
+  /**
+   * Writes an agent if nobody is registered under its id, or one whom it may replace, and lets it live for a TTL. Returns whether it was
+   * written. Throws MeshError BROKER_UNAVAILABLE.
+   */
+  async put(tenant: string, agent: Agent, mayReplace: (standing: Agent) => boolean = () => true): Promise<boolean> {
     const key = keyOf(tenant, agent.agentId);
-    this.#wrote(key, await this.#write(key, toBinary(AgentSchema, agent)), agent);
+    const value = toBinary(AgentSchema, agent);
+    let upon: { readonly agent?: Agent; readonly revision: number } = this.#known(key) ?? { revision: 0 };
+    for (let tries = 1; ; tries += 1) {
+      // What this process knows may be out of date: a no is taken from the bucket itself.
+      if (upon.agent !== undefined && !mayReplace(upon.agent)) {
+        upon = await this.#standing(key);
+        if (upon.agent !== undefined && !mayReplace(upon.agent)) return false;
+      }
+      try {
+        this.#wrote(key, await this.#write(key, value, upon.revision), agent);
+        return true;
+      } catch (error) {
+        if (!isConflict(error)) throw error;
+        if (tries >= MAX_RENEWALS) throw brokerUnavailable(error);
+      }
+      upon = await this.#standing(key);
+    }
   }
 
   /**
@@ -250,14 +269,20 @@ export class Registry implements AsyncDisposable {
     return agent === undefined || revision === undefined ? undefined : { agent, revision };
   }
 
-  /** An agent as it stands in the bucket; undefined if there is none. */
-  async #read(key: string): Promise<Entry | undefined> {
+  /** What stands under a key in the bucket: an agent, or the mark of one that is gone. */
+  async #standing(key: string): Promise<{ readonly agent?: Agent; readonly revision: number }> {
     const query = { last_by_subj: bucketSubject(AGENTS_BUCKET, key) };
     const message = await readFromLeader(this.#connection, bucketStream(AGENTS_BUCKET), query);
+    if (message === undefined) return { revision: 0 };
     // What says that a key is gone has no body, and an agent always has one.
-    if (message === undefined || message.body.length === 0) return undefined;
-    const agent = agentIn(key, message.body);
-    return agent === undefined ? undefined : { agent, revision: message.sequence };
+    const agent = message.body.length === 0 ? undefined : agentIn(key, message.body);
+    return { revision: message.sequence, ...(agent === undefined ? {} : { agent }) };
+  }
+
+  /** An agent as it stands in the bucket; undefined if there is none. */
+  async #read(key: string): Promise<Entry | undefined> {
+    const { agent, revision } = await this.#standing(key);
+    return agent === undefined ? undefined : { agent, revision };
   }
 
   #write(key: string, value: Uint8Array, upon?: number): Promise<number> {

@@ -13,11 +13,14 @@ import {
   AUDIT_SUBJECTS,
   BLOBS_BUCKET,
   bucketStream,
+  CREDENTIALS_BUCKET,
   EVENT_REPUBLISH,
+  KEYS_BUCKET,
   OUTPUT_REPUBLISH,
   OUTPUT_STREAM,
   OUTPUT_SUBJECTS,
   QUEUES_BUCKET,
+  REVOCATIONS_BUCKET,
   ROLES_BUCKET,
   TASKS_STREAM,
   TASKS_SUBJECTS,
@@ -51,15 +54,15 @@ export interface TopologyOptions {
   readonly maxBytes: number | undefined;
   /** How long an agent stays registered without a heartbeat, in milliseconds. From 2,000. */
   readonly agentTtlMs: number;
-}
-
-/** The same with a size. */
   /** How long the audit log is kept, in milliseconds. Default 365 days. */
   readonly auditRetentionMs?: number;
   /** The most bytes that the audit log may take; -1 for no limit but the server's. Default an eighth of what a task stream may. */
   readonly auditMaxBytes?: number | undefined;
   /** How long an agent's credential lives, in milliseconds. Default 900,000 (15 min). */
   readonly credentialMs?: number;
+}
+
+/** The same with a size. */
 export interface SizedOptions extends TopologyOptions {
   readonly maxBytes: number;
 }
@@ -77,6 +80,12 @@ const MAX_DUPLICATE_WINDOW_MS = 120_000;
 
 /** Room for queues at four priorities each; a stream takes 1,000 consumers unless told otherwise. */
 const MAX_CONSUMERS = 100_000;
+
+/** How long an agent's credential lives unless told otherwise, in milliseconds. */
+export const DEFAULT_CREDENTIAL_MS = 900_000;
+
+/** What is known of a credential is kept for as long as anybody's clock may take it for valid, in milliseconds. */
+const CREDENTIAL_SLACK_MS = 60_000;
 
 type NamedConfig = Partial<StreamConfig> & { readonly name: string };
 
@@ -120,6 +129,7 @@ export function streamConfigs(options: SizedOptions): readonly [tasks: NamedConf
       allow_msg_schedules: true,
     },
     ...webhookConfigs(options),
+    auditConfig(options),
   ];
 }
 
@@ -154,7 +164,6 @@ function auditConfig({ replicas, maxBytes, auditRetentionMs, auditMaxBytes }: Si
 
 /** The streams of webhooks: each subject holds its newest record only. */
 function webhookConfigs({ replicas, retentionMs, maxBytes }: SizedOptions): readonly NamedConfig[] {
-    auditConfig(options),
   const common = {
     retention: "limits",
     storage: "file",
@@ -238,7 +247,11 @@ async function ensure(connection: NatsConnection, given: TopologyOptions): Promi
   await ensureTimersConsumer(manager);
   await ensureKeyBucket(connection, manager, AGENTS_BUCKET, options.replicas, options.agentTtlMs);
   await ensureKeyBucket(connection, manager, ROLES_BUCKET, options.replicas, ROLE_TTL_MS);
+  const credentialMs = options.credentialMs ?? DEFAULT_CREDENTIAL_MS;
+  await ensureKeyBucket(connection, manager, CREDENTIALS_BUCKET, options.replicas, credentialMs + CREDENTIAL_SLACK_MS);
+  await ensureSettingsBucket(connection, manager, REVOCATIONS_BUCKET, options.replicas);
   await ensureSettingsBucket(connection, manager, QUEUES_BUCKET, options.replicas);
+  await ensureSettingsBucket(connection, manager, KEYS_BUCKET, options.replicas);
   const { replicas } = options;
   const blobAge = options.retentionMs * NANOS_PER_MS;
   const blobs = { replicas, storage: "file", ttl: blobAge, max_bytes: maxBytes } as const;

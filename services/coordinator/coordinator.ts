@@ -17,6 +17,7 @@ import { openBrokerClock } from "../../lib/nats/broker-clock.ts";
 import { type NatsConnection, openNats } from "../../lib/nats/connection.ts";
 import { DirectReader } from "../../lib/nats/direct-reader.ts";
 import { EventReader } from "../../lib/nats/event-reader.ts";
+import { LaneWatch } from "../../lib/nats/lane-deliveries.ts";
 import { LanePauses } from "../../lib/nats/lane-pauses.ts";
 import { LaneStates } from "../../lib/nats/lane-states.ts";
 import { Lanes } from "../../lib/nats/lanes.ts";
@@ -29,11 +30,12 @@ import { StreamPublisher } from "../../lib/nats/stream-publisher.ts";
 import { TaskLog } from "../../lib/nats/task-log.ts";
 import { openTenantFeed } from "../../lib/nats/tenant-feed.ts";
 import { Timers } from "../../lib/nats/timers.ts";
-import { ensureTopology } from "../../lib/nats/topology.ts";
+import { DEFAULT_CREDENTIAL_MS, ensureTopology } from "../../lib/nats/topology.ts";
 import { createOutbound } from "../../lib/outbound/outbound.ts";
 import { served } from "../../lib/rpc/grpc/grpc-route.ts";
 import { WriteRingWriter, writeRingMemory } from "../../lib/nats/write-ring.ts";
 import type { Readiness } from "../../lib/rpc/interceptors/probes.ts";
+import { openAgentAccess } from "./agents/agent-access.ts";
 import { Fleet } from "./agents/fleet.ts";
 import { agentTtlMsOf, type CoordinatorConfig, maxWaitMsOf } from "./config.ts";
 import { openThreadedIndex } from "./index/threaded-index.ts";
@@ -183,16 +185,46 @@ async function open(config: CoordinatorConfig, logger: Logger, stack: AsyncDispo
       onGarbage: (key) => quiet({ key }, "entry of the registry can't be read"),
     }),
   );
-  const fleet = new Fleet({
-    registry,
-    lanes,
+  const access = stack.use(
+    await openAgentAccess({
+      connection,
+      registry,
+      trust: undefined,
+      credentialMs: DEFAULT_CREDENTIAL_MS,
+      index,
+      log,
+      lifecycle,
+      lanes: new LaneWatch({ connection, manager, reader }),
+      clock,
+      logger,
+    }),
+  );
+  const { credentials, revocations } = access;
+  const fleet = stack.use(
+    new Fleet({
+      registry,
+      lanes,
+      clock,
+      logger,
+      credentials,
+      revocations,
+      randomId: () => nuid.next().slice(-8),
+      natsUrls: config.agentNatsUrls,
+      leaseMs: config.leaseMs,
+      heartbeatMs: config.heartbeatMs,
+    }),
+  );
+  const desk = new ReportDesk({
+    connection,
+    log,
+    outputs,
+    timers,
+    lifecycle,
     clock,
-    randomId: () => nuid.next().slice(-8),
-    natsUrls: config.agentNatsUrls,
-    leaseMs: config.leaseMs,
-    heartbeatMs: config.heartbeatMs,
+    random: Math.random,
+    logger,
+    isShutOut: (from) => revocations.isShutOut(from),
   });
-  const desk = new ReportDesk({ connection, log, outputs, timers, lifecycle, clock, random: Math.random, logger });
   stack.use(
     new AgentRequests(connection, {
       report: (from, request) => desk.answer(from, request),

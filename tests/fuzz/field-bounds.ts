@@ -38,6 +38,22 @@ function name(max: number, presence: "required" | "optional"): FieldCase[] {
   ];
 }
 
+/** A public key of a user of NATS, and what almost is one. */
+function publicKey(): FieldCase[] {
+  const key = "UBYKGMFQTLSFIQE5JO2FJOW2NSJU6JL7IFDEUYPOMC6I45DQL46Y62HK";
+  return [
+    fits("unset", ""),
+    fits("a key", key),
+    breaks("one character short", key.slice(0, -1)),
+    breaks("one character too long", `${key}A`),
+    breaks("with a wrong checksum", `${key.slice(0, -2)}AA`),
+    breaks("of an account", `A${key.slice(1)}`),
+    breaks("with a seed's letter", `S${key.slice(1)}`),
+    breaks("in small letters", key.toLowerCase()),
+    breaks("far too long", key.repeat(1_000)),
+  ];
+}
+
 function text(max: number, presence: "required" | "optional" = "optional"): FieldCase[] {
   const none = presence === "required" ? breaks : fits;
   return [
@@ -220,6 +236,7 @@ export const BOUNDS: Readonly<Record<string, readonly FieldCase[]>> = {
   "RegisterAgentRequest.capabilities": items(1, 64, (i) => ({ type: `c${i}`, queue: "fuzz" })),
   "RegisterAgentRequest.concurrency": integer(1, 1_000),
   "RegisterAgentRequest.labels": labels(32),
+  "RegisterAgentRequest.public_key": publicKey(),
   "Capability.type": [...name(64, "required")],
   "Capability.queue": [
     ...name(64, "optional"),
@@ -228,10 +245,14 @@ export const BOUNDS: Readonly<Record<string, readonly FieldCase[]>> = {
   ],
   "Capability.description": text(1_024),
   "DeregisterAgentRequest.agent_id": name(64, "required"),
+  "RevokeAgentRequest.agent_id": name(64, "required"),
+  "RevokeAgentRequest.reason": text(1_024),
+  "RestoreAgentRequest.agent_id": name(64, "required"),
   "GetAgentRequest.agent_id": name(64, "required"),
   "ListAgentsRequest.page_size": pageSize,
   "ListAgentsRequest.page_token": name(64, "optional"),
   "ListAgentsRequest.type": name(64, "optional"),
+  "ListAgentsRequest.show_revoked": flag,
   "WatchAgentsRequest.type": name(64, "optional"),
   "SubmitTaskRequest.task_id": name(100, "optional"),
   "SubmitTaskRequest.request_id": text(256),
@@ -459,6 +480,8 @@ export const VALID: Readonly<Record<string, object>> = {
   RegisterAgentRequest: { agentId: "fuzz-agent", name: "fuzz", capabilities: [{ type: "fuzz" }] },
   Capability: { type: "fuzz" },
   DeregisterAgentRequest: { agentId: "no-such-agent" },
+  RevokeAgentRequest: { agentId: "no-such-agent" },
+  RestoreAgentRequest: { agentId: "no-such-agent" },
   GetAgentRequest: { agentId: "no-such-agent" },
   SubmitTaskRequest: { type: "fuzz" },
   BatchSubmitTasksRequest: { atomic: true, tasks: [{ type: "fuzz" }] },

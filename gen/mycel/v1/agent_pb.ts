@@ -14,7 +14,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file mycel/v1/agent.proto.
  */
 export const file_mycel_v1_agent: GenFile = /*@__PURE__*/
-  fileDesc("ChRteWNlbC92MS9hZ2VudC5wcm90bxIIbXljZWwudjEi8gIKBUFnZW50EhAKCGFnZW50X2lkGAEgASgJEgwKBG5hbWUYAiABKAkSDwoHdmVyc2lvbhgDIAEoCRIqCgxjYXBhYmlsaXRpZXMYBCADKAsyFC5teWNlbC52MS5DYXBhYmlsaXR5EhMKC2NvbmN1cnJlbmN5GAUgASgFEisKBmxhYmVscxgGIAMoCzIbLm15Y2VsLnYxLkFnZW50LkxhYmVsc0VudHJ5EiMKBXN0YXRlGAcgASgOMhQubXljZWwudjEuQWdlbnRTdGF0ZRIPCgdydW5uaW5nGAggASgFEjEKDXJlZ2lzdGVyX3RpbWUYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjIKDmhlYXJ0YmVhdF90aW1lGAogASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIj4KCkNhcGFiaWxpdHkSDAoEdHlwZRgBIAEoCRINCgVxdWV1ZRgCIAEoCRITCgtkZXNjcmlwdGlvbhgDIAEoCSLtAgoMQWdlbnRTZXNzaW9uEhEKCW5hdHNfdXJscxgBIAMoCRIdCgVsYW5lcxgCIAMoCzIOLm15Y2VsLnYxLkxhbmUSFAoMaW5ib3hfcHJlZml4GAMgASgJEhYKDnJlcG9ydF9zdWJqZWN0GAQgASgJEhkKEWhlYXJ0YmVhdF9zdWJqZWN0GAUgASgJEhYKDnNpZ25hbF9zdWJqZWN0GAYgASgJEh8KF291dHB1dF9zdWJqZWN0X3RlbXBsYXRlGAcgASgJEjEKDmxlYXNlX2R1cmF0aW9uGAggASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEjUKEmhlYXJ0YmVhdF9pbnRlcnZhbBgJIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIOCgZ0ZW5hbnQYCiABKAkSLwoLY3JlYXRlX3RpbWUYCyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIo4BCgRMYW5lEg0KBXF1ZXVlGAEgASgJEiQKCHByaW9yaXR5GAIgASgOMhIubXljZWwudjEuUHJpb3JpdHkSDgoGc3RyZWFtGAMgASgJEhAKCGNvbnN1bWVyGAQgASgJEi8KC2NyZWF0ZV90aW1lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCpbCgpBZ2VudFN0YXRlEhsKF0FHRU5UX1NUQVRFX1VOU1BFQ0lGSUVEEAASFgoSQUdFTlRfU1RBVEVfQUNUSVZFEAESGAoUQUdFTlRfU1RBVEVfRFJBSU5JTkcQAmIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_mycel_v1_task]);
+  fileDesc("ChRteWNlbC92MS9hZ2VudC5wcm90bxIIbXljZWwudjEiyAMKBUFnZW50EhAKCGFnZW50X2lkGAEgASgJEgwKBG5hbWUYAiABKAkSDwoHdmVyc2lvbhgDIAEoCRIqCgxjYXBhYmlsaXRpZXMYBCADKAsyFC5teWNlbC52MS5DYXBhYmlsaXR5EhMKC2NvbmN1cnJlbmN5GAUgASgFEisKBmxhYmVscxgGIAMoCzIbLm15Y2VsLnYxLkFnZW50LkxhYmVsc0VudHJ5EiMKBXN0YXRlGAcgASgOMhQubXljZWwudjEuQWdlbnRTdGF0ZRIPCgdydW5uaW5nGAggASgFEjEKDXJlZ2lzdGVyX3RpbWUYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjIKDmhlYXJ0YmVhdF90aW1lGAogASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIRCglwcmluY2lwYWwYCyABKAkSEgoKcHVibGljX2tleRgMIAEoCRItCgpyZXZvY2F0aW9uGA0gASgLMhkubXljZWwudjEuQWdlbnRSZXZvY2F0aW9uGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiZQoPQWdlbnRSZXZvY2F0aW9uEg4KBnJlYXNvbhgBIAEoCRIvCgtyZXZva2VfdGltZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEQoJcHJpbmNpcGFsGAMgASgJIj4KCkNhcGFiaWxpdHkSDAoEdHlwZRgBIAEoCRINCgVxdWV1ZRgCIAEoCRITCgtkZXNjcmlwdGlvbhgDIAEoCSK9AwoMQWdlbnRTZXNzaW9uEhEKCW5hdHNfdXJscxgBIAMoCRIdCgVsYW5lcxgCIAMoCzIOLm15Y2VsLnYxLkxhbmUSFAoMaW5ib3hfcHJlZml4GAMgASgJEhYKDnJlcG9ydF9zdWJqZWN0GAQgASgJEhkKEWhlYXJ0YmVhdF9zdWJqZWN0GAUgASgJEhYKDnNpZ25hbF9zdWJqZWN0GAYgASgJEh8KF291dHB1dF9zdWJqZWN0X3RlbXBsYXRlGAcgASgJEjEKDmxlYXNlX2R1cmF0aW9uGAggASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEjUKEmhlYXJ0YmVhdF9pbnRlcnZhbBgJIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIOCgZ0ZW5hbnQYCiABKAkSLwoLY3JlYXRlX3RpbWUYCyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhIKCmNyZWRlbnRpYWwYDCABKAkSOgoWY3JlZGVudGlhbF9leHBpcmVfdGltZRgNIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAijgEKBExhbmUSDQoFcXVldWUYASABKAkSJAoIcHJpb3JpdHkYAiABKA4yEi5teWNlbC52MS5Qcmlvcml0eRIOCgZzdHJlYW0YAyABKAkSEAoIY29uc3VtZXIYBCABKAkSLwoLY3JlYXRlX3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wKnQKCkFnZW50U3RhdGUSGwoXQUdFTlRfU1RBVEVfVU5TUEVDSUZJRUQQABIWChJBR0VOVF9TVEFURV9BQ1RJVkUQARIYChRBR0VOVF9TVEFURV9EUkFJTklORxACEhcKE0FHRU5UX1NUQVRFX1JFVk9LRUQQA2IGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_mycel_v1_task]);
 
 /**
  * A process that registered capabilities and pulls work.
@@ -91,6 +91,28 @@ export type Agent = Message<"mycel.v1.Agent"> & {
    * @generated from field: google.protobuf.Timestamp heartbeat_time = 10;
    */
   heartbeatTime?: Timestamp | undefined;
+
+  /**
+   * Who registered it, e.g. `token:billing@example`: the only one that may register the id again while this registration lasts. Shown
+   * only to those who may revoke agents.
+   *
+   * @generated from field: string principal = 11;
+   */
+  principal: string;
+
+  /**
+   * The public key to which its credential is bound, empty if the broker asks for none. Shown only to those who may revoke agents.
+   *
+   * @generated from field: string public_key = 12;
+   */
+  publicKey: string;
+
+  /**
+   * Why it is shut out. Set if `state` is REVOKED.
+   *
+   * @generated from field: mycel.v1.AgentRevocation revocation = 13;
+   */
+  revocation?: AgentRevocation | undefined;
 };
 
 /**
@@ -99,6 +121,41 @@ export type Agent = Message<"mycel.v1.Agent"> & {
  */
 export const AgentSchema: GenMessage<Agent> = /*@__PURE__*/
   messageDesc(file_mycel_v1_agent, 0);
+
+/**
+ * Why, when and by whom an agent was shut out.
+ *
+ * @generated from message mycel.v1.AgentRevocation
+ */
+export type AgentRevocation = Message<"mycel.v1.AgentRevocation"> & {
+  /**
+   * Why, for people. At most 1,024 characters.
+   *
+   * @generated from field: string reason = 1;
+   */
+  reason: string;
+
+  /**
+   * When.
+   *
+   * @generated from field: google.protobuf.Timestamp revoke_time = 2;
+   */
+  revokeTime?: Timestamp | undefined;
+
+  /**
+   * Who revoked it, e.g. `token:admin@example`. Shown only to those who may revoke agents.
+   *
+   * @generated from field: string principal = 3;
+   */
+  principal: string;
+};
+
+/**
+ * Describes the message mycel.v1.AgentRevocation.
+ * Use `create(AgentRevocationSchema)` to create a new message.
+ */
+export const AgentRevocationSchema: GenMessage<AgentRevocation> = /*@__PURE__*/
+  messageDesc(file_mycel_v1_agent, 1);
 
 /**
  * A task type that an agent can run.
@@ -133,7 +190,7 @@ export type Capability = Message<"mycel.v1.Capability"> & {
  * Use `create(CapabilitySchema)` to create a new message.
  */
 export const CapabilitySchema: GenMessage<Capability> = /*@__PURE__*/
-  messageDesc(file_mycel_v1_agent, 1);
+  messageDesc(file_mycel_v1_agent, 2);
 
 /**
  * What an agent needs to pull work and to report, valid until it is deregistered or its heartbeats stop.
@@ -219,6 +276,24 @@ export type AgentSession = Message<"mycel.v1.AgentSession"> & {
    * @generated from field: google.protobuf.Timestamp create_time = 11;
    */
   createTime?: Timestamp | undefined;
+
+  /**
+   * What the agent logs in to NATS with, together with the private key that belongs to its `public_key`: a user JWT of NATS, signed by
+   * the mesh. It allows to pull from the session's lanes and to acknowledge what they deliver, to report, to hear signals and to publish
+   * outputs under its own id, and nothing else. Empty if the broker asks for none.
+   *
+   * @generated from field: string credential = 12;
+   */
+  credential: string;
+
+  /**
+   * When the credential ends, by the mesh's clock; the broker closes the connection then. Unset without a credential. It is renewed by
+   * registering again with the same `agent_id` and `public_key`, best when half of its time is over; a connection goes on with the
+   * credential with which it was opened, so the agent opens another one and closes the old one when nothing is on its way to it.
+   *
+   * @generated from field: google.protobuf.Timestamp credential_expire_time = 13;
+   */
+  credentialExpireTime?: Timestamp | undefined;
 };
 
 /**
@@ -226,7 +301,7 @@ export type AgentSession = Message<"mycel.v1.AgentSession"> & {
  * Use `create(AgentSessionSchema)` to create a new message.
  */
 export const AgentSessionSchema: GenMessage<AgentSession> = /*@__PURE__*/
-  messageDesc(file_mycel_v1_agent, 2);
+  messageDesc(file_mycel_v1_agent, 3);
 
 /**
  * One durable consumer to pull from: a queue at a priority.
@@ -275,7 +350,7 @@ export type Lane = Message<"mycel.v1.Lane"> & {
  * Use `create(LaneSchema)` to create a new message.
  */
 export const LaneSchema: GenMessage<Lane> = /*@__PURE__*/
-  messageDesc(file_mycel_v1_agent, 3);
+  messageDesc(file_mycel_v1_agent, 4);
 
 /**
  * Whether an agent takes work.
@@ -303,6 +378,13 @@ export const AgentState = {
    * @generated from enum value: AGENT_STATE_DRAINING = 2;
    */
   DRAINING: 2,
+
+  /**
+   * Shut out by RevokeAgent: it is not registered, and may not register until it is restored.
+   *
+   * @generated from enum value: AGENT_STATE_REVOKED = 3;
+   */
+  REVOKED: 3,
 } as const;
 
 /**

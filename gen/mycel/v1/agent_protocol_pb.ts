@@ -16,7 +16,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file mycel/v1/agent_protocol.proto.
  */
 export const file_mycel_v1_agent_protocol: GenFile = /*@__PURE__*/
-  fileDesc("Ch1teWNlbC92MS9hZ2VudF9wcm90b2NvbC5wcm90bxIIbXljZWwudjEiMgoNUmVwb3J0UmVxdWVzdBIhCgdyZXBvcnRzGAEgAygLMhAubXljZWwudjEuUmVwb3J0IjkKDlJlcG9ydFJlc3BvbnNlEicKB3Jlc3VsdHMYASADKAsyFi5teWNlbC52MS5SZXBvcnRSZXN1bHQigAMKBlJlcG9ydBIPCgd0YXNrX2lkGAEgASgJEg8KB2F0dGVtcHQYAiABKAUSDQoFZmVuY2UYAyABKAQSEAoIZGVsaXZlcnkYBCABKAkSLgoKc3RhcnRfdGltZRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFwoPb3V0cHV0X3NlcXVlbmNlGAYgASgEEiAKBWJlZ2luGAcgASgLMg8ubXljZWwudjEuQmVnaW5IABImCghjb21wbGV0ZRgIIAEoCzISLm15Y2VsLnYxLkNvbXBsZXRlSAASHgoEZmFpbBgJIAEoCzIOLm15Y2VsLnYxLkZhaWxIABIrCgtyZXRyeV9hZnRlchgKIAEoCzIULm15Y2VsLnYxLlJldHJ5QWZ0ZXJIABIiCgZzbm9vemUYCyABKAsyEC5teWNlbC52MS5Tbm9vemVIABInCgloYW5kX2JhY2sYDCABKAsyEi5teWNlbC52MS5IYW5kQmFja0gAQgYKBGtpbmQiGwoFQmVnaW4SEgoKcmVkZWxpdmVyeRgBIAEoCCItCghDb21wbGV0ZRIhCgZyZXN1bHQYASABKAsyES5teWNlbC52MS5QYXlsb2FkIi4KBEZhaWwSJgoHZmFpbHVyZRgBIAEoCzIVLm15Y2VsLnYxLlRhc2tGYWlsdXJlIl4KClJldHJ5QWZ0ZXISKAoFZGVsYXkYASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SJgoHZmFpbHVyZRgCIAEoCzIVLm15Y2VsLnYxLlRhc2tGYWlsdXJlIjIKBlNub296ZRIoCgVkZWxheRgBIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiIbCghIYW5kQmFjaxIPCgdzdGFydGVkGAEgASgIIrsBCgxSZXBvcnRSZXN1bHQSJgoIYWNjZXB0ZWQYASABKAsyEi5teWNlbC52MS5BY2NlcHRlZEgAEiQKB2Ryb3BwZWQYAiABKAsyES5teWNlbC52MS5Ecm9wcGVkSAASJAoHcmVmdXNlZBgDIAEoCzIRLm15Y2VsLnYxLlJlZnVzZWRIABIsCgt1bmF2YWlsYWJsZRgEIAEoCzIVLm15Y2VsLnYxLlVuYXZhaWxhYmxlSABCCQoHb3V0Y29tZSIqCghBY2NlcHRlZBINCgVmZW5jZRgBIAEoBBIPCgdhdHRlbXB0GAIgASgFIhkKB0Ryb3BwZWQSDgoGcmVhc29uGAEgASgJIioKB1JlZnVzZWQSDgoGcmVhc29uGAEgASgJEg8KB21lc3NhZ2UYAiABKAkiPQoLVW5hdmFpbGFibGUSLgoLcmV0cnlfZGVsYXkYASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iNQoQSGVhcnRiZWF0UmVxdWVzdBIPCgdydW5uaW5nGAEgASgFEhAKCGRyYWluaW5nGAIgASgIIicKEUhlYXJ0YmVhdFJlc3BvbnNlEhIKCnJlZ2lzdGVyZWQYASABKAgiPwoLQWdlbnRTaWduYWwSKAoGY2FuY2VsGAEgASgLMhYubXljZWwudjEuQ2FuY2VsU2lnbmFsSABCBgoEa2luZCJACgxDYW5jZWxTaWduYWwSDwoHdGFza19pZBgBIAEoCRIPCgdhdHRlbXB0GAIgASgFEg4KBnJlYXNvbhgDIAEoCWIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_mycel_v1_payload, file_mycel_v1_task]);
+  fileDesc("Ch1teWNlbC92MS9hZ2VudF9wcm90b2NvbC5wcm90bxIIbXljZWwudjEiMgoNUmVwb3J0UmVxdWVzdBIhCgdyZXBvcnRzGAEgAygLMhAubXljZWwudjEuUmVwb3J0IjkKDlJlcG9ydFJlc3BvbnNlEicKB3Jlc3VsdHMYASADKAsyFi5teWNlbC52MS5SZXBvcnRSZXN1bHQilQMKBlJlcG9ydBIPCgd0YXNrX2lkGAEgASgJEg8KB2F0dGVtcHQYAiABKAUSDQoFZmVuY2UYAyABKAQSEAoIZGVsaXZlcnkYBCABKAkSLgoKc3RhcnRfdGltZRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFwoPb3V0cHV0X3NlcXVlbmNlGAYgASgEEiAKBWJlZ2luGAcgASgLMg8ubXljZWwudjEuQmVnaW5IABImCghjb21wbGV0ZRgIIAEoCzISLm15Y2VsLnYxLkNvbXBsZXRlSAASHgoEZmFpbBgJIAEoCzIOLm15Y2VsLnYxLkZhaWxIABIrCgtyZXRyeV9hZnRlchgKIAEoCzIULm15Y2VsLnYxLlJldHJ5QWZ0ZXJIABIiCgZzbm9vemUYCyABKAsyEC5teWNlbC52MS5Tbm9vemVIABInCgloYW5kX2JhY2sYDCABKAsyEi5teWNlbC52MS5IYW5kQmFja0gAEhMKC2xlYXNlX3Rva2VuGA0gASgMQgYKBGtpbmQiGwoFQmVnaW4SEgoKcmVkZWxpdmVyeRgBIAEoCCItCghDb21wbGV0ZRIhCgZyZXN1bHQYASABKAsyES5teWNlbC52MS5QYXlsb2FkIi4KBEZhaWwSJgoHZmFpbHVyZRgBIAEoCzIVLm15Y2VsLnYxLlRhc2tGYWlsdXJlIl4KClJldHJ5QWZ0ZXISKAoFZGVsYXkYASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SJgoHZmFpbHVyZRgCIAEoCzIVLm15Y2VsLnYxLlRhc2tGYWlsdXJlIjIKBlNub296ZRIoCgVkZWxheRgBIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiIbCghIYW5kQmFjaxIPCgdzdGFydGVkGAEgASgIIrsBCgxSZXBvcnRSZXN1bHQSJgoIYWNjZXB0ZWQYASABKAsyEi5teWNlbC52MS5BY2NlcHRlZEgAEiQKB2Ryb3BwZWQYAiABKAsyES5teWNlbC52MS5Ecm9wcGVkSAASJAoHcmVmdXNlZBgDIAEoCzIRLm15Y2VsLnYxLlJlZnVzZWRIABIsCgt1bmF2YWlsYWJsZRgEIAEoCzIVLm15Y2VsLnYxLlVuYXZhaWxhYmxlSABCCQoHb3V0Y29tZSI/CghBY2NlcHRlZBINCgVmZW5jZRgBIAEoBBIPCgdhdHRlbXB0GAIgASgFEhMKC2xlYXNlX3Rva2VuGAMgASgMIhkKB0Ryb3BwZWQSDgoGcmVhc29uGAEgASgJIioKB1JlZnVzZWQSDgoGcmVhc29uGAEgASgJEg8KB21lc3NhZ2UYAiABKAkiPQoLVW5hdmFpbGFibGUSLgoLcmV0cnlfZGVsYXkYASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iNQoQSGVhcnRiZWF0UmVxdWVzdBIPCgdydW5uaW5nGAEgASgFEhAKCGRyYWluaW5nGAIgASgIIicKEUhlYXJ0YmVhdFJlc3BvbnNlEhIKCnJlZ2lzdGVyZWQYASABKAgiPwoLQWdlbnRTaWduYWwSKAoGY2FuY2VsGAEgASgLMhYubXljZWwudjEuQ2FuY2VsU2lnbmFsSABCBgoEa2luZCJACgxDYW5jZWxTaWduYWwSDwoHdGFza19pZBgBIAEoCRIPCgdhdHRlbXB0GAIgASgFEg4KBnJlYXNvbhgDIAEoCWIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_mycel_v1_payload, file_mycel_v1_task]);
 
 /**
  * What an agent tells the coordinators about its attempts: one NATS request on the session's `report_subject`.
@@ -163,6 +163,14 @@ export type Report = Message<"mycel.v1.Report"> & {
     value: HandBack;
     case: "handBack";
   } | { case: undefined; value?: undefined };
+
+  /**
+   * The token that came with the `attempt` and `fence` of this report: the dispatch's, or the last answer's. Empty if that was empty. A
+   * `begin` carries the attempt, fence and token of the dispatch.
+   *
+   * @generated from field: bytes lease_token = 13;
+   */
+  leaseToken: Uint8Array;
 };
 
 /**
@@ -377,6 +385,13 @@ export type Accepted = Message<"mycel.v1.Accepted"> & {
    * @generated from field: int32 attempt = 2;
    */
   attempt: number;
+
+  /**
+   * Shows in the next report on this attempt that it is this agent's. Empty if the broker asks agents for no credentials.
+   *
+   * @generated from field: bytes lease_token = 3;
+   */
+  leaseToken: Uint8Array;
 };
 
 /**
@@ -414,7 +429,7 @@ export const DroppedSchema: GenMessage<Dropped> = /*@__PURE__*/
  */
 export type Refused = Message<"mycel.v1.Refused"> & {
   /**
-   * Why, in UPPER_SNAKE_CASE: `LEASE_LOST`, `INVALID_REPORT`, `PAYLOAD_TOO_LARGE`.
+   * Why, in UPPER_SNAKE_CASE: `LEASE_LOST`, `INVALID_REPORT`, `PAYLOAD_TOO_LARGE`, `AGENT_REVOKED`.
    *
    * @generated from field: string reason = 1;
    */
@@ -491,7 +506,7 @@ export const HeartbeatRequestSchema: GenMessage<HeartbeatRequest> = /*@__PURE__*
  */
 export type HeartbeatResponse = Message<"mycel.v1.HeartbeatResponse"> & {
   /**
-   * Whether the mesh knows the agent. If not, it must register again.
+   * Whether the mesh knows the agent. If not, it must register again, which is refused if it was revoked.
    *
    * @generated from field: bool registered = 1;
    */

@@ -24,7 +24,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file mycel/v1/agent_service.proto.
  */
 export const file_mycel_v1_agent_service: GenFile = /*@__PURE__*/
-  fileDesc("ChxteWNlbC92MS9hZ2VudF9zZXJ2aWNlLnByb3RvEghteWNlbC52MSLzAQoUUmVnaXN0ZXJBZ2VudFJlcXVlc3QSEAoIYWdlbnRfaWQYASABKAkSDAoEbmFtZRgCIAEoCRIPCgd2ZXJzaW9uGAMgASgJEioKDGNhcGFiaWxpdGllcxgEIAMoCzIULm15Y2VsLnYxLkNhcGFiaWxpdHkSEwoLY29uY3VycmVuY3kYBSABKAUSOgoGbGFiZWxzGAYgAygLMioubXljZWwudjEuUmVnaXN0ZXJBZ2VudFJlcXVlc3QuTGFiZWxzRW50cnkaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJgChVSZWdpc3RlckFnZW50UmVzcG9uc2USHgoFYWdlbnQYASABKAsyDy5teWNlbC52MS5BZ2VudBInCgdzZXNzaW9uGAIgASgLMhYubXljZWwudjEuQWdlbnRTZXNzaW9uIioKFkRlcmVnaXN0ZXJBZ2VudFJlcXVlc3QSEAoIYWdlbnRfaWQYASABKAkiGQoXRGVyZWdpc3RlckFnZW50UmVzcG9uc2UiIwoPR2V0QWdlbnRSZXF1ZXN0EhAKCGFnZW50X2lkGAEgASgJIjIKEEdldEFnZW50UmVzcG9uc2USHgoFYWdlbnQYASABKAsyDy5teWNlbC52MS5BZ2VudCJIChFMaXN0QWdlbnRzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCRIMCgR0eXBlGAMgASgJIk4KEkxpc3RBZ2VudHNSZXNwb25zZRIfCgZhZ2VudHMYASADKAsyDy5teWNlbC52MS5BZ2VudBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiIgoSV2F0Y2hBZ2VudHNSZXF1ZXN0EgwKBHR5cGUYASABKAkiXAoTV2F0Y2hBZ2VudHNSZXNwb25zZRIlCgZjaGFuZ2UYASABKA4yFS5teWNlbC52MS5BZ2VudENoYW5nZRIeCgVhZ2VudBgCIAEoCzIPLm15Y2VsLnYxLkFnZW50IpYEChFTdWJtaXRUYXNrUmVxdWVzdBIPCgd0YXNrX2lkGAEgASgJEhIKCnJlcXVlc3RfaWQYAiABKAkSDAoEdHlwZRgDIAEoCRIgCgVpbnB1dBgEIAEoCzIRLm15Y2VsLnYxLlBheWxvYWQSJAoIcHJpb3JpdHkYBSABKA4yEi5teWNlbC52MS5Qcmlvcml0eRINCgVxdWV1ZRgGIAEoCRI3CgZsYWJlbHMYByADKAsyJy5teWNlbC52MS5TdWJtaXRUYXNrUmVxdWVzdC5MYWJlbHNFbnRyeRIkCgh0aW1lb3V0cxgIIAEoCzISLm15Y2VsLnYxLlRpbWVvdXRzEisKDHJldHJ5X3BvbGljeRgJIAEoCzIVLm15Y2VsLnYxLlJldHJ5UG9saWN5Ei0KCnJlc3VsdF90dGwYCiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SMAoKc3RhcnRfdGltZRgLIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBIABIqCgVkZWxheRgMIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkgAEiYKB3dlYmhvb2sYDSABKAsyFS5teWNlbC52MS5UYXNrV2ViaG9vaxotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBQgcKBXN0YXJ0Il0KElN1Ym1pdFRhc2tSZXNwb25zZRIPCgd0YXNrX2lkGAEgASgJEiQKBnN0YXR1cxgCIAEoCzIULm15Y2VsLnYxLlRhc2tTdGF0dXMSEAoIZXhpc3RpbmcYAyABKAgiVQoXQmF0Y2hTdWJtaXRUYXNrc1JlcXVlc3QSKgoFdGFza3MYASADKAsyGy5teWNlbC52MS5TdWJtaXRUYXNrUmVxdWVzdBIOCgZhdG9taWMYAiABKAgiTQoYQmF0Y2hTdWJtaXRUYXNrc1Jlc3BvbnNlEjEKB3Jlc3VsdHMYASADKAsyIC5teWNlbC52MS5CYXRjaFN1Ym1pdFRhc2tzUmVzdWx0InsKFkJhdGNoU3VibWl0VGFza3NSZXN1bHQSMQoJc3VibWl0dGVkGAEgASgLMhwubXljZWwudjEuU3VibWl0VGFza1Jlc3BvbnNlSAASJAoFZXJyb3IYAiABKAsyEy5teWNlbC52MS5JdGVtRXJyb3JIAEIICgZyZXN1bHQimAEKCUl0ZW1FcnJvchIMCgRjb2RlGAEgASgFEg4KBnJlYXNvbhgCIAEoCRIPCgdtZXNzYWdlGAMgASgJEiwKCnZpb2xhdGlvbnMYBCADKAsyGC5teWNlbC52MS5GaWVsZFZpb2xhdGlvbhIuCgtyZXRyeV9kZWxheRgFIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiI0Cg5GaWVsZFZpb2xhdGlvbhINCgVmaWVsZBgBIAEoCRITCgtkZXNjcmlwdGlvbhgCIAEoCSJEChdTdWJtaXRUYXNrU3RyZWFtUmVxdWVzdBIpCgR0YXNrGAEgASgLMhsubXljZWwudjEuU3VibWl0VGFza1JlcXVlc3QijAEKGFN1Ym1pdFRhc2tTdHJlYW1SZXNwb25zZRINCgVpbmRleBgBIAEoBBIxCglzdWJtaXR0ZWQYAiABKAsyHC5teWNlbC52MS5TdWJtaXRUYXNrUmVzcG9uc2VIABIkCgVlcnJvchgDIAEoCzITLm15Y2VsLnYxLkl0ZW1FcnJvckgAQggKBnJlc3VsdCKYAQoUR2V0VGFza1N0YXR1c1JlcXVlc3QSDwoHdGFza19pZBgBIAEoCRInCgR3YWl0GAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhsKDmFmdGVyX3JldmlzaW9uGAMgASgESACIAQESFgoOaW5jbHVkZV9yZXN1bHQYBCABKAhCEQoPX2FmdGVyX3JldmlzaW9uImAKFUdldFRhc2tTdGF0dXNSZXNwb25zZRIkCgZzdGF0dXMYASABKAsyFC5teWNlbC52MS5UYXNrU3RhdHVzEiEKBnJlc3VsdBgCIAEoCzIRLm15Y2VsLnYxLlBheWxvYWQiIQoOR2V0VGFza1JlcXVlc3QSDwoHdGFza19pZBgBIAEoCSIvCg9HZXRUYXNrUmVzcG9uc2USHAoEdGFzaxgBIAEoCzIOLm15Y2VsLnYxLlRhc2siJQoSRXhwbGFpblRhc2tSZXF1ZXN0Eg8KB3Rhc2tfaWQYASABKAkiRQoTRXhwbGFpblRhc2tSZXNwb25zZRIuCgtleHBsYW5hdGlvbhgBIAEoCzIZLm15Y2VsLnYxLlRhc2tFeHBsYW5hdGlvbiKvAgoKVGFza0ZpbHRlchIjCgZzdGF0ZXMYASADKA4yEy5teWNlbC52MS5UYXNrU3RhdGUSDQoFdHlwZXMYAiADKAkSEAoIYWdlbnRfaWQYAyABKAkSMAoGbGFiZWxzGAQgAygLMiAubXljZWwudjEuVGFza0ZpbHRlci5MYWJlbHNFbnRyeRI0ChBjcmVhdGVfdGltZV9mcm9tGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBI1ChFjcmVhdGVfdGltZV91bnRpbBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDQoFcXVldWUYByABKAkaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJfChBMaXN0VGFza3NSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJEiQKBmZpbHRlchgDIAEoCzIULm15Y2VsLnYxLlRhc2tGaWx0ZXIiewoRTGlzdFRhc2tzUmVzcG9uc2USHQoFdGFza3MYASADKAsyDi5teWNlbC52MS5UYXNrEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCRIuCgphc19vZl90aW1lGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCI5ChFDb3VudFRhc2tzUmVxdWVzdBIkCgZmaWx0ZXIYASABKAsyFC5teWNlbC52MS5UYXNrRmlsdGVyIn8KEkNvdW50VGFza3NSZXNwb25zZRIkCgZjb3VudHMYASADKAsyFC5teWNlbC52MS5TdGF0ZUNvdW50EhMKC3RvdGFsX2NvdW50GAIgASgDEi4KCmFzX29mX3RpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIkQKClN0YXRlQ291bnQSIgoFc3RhdGUYASABKA4yEy5teWNlbC52MS5UYXNrU3RhdGUSEgoKdGFza19jb3VudBgCIAEoAyJcChRTdHJlYW1SZXN1bHRzUmVxdWVzdBIPCgd0YXNrX2lkGAEgASgJEg4KBmN1cnNvchgCIAEoCRIjCgVraW5kcxgDIAMoDjIULm15Y2VsLnYxLlJlc3VsdEtpbmQi6gEKFVN0cmVhbVJlc3VsdHNSZXNwb25zZRIOCgZjdXJzb3IYASABKAkSEAoIc2VxdWVuY2UYAiABKAQSIgoIc25hcHNob3QYAyABKAsyDi5teWNlbC52MS5UYXNrSAASLQoMc3RhdGVfY2hhbmdlGAQgASgLMhUubXljZWwudjEuU3RhdGVDaGFuZ2VIABIpCgZvdXRwdXQYBSABKAsyFy5teWNlbC52MS5BdHRlbXB0T3V0cHV0SAASKQoKa2VlcF9hbGl2ZRgGIAEoCzITLm15Y2VsLnYxLktlZXBBbGl2ZUgAQgYKBGtpbmQiVgoLU3RhdGVDaGFuZ2USJAoGc3RhdHVzGAEgASgLMhQubXljZWwudjEuVGFza1N0YXR1cxIhCgZyZXN1bHQYAiABKAsyES5teWNlbC52MS5QYXlsb2FkIlQKDUF0dGVtcHRPdXRwdXQSDwoHYXR0ZW1wdBgBIAEoBRIQCghhZ2VudF9pZBgCIAEoCRIgCgZvdXRwdXQYAyABKAsyEC5teWNlbC52MS5PdXRwdXQiCwoJS2VlcEFsaXZlImAKDlJ1blRhc2tSZXF1ZXN0EikKBHRhc2sYASABKAsyGy5teWNlbC52MS5TdWJtaXRUYXNrUmVxdWVzdBIjCgVraW5kcxgCIAMoDjIULm15Y2VsLnYxLlJlc3VsdEtpbmQifwoPUnVuVGFza1Jlc3BvbnNlEjEKCXN1Ym1pdHRlZBgBIAEoCzIcLm15Y2VsLnYxLlN1Ym1pdFRhc2tSZXNwb25zZUgAEjEKBnJlc3VsdBgCIAEoCzIfLm15Y2VsLnYxLlN0cmVhbVJlc3VsdHNSZXNwb25zZUgAQgYKBGtpbmQiOQoRV2F0Y2hUYXNrc1JlcXVlc3QSJAoGZmlsdGVyGAEgASgLMhQubXljZWwudjEuVGFza0ZpbHRlciKUAQoSV2F0Y2hUYXNrc1Jlc3BvbnNlEiAKBmNoYW5nZRgBIAEoCzIOLm15Y2VsLnYxLlRhc2tIABIpCgZtaXNzZWQYAiABKAsyFy5teWNlbC52MS5NaXNzZWRDaGFuZ2VzSAASKQoKa2VlcF9hbGl2ZRgDIAEoCzITLm15Y2VsLnYxLktlZXBBbGl2ZUgAQgYKBGtpbmQiJQoNTWlzc2VkQ2hhbmdlcxIUCgxjaGFuZ2VfY291bnQYASABKAMiNAoRQ2FuY2VsVGFza1JlcXVlc3QSDwoHdGFza19pZBgBIAEoCRIOCgZyZWFzb24YAiABKAkiOgoSQ2FuY2VsVGFza1Jlc3BvbnNlEiQKBnN0YXR1cxgBIAEoCzIULm15Y2VsLnYxLlRhc2tTdGF0dXMiNwoQUmV0cnlUYXNrUmVxdWVzdBIPCgd0YXNrX2lkGAEgASgJEhIKCnJlcXVlc3RfaWQYAiABKAkiQwoRUmV0cnlUYXNrUmVzcG9uc2USHAoEdGFzaxgBIAEoCzIOLm15Y2VsLnYxLlRhc2sSEAoIZXhpc3RpbmcYAiABKAgifwoWTGlzdERlYWRMZXR0ZXJzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCRIkCgZmaWx0ZXIYAyABKAsyFC5teWNlbC52MS5UYXNrRmlsdGVyEhgKEGluY2x1ZGVfcmVkcml2ZW4YBCABKAgijgEKF0xpc3REZWFkTGV0dGVyc1Jlc3BvbnNlEioKDGRlYWRfbGV0dGVycxgBIAMoCzIULm15Y2VsLnYxLkRlYWRMZXR0ZXISFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJEi4KCmFzX29mX3RpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIj8KCkRlYWRMZXR0ZXISHAoEdGFzaxgBIAEoCzIOLm15Y2VsLnYxLlRhc2sSEwoLcmVkcml2ZW5fYnkYAiABKAkiiAEKF0lzc3VlU3RyZWFtVG9rZW5SZXF1ZXN0EhEKB3Rhc2tfaWQYASABKAlIABIkCgVncm91cBgCIAEoCzITLm15Y2VsLnYxLlRhc2tHcm91cEgAEisKCGxpZmV0aW1lGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQgcKBXNjb3BlIikKCVRhc2tHcm91cBINCgVsYWJlbBgBIAEoCRINCgV2YWx1ZRgCIAEoCSJaChhJc3N1ZVN0cmVhbVRva2VuUmVzcG9uc2USDQoFdG9rZW4YASABKAkSLwoLZXhwaXJlX3RpbWUYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wKqcBCgtBZ2VudENoYW5nZRIcChhBR0VOVF9DSEFOR0VfVU5TUEVDSUZJRUQQABIWChJBR0VOVF9DSEFOR0VfQURERUQQARIYChRBR0VOVF9DSEFOR0VfVVBEQVRFRBACEhgKFEFHRU5UX0NIQU5HRV9SRU1PVkVEEAMSFQoRQUdFTlRfQ0hBTkdFX0xPU1QQBBIXChNBR0VOVF9DSEFOR0VfU1lOQ0VEEAUqhgEKClJlc3VsdEtpbmQSGwoXUkVTVUxUX0tJTkRfVU5TUEVDSUZJRUQQABIVChFSRVNVTFRfS0lORF9TVEFURRABEhUKEVJFU1VMVF9LSU5EX0NIVU5LEAISGAoUUkVTVUxUX0tJTkRfUFJPR1JFU1MQAxITCg9SRVNVTFRfS0lORF9MT0cQBDLwDAoMQWdlbnRTZXJ2aWNlElUKDVJlZ2lzdGVyQWdlbnQSHi5teWNlbC52MS5SZWdpc3RlckFnZW50UmVxdWVzdBofLm15Y2VsLnYxLlJlZ2lzdGVyQWdlbnRSZXNwb25zZSIDkAICElsKD0RlcmVnaXN0ZXJBZ2VudBIgLm15Y2VsLnYxLkRlcmVnaXN0ZXJBZ2VudFJlcXVlc3QaIS5teWNlbC52MS5EZXJlZ2lzdGVyQWdlbnRSZXNwb25zZSIDkAICEkYKCEdldEFnZW50EhkubXljZWwudjEuR2V0QWdlbnRSZXF1ZXN0GhoubXljZWwudjEuR2V0QWdlbnRSZXNwb25zZSIDkAIBEkwKCkxpc3RBZ2VudHMSGy5teWNlbC52MS5MaXN0QWdlbnRzUmVxdWVzdBocLm15Y2VsLnYxLkxpc3RBZ2VudHNSZXNwb25zZSIDkAIBEkwKC1dhdGNoQWdlbnRzEhwubXljZWwudjEuV2F0Y2hBZ2VudHNSZXF1ZXN0Gh0ubXljZWwudjEuV2F0Y2hBZ2VudHNSZXNwb25zZTABEkwKClN1Ym1pdFRhc2sSGy5teWNlbC52MS5TdWJtaXRUYXNrUmVxdWVzdBocLm15Y2VsLnYxLlN1Ym1pdFRhc2tSZXNwb25zZSIDkAICEl4KEEJhdGNoU3VibWl0VGFza3MSIS5teWNlbC52MS5CYXRjaFN1Ym1pdFRhc2tzUmVxdWVzdBoiLm15Y2VsLnYxLkJhdGNoU3VibWl0VGFza3NSZXNwb25zZSIDkAICEl0KEFN1Ym1pdFRhc2tTdHJlYW0SIS5teWNlbC52MS5TdWJtaXRUYXNrU3RyZWFtUmVxdWVzdBoiLm15Y2VsLnYxLlN1Ym1pdFRhc2tTdHJlYW1SZXNwb25zZSgBMAESVQoNR2V0VGFza1N0YXR1cxIeLm15Y2VsLnYxLkdldFRhc2tTdGF0dXNSZXF1ZXN0Gh8ubXljZWwudjEuR2V0VGFza1N0YXR1c1Jlc3BvbnNlIgOQAgESQwoHR2V0VGFzaxIYLm15Y2VsLnYxLkdldFRhc2tSZXF1ZXN0GhkubXljZWwudjEuR2V0VGFza1Jlc3BvbnNlIgOQAgESTwoLRXhwbGFpblRhc2sSHC5teWNlbC52MS5FeHBsYWluVGFza1JlcXVlc3QaHS5teWNlbC52MS5FeHBsYWluVGFza1Jlc3BvbnNlIgOQAgESSQoJTGlzdFRhc2tzEhoubXljZWwudjEuTGlzdFRhc2tzUmVxdWVzdBobLm15Y2VsLnYxLkxpc3RUYXNrc1Jlc3BvbnNlIgOQAgESTAoKQ291bnRUYXNrcxIbLm15Y2VsLnYxLkNvdW50VGFza3NSZXF1ZXN0GhwubXljZWwudjEuQ291bnRUYXNrc1Jlc3BvbnNlIgOQAgESUgoNU3RyZWFtUmVzdWx0cxIeLm15Y2VsLnYxLlN0cmVhbVJlc3VsdHNSZXF1ZXN0Gh8ubXljZWwudjEuU3RyZWFtUmVzdWx0c1Jlc3BvbnNlMAESQAoHUnVuVGFzaxIYLm15Y2VsLnYxLlJ1blRhc2tSZXF1ZXN0GhkubXljZWwudjEuUnVuVGFza1Jlc3BvbnNlMAESSQoKV2F0Y2hUYXNrcxIbLm15Y2VsLnYxLldhdGNoVGFza3NSZXF1ZXN0GhwubXljZWwudjEuV2F0Y2hUYXNrc1Jlc3BvbnNlMAESTAoKQ2FuY2VsVGFzaxIbLm15Y2VsLnYxLkNhbmNlbFRhc2tSZXF1ZXN0GhwubXljZWwudjEuQ2FuY2VsVGFza1Jlc3BvbnNlIgOQAgISSQoJUmV0cnlUYXNrEhoubXljZWwudjEuUmV0cnlUYXNrUmVxdWVzdBobLm15Y2VsLnYxLlJldHJ5VGFza1Jlc3BvbnNlIgOQAgISXgoQSXNzdWVTdHJlYW1Ub2tlbhIhLm15Y2VsLnYxLklzc3VlU3RyZWFtVG9rZW5SZXF1ZXN0GiIubXljZWwudjEuSXNzdWVTdHJlYW1Ub2tlblJlc3BvbnNlIgOQAgISWwoPTGlzdERlYWRMZXR0ZXJzEiAubXljZWwudjEuTGlzdERlYWRMZXR0ZXJzUmVxdWVzdBohLm15Y2VsLnYxLkxpc3REZWFkTGV0dGVyc1Jlc3BvbnNlIgOQAgFiBnByb3RvMw", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_mycel_v1_agent, file_mycel_v1_output, file_mycel_v1_payload, file_mycel_v1_retry_policy, file_mycel_v1_task, file_mycel_v1_task_explanation]);
+  fileDesc("ChxteWNlbC92MS9hZ2VudF9zZXJ2aWNlLnByb3RvEghteWNlbC52MSKHAgoUUmVnaXN0ZXJBZ2VudFJlcXVlc3QSEAoIYWdlbnRfaWQYASABKAkSDAoEbmFtZRgCIAEoCRIPCgd2ZXJzaW9uGAMgASgJEioKDGNhcGFiaWxpdGllcxgEIAMoCzIULm15Y2VsLnYxLkNhcGFiaWxpdHkSEwoLY29uY3VycmVuY3kYBSABKAUSOgoGbGFiZWxzGAYgAygLMioubXljZWwudjEuUmVnaXN0ZXJBZ2VudFJlcXVlc3QuTGFiZWxzRW50cnkSEgoKcHVibGljX2tleRgHIAEoCRotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBImAKFVJlZ2lzdGVyQWdlbnRSZXNwb25zZRIeCgVhZ2VudBgBIAEoCzIPLm15Y2VsLnYxLkFnZW50EicKB3Nlc3Npb24YAiABKAsyFi5teWNlbC52MS5BZ2VudFNlc3Npb24iKgoWRGVyZWdpc3RlckFnZW50UmVxdWVzdBIQCghhZ2VudF9pZBgBIAEoCSIZChdEZXJlZ2lzdGVyQWdlbnRSZXNwb25zZSI2ChJSZXZva2VBZ2VudFJlcXVlc3QSEAoIYWdlbnRfaWQYASABKAkSDgoGcmVhc29uGAIgASgJIjUKE1Jldm9rZUFnZW50UmVzcG9uc2USHgoFYWdlbnQYASABKAsyDy5teWNlbC52MS5BZ2VudCInChNSZXN0b3JlQWdlbnRSZXF1ZXN0EhAKCGFnZW50X2lkGAEgASgJIhYKFFJlc3RvcmVBZ2VudFJlc3BvbnNlIiMKD0dldEFnZW50UmVxdWVzdBIQCghhZ2VudF9pZBgBIAEoCSIyChBHZXRBZ2VudFJlc3BvbnNlEh4KBWFnZW50GAEgASgLMg8ubXljZWwudjEuQWdlbnQiXgoRTGlzdEFnZW50c1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgFEhIKCnBhZ2VfdG9rZW4YAiABKAkSDAoEdHlwZRgDIAEoCRIUCgxzaG93X3Jldm9rZWQYBCABKAgiTgoSTGlzdEFnZW50c1Jlc3BvbnNlEh8KBmFnZW50cxgBIAMoCzIPLm15Y2VsLnYxLkFnZW50EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSIiChJXYXRjaEFnZW50c1JlcXVlc3QSDAoEdHlwZRgBIAEoCSJcChNXYXRjaEFnZW50c1Jlc3BvbnNlEiUKBmNoYW5nZRgBIAEoDjIVLm15Y2VsLnYxLkFnZW50Q2hhbmdlEh4KBWFnZW50GAIgASgLMg8ubXljZWwudjEuQWdlbnQilgQKEVN1Ym1pdFRhc2tSZXF1ZXN0Eg8KB3Rhc2tfaWQYASABKAkSEgoKcmVxdWVzdF9pZBgCIAEoCRIMCgR0eXBlGAMgASgJEiAKBWlucHV0GAQgASgLMhEubXljZWwudjEuUGF5bG9hZBIkCghwcmlvcml0eRgFIAEoDjISLm15Y2VsLnYxLlByaW9yaXR5Eg0KBXF1ZXVlGAYgASgJEjcKBmxhYmVscxgHIAMoCzInLm15Y2VsLnYxLlN1Ym1pdFRhc2tSZXF1ZXN0LkxhYmVsc0VudHJ5EiQKCHRpbWVvdXRzGAggASgLMhIubXljZWwudjEuVGltZW91dHMSKwoMcmV0cnlfcG9saWN5GAkgASgLMhUubXljZWwudjEuUmV0cnlQb2xpY3kSLQoKcmVzdWx0X3R0bBgKIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIwCgpzdGFydF90aW1lGAsgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcEgAEioKBWRlbGF5GAwgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uSAASJgoHd2ViaG9vaxgNIAEoCzIVLm15Y2VsLnYxLlRhc2tXZWJob29rGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAFCBwoFc3RhcnQiXQoSU3VibWl0VGFza1Jlc3BvbnNlEg8KB3Rhc2tfaWQYASABKAkSJAoGc3RhdHVzGAIgASgLMhQubXljZWwudjEuVGFza1N0YXR1cxIQCghleGlzdGluZxgDIAEoCCJVChdCYXRjaFN1Ym1pdFRhc2tzUmVxdWVzdBIqCgV0YXNrcxgBIAMoCzIbLm15Y2VsLnYxLlN1Ym1pdFRhc2tSZXF1ZXN0Eg4KBmF0b21pYxgCIAEoCCJNChhCYXRjaFN1Ym1pdFRhc2tzUmVzcG9uc2USMQoHcmVzdWx0cxgBIAMoCzIgLm15Y2VsLnYxLkJhdGNoU3VibWl0VGFza3NSZXN1bHQiewoWQmF0Y2hTdWJtaXRUYXNrc1Jlc3VsdBIxCglzdWJtaXR0ZWQYASABKAsyHC5teWNlbC52MS5TdWJtaXRUYXNrUmVzcG9uc2VIABIkCgVlcnJvchgCIAEoCzITLm15Y2VsLnYxLkl0ZW1FcnJvckgAQggKBnJlc3VsdCKYAQoJSXRlbUVycm9yEgwKBGNvZGUYASABKAUSDgoGcmVhc29uGAIgASgJEg8KB21lc3NhZ2UYAyABKAkSLAoKdmlvbGF0aW9ucxgEIAMoCzIYLm15Y2VsLnYxLkZpZWxkVmlvbGF0aW9uEi4KC3JldHJ5X2RlbGF5GAUgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIjQKDkZpZWxkVmlvbGF0aW9uEg0KBWZpZWxkGAEgASgJEhMKC2Rlc2NyaXB0aW9uGAIgASgJIkQKF1N1Ym1pdFRhc2tTdHJlYW1SZXF1ZXN0EikKBHRhc2sYASABKAsyGy5teWNlbC52MS5TdWJtaXRUYXNrUmVxdWVzdCKMAQoYU3VibWl0VGFza1N0cmVhbVJlc3BvbnNlEg0KBWluZGV4GAEgASgEEjEKCXN1Ym1pdHRlZBgCIAEoCzIcLm15Y2VsLnYxLlN1Ym1pdFRhc2tSZXNwb25zZUgAEiQKBWVycm9yGAMgASgLMhMubXljZWwudjEuSXRlbUVycm9ySABCCAoGcmVzdWx0IpgBChRHZXRUYXNrU3RhdHVzUmVxdWVzdBIPCgd0YXNrX2lkGAEgASgJEicKBHdhaXQYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SGwoOYWZ0ZXJfcmV2aXNpb24YAyABKARIAIgBARIWCg5pbmNsdWRlX3Jlc3VsdBgEIAEoCEIRCg9fYWZ0ZXJfcmV2aXNpb24iYAoVR2V0VGFza1N0YXR1c1Jlc3BvbnNlEiQKBnN0YXR1cxgBIAEoCzIULm15Y2VsLnYxLlRhc2tTdGF0dXMSIQoGcmVzdWx0GAIgASgLMhEubXljZWwudjEuUGF5bG9hZCIhCg5HZXRUYXNrUmVxdWVzdBIPCgd0YXNrX2lkGAEgASgJIi8KD0dldFRhc2tSZXNwb25zZRIcCgR0YXNrGAEgASgLMg4ubXljZWwudjEuVGFzayIlChJFeHBsYWluVGFza1JlcXVlc3QSDwoHdGFza19pZBgBIAEoCSJFChNFeHBsYWluVGFza1Jlc3BvbnNlEi4KC2V4cGxhbmF0aW9uGAEgASgLMhkubXljZWwudjEuVGFza0V4cGxhbmF0aW9uIq8CCgpUYXNrRmlsdGVyEiMKBnN0YXRlcxgBIAMoDjITLm15Y2VsLnYxLlRhc2tTdGF0ZRINCgV0eXBlcxgCIAMoCRIQCghhZ2VudF9pZBgDIAEoCRIwCgZsYWJlbHMYBCADKAsyIC5teWNlbC52MS5UYXNrRmlsdGVyLkxhYmVsc0VudHJ5EjQKEGNyZWF0ZV90aW1lX2Zyb20YBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjUKEWNyZWF0ZV90aW1lX3VudGlsGAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBINCgVxdWV1ZRgHIAEoCRotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIl8KEExpc3RUYXNrc1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgFEhIKCnBhZ2VfdG9rZW4YAiABKAkSJAoGZmlsdGVyGAMgASgLMhQubXljZWwudjEuVGFza0ZpbHRlciJ7ChFMaXN0VGFza3NSZXNwb25zZRIdCgV0YXNrcxgBIAMoCzIOLm15Y2VsLnYxLlRhc2sSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJEi4KCmFzX29mX3RpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIjkKEUNvdW50VGFza3NSZXF1ZXN0EiQKBmZpbHRlchgBIAEoCzIULm15Y2VsLnYxLlRhc2tGaWx0ZXIifwoSQ291bnRUYXNrc1Jlc3BvbnNlEiQKBmNvdW50cxgBIAMoCzIULm15Y2VsLnYxLlN0YXRlQ291bnQSEwoLdG90YWxfY291bnQYAiABKAMSLgoKYXNfb2ZfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiRAoKU3RhdGVDb3VudBIiCgVzdGF0ZRgBIAEoDjITLm15Y2VsLnYxLlRhc2tTdGF0ZRISCgp0YXNrX2NvdW50GAIgASgDIlwKFFN0cmVhbVJlc3VsdHNSZXF1ZXN0Eg8KB3Rhc2tfaWQYASABKAkSDgoGY3Vyc29yGAIgASgJEiMKBWtpbmRzGAMgAygOMhQubXljZWwudjEuUmVzdWx0S2luZCLqAQoVU3RyZWFtUmVzdWx0c1Jlc3BvbnNlEg4KBmN1cnNvchgBIAEoCRIQCghzZXF1ZW5jZRgCIAEoBBIiCghzbmFwc2hvdBgDIAEoCzIOLm15Y2VsLnYxLlRhc2tIABItCgxzdGF0ZV9jaGFuZ2UYBCABKAsyFS5teWNlbC52MS5TdGF0ZUNoYW5nZUgAEikKBm91dHB1dBgFIAEoCzIXLm15Y2VsLnYxLkF0dGVtcHRPdXRwdXRIABIpCgprZWVwX2FsaXZlGAYgASgLMhMubXljZWwudjEuS2VlcEFsaXZlSABCBgoEa2luZCJWCgtTdGF0ZUNoYW5nZRIkCgZzdGF0dXMYASABKAsyFC5teWNlbC52MS5UYXNrU3RhdHVzEiEKBnJlc3VsdBgCIAEoCzIRLm15Y2VsLnYxLlBheWxvYWQiVAoNQXR0ZW1wdE91dHB1dBIPCgdhdHRlbXB0GAEgASgFEhAKCGFnZW50X2lkGAIgASgJEiAKBm91dHB1dBgDIAEoCzIQLm15Y2VsLnYxLk91dHB1dCILCglLZWVwQWxpdmUiYAoOUnVuVGFza1JlcXVlc3QSKQoEdGFzaxgBIAEoCzIbLm15Y2VsLnYxLlN1Ym1pdFRhc2tSZXF1ZXN0EiMKBWtpbmRzGAIgAygOMhQubXljZWwudjEuUmVzdWx0S2luZCJ/Cg9SdW5UYXNrUmVzcG9uc2USMQoJc3VibWl0dGVkGAEgASgLMhwubXljZWwudjEuU3VibWl0VGFza1Jlc3BvbnNlSAASMQoGcmVzdWx0GAIgASgLMh8ubXljZWwudjEuU3RyZWFtUmVzdWx0c1Jlc3BvbnNlSABCBgoEa2luZCI5ChFXYXRjaFRhc2tzUmVxdWVzdBIkCgZmaWx0ZXIYASABKAsyFC5teWNlbC52MS5UYXNrRmlsdGVyIpQBChJXYXRjaFRhc2tzUmVzcG9uc2USIAoGY2hhbmdlGAEgASgLMg4ubXljZWwudjEuVGFza0gAEikKBm1pc3NlZBgCIAEoCzIXLm15Y2VsLnYxLk1pc3NlZENoYW5nZXNIABIpCgprZWVwX2FsaXZlGAMgASgLMhMubXljZWwudjEuS2VlcEFsaXZlSABCBgoEa2luZCIlCg1NaXNzZWRDaGFuZ2VzEhQKDGNoYW5nZV9jb3VudBgBIAEoAyI0ChFDYW5jZWxUYXNrUmVxdWVzdBIPCgd0YXNrX2lkGAEgASgJEg4KBnJlYXNvbhgCIAEoCSI6ChJDYW5jZWxUYXNrUmVzcG9uc2USJAoGc3RhdHVzGAEgASgLMhQubXljZWwudjEuVGFza1N0YXR1cyI3ChBSZXRyeVRhc2tSZXF1ZXN0Eg8KB3Rhc2tfaWQYASABKAkSEgoKcmVxdWVzdF9pZBgCIAEoCSJDChFSZXRyeVRhc2tSZXNwb25zZRIcCgR0YXNrGAEgASgLMg4ubXljZWwudjEuVGFzaxIQCghleGlzdGluZxgCIAEoCCJ/ChZMaXN0RGVhZExldHRlcnNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJEiQKBmZpbHRlchgDIAEoCzIULm15Y2VsLnYxLlRhc2tGaWx0ZXISGAoQaW5jbHVkZV9yZWRyaXZlbhgEIAEoCCKOAQoXTGlzdERlYWRMZXR0ZXJzUmVzcG9uc2USKgoMZGVhZF9sZXR0ZXJzGAEgAygLMhQubXljZWwudjEuRGVhZExldHRlchIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkSLgoKYXNfb2ZfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiPwoKRGVhZExldHRlchIcCgR0YXNrGAEgASgLMg4ubXljZWwudjEuVGFzaxITCgtyZWRyaXZlbl9ieRgCIAEoCSKIAQoXSXNzdWVTdHJlYW1Ub2tlblJlcXVlc3QSEQoHdGFza19pZBgBIAEoCUgAEiQKBWdyb3VwGAIgASgLMhMubXljZWwudjEuVGFza0dyb3VwSAASKwoIbGlmZXRpbWUYAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CBwoFc2NvcGUiKQoJVGFza0dyb3VwEg0KBWxhYmVsGAEgASgJEg0KBXZhbHVlGAIgASgJIloKGElzc3VlU3RyZWFtVG9rZW5SZXNwb25zZRINCgV0b2tlbhgBIAEoCRIvCgtleHBpcmVfdGltZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAqpwEKC0FnZW50Q2hhbmdlEhwKGEFHRU5UX0NIQU5HRV9VTlNQRUNJRklFRBAAEhYKEkFHRU5UX0NIQU5HRV9BRERFRBABEhgKFEFHRU5UX0NIQU5HRV9VUERBVEVEEAISGAoUQUdFTlRfQ0hBTkdFX1JFTU9WRUQQAxIVChFBR0VOVF9DSEFOR0VfTE9TVBAEEhcKE0FHRU5UX0NIQU5HRV9TWU5DRUQQBSqGAQoKUmVzdWx0S2luZBIbChdSRVNVTFRfS0lORF9VTlNQRUNJRklFRBAAEhUKEVJFU1VMVF9LSU5EX1NUQVRFEAESFQoRUkVTVUxUX0tJTkRfQ0hVTksQAhIYChRSRVNVTFRfS0lORF9QUk9HUkVTUxADEhMKD1JFU1VMVF9LSU5EX0xPRxAEMpUOCgxBZ2VudFNlcnZpY2USVQoNUmVnaXN0ZXJBZ2VudBIeLm15Y2VsLnYxLlJlZ2lzdGVyQWdlbnRSZXF1ZXN0Gh8ubXljZWwudjEuUmVnaXN0ZXJBZ2VudFJlc3BvbnNlIgOQAgISWwoPRGVyZWdpc3RlckFnZW50EiAubXljZWwudjEuRGVyZWdpc3RlckFnZW50UmVxdWVzdBohLm15Y2VsLnYxLkRlcmVnaXN0ZXJBZ2VudFJlc3BvbnNlIgOQAgISTwoLUmV2b2tlQWdlbnQSHC5teWNlbC52MS5SZXZva2VBZ2VudFJlcXVlc3QaHS5teWNlbC52MS5SZXZva2VBZ2VudFJlc3BvbnNlIgOQAgISUgoMUmVzdG9yZUFnZW50Eh0ubXljZWwudjEuUmVzdG9yZUFnZW50UmVxdWVzdBoeLm15Y2VsLnYxLlJlc3RvcmVBZ2VudFJlc3BvbnNlIgOQAgISRgoIR2V0QWdlbnQSGS5teWNlbC52MS5HZXRBZ2VudFJlcXVlc3QaGi5teWNlbC52MS5HZXRBZ2VudFJlc3BvbnNlIgOQAgESTAoKTGlzdEFnZW50cxIbLm15Y2VsLnYxLkxpc3RBZ2VudHNSZXF1ZXN0GhwubXljZWwudjEuTGlzdEFnZW50c1Jlc3BvbnNlIgOQAgESTAoLV2F0Y2hBZ2VudHMSHC5teWNlbC52MS5XYXRjaEFnZW50c1JlcXVlc3QaHS5teWNlbC52MS5XYXRjaEFnZW50c1Jlc3BvbnNlMAESTAoKU3VibWl0VGFzaxIbLm15Y2VsLnYxLlN1Ym1pdFRhc2tSZXF1ZXN0GhwubXljZWwudjEuU3VibWl0VGFza1Jlc3BvbnNlIgOQAgISXgoQQmF0Y2hTdWJtaXRUYXNrcxIhLm15Y2VsLnYxLkJhdGNoU3VibWl0VGFza3NSZXF1ZXN0GiIubXljZWwudjEuQmF0Y2hTdWJtaXRUYXNrc1Jlc3BvbnNlIgOQAgISXQoQU3VibWl0VGFza1N0cmVhbRIhLm15Y2VsLnYxLlN1Ym1pdFRhc2tTdHJlYW1SZXF1ZXN0GiIubXljZWwudjEuU3VibWl0VGFza1N0cmVhbVJlc3BvbnNlKAEwARJVCg1HZXRUYXNrU3RhdHVzEh4ubXljZWwudjEuR2V0VGFza1N0YXR1c1JlcXVlc3QaHy5teWNlbC52MS5HZXRUYXNrU3RhdHVzUmVzcG9uc2UiA5ACARJDCgdHZXRUYXNrEhgubXljZWwudjEuR2V0VGFza1JlcXVlc3QaGS5teWNlbC52MS5HZXRUYXNrUmVzcG9uc2UiA5ACARJPCgtFeHBsYWluVGFzaxIcLm15Y2VsLnYxLkV4cGxhaW5UYXNrUmVxdWVzdBodLm15Y2VsLnYxLkV4cGxhaW5UYXNrUmVzcG9uc2UiA5ACARJJCglMaXN0VGFza3MSGi5teWNlbC52MS5MaXN0VGFza3NSZXF1ZXN0GhsubXljZWwudjEuTGlzdFRhc2tzUmVzcG9uc2UiA5ACARJMCgpDb3VudFRhc2tzEhsubXljZWwudjEuQ291bnRUYXNrc1JlcXVlc3QaHC5teWNlbC52MS5Db3VudFRhc2tzUmVzcG9uc2UiA5ACARJSCg1TdHJlYW1SZXN1bHRzEh4ubXljZWwudjEuU3RyZWFtUmVzdWx0c1JlcXVlc3QaHy5teWNlbC52MS5TdHJlYW1SZXN1bHRzUmVzcG9uc2UwARJACgdSdW5UYXNrEhgubXljZWwudjEuUnVuVGFza1JlcXVlc3QaGS5teWNlbC52MS5SdW5UYXNrUmVzcG9uc2UwARJJCgpXYXRjaFRhc2tzEhsubXljZWwudjEuV2F0Y2hUYXNrc1JlcXVlc3QaHC5teWNlbC52MS5XYXRjaFRhc2tzUmVzcG9uc2UwARJMCgpDYW5jZWxUYXNrEhsubXljZWwudjEuQ2FuY2VsVGFza1JlcXVlc3QaHC5teWNlbC52MS5DYW5jZWxUYXNrUmVzcG9uc2UiA5ACAhJJCglSZXRyeVRhc2sSGi5teWNlbC52MS5SZXRyeVRhc2tSZXF1ZXN0GhsubXljZWwudjEuUmV0cnlUYXNrUmVzcG9uc2UiA5ACAhJeChBJc3N1ZVN0cmVhbVRva2VuEiEubXljZWwudjEuSXNzdWVTdHJlYW1Ub2tlblJlcXVlc3QaIi5teWNlbC52MS5Jc3N1ZVN0cmVhbVRva2VuUmVzcG9uc2UiA5ACAhJbCg9MaXN0RGVhZExldHRlcnMSIC5teWNlbC52MS5MaXN0RGVhZExldHRlcnNSZXF1ZXN0GiEubXljZWwudjEuTGlzdERlYWRMZXR0ZXJzUmVzcG9uc2UiA5ACAWIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_mycel_v1_agent, file_mycel_v1_output, file_mycel_v1_payload, file_mycel_v1_retry_policy, file_mycel_v1_task, file_mycel_v1_task_explanation]);
 
 /**
  * Describes the agent to register.
@@ -73,6 +73,14 @@ export type RegisterAgentRequest = Message<"mycel.v1.RegisterAgentRequest"> & {
    * @generated from field: map<string, string> labels = 6;
    */
   labels: { [key: string]: string };
+
+  /**
+   * The public half of a user key pair of NATS (an nkey: `U` and 55 more characters of base32) that the agent made for itself; the private
+   * half never leaves it. Required if the broker asks agents for credentials, else optional.
+   *
+   * @generated from field: string public_key = 7;
+   */
+  publicKey: string;
 };
 
 /**
@@ -147,6 +155,91 @@ export const DeregisterAgentResponseSchema: GenMessage<DeregisterAgentResponse> 
   messageDesc(file_mycel_v1_agent_service, 3);
 
 /**
+ * Names the agent to shut out.
+ *
+ * @generated from message mycel.v1.RevokeAgentRequest
+ */
+export type RevokeAgentRequest = Message<"mycel.v1.RevokeAgentRequest"> & {
+  /**
+   * The agent. 1 to 64 characters of `A-Z a-z 0-9 _ -`.
+   *
+   * @generated from field: string agent_id = 1;
+   */
+  agentId: string;
+
+  /**
+   * Why, for people. At most 1,024 characters.
+   *
+   * @generated from field: string reason = 2;
+   */
+  reason: string;
+};
+
+/**
+ * Describes the message mycel.v1.RevokeAgentRequest.
+ * Use `create(RevokeAgentRequestSchema)` to create a new message.
+ */
+export const RevokeAgentRequestSchema: GenMessage<RevokeAgentRequest> = /*@__PURE__*/
+  messageDesc(file_mycel_v1_agent_service, 4);
+
+/**
+ * The agent is shut out.
+ *
+ * @generated from message mycel.v1.RevokeAgentResponse
+ */
+export type RevokeAgentResponse = Message<"mycel.v1.RevokeAgentResponse"> & {
+  /**
+   * The agent as it was last known, in the state REVOKED.
+   *
+   * @generated from field: mycel.v1.Agent agent = 1;
+   */
+  agent?: Agent | undefined;
+};
+
+/**
+ * Describes the message mycel.v1.RevokeAgentResponse.
+ * Use `create(RevokeAgentResponseSchema)` to create a new message.
+ */
+export const RevokeAgentResponseSchema: GenMessage<RevokeAgentResponse> = /*@__PURE__*/
+  messageDesc(file_mycel_v1_agent_service, 5);
+
+/**
+ * Names the agent to let in again.
+ *
+ * @generated from message mycel.v1.RestoreAgentRequest
+ */
+export type RestoreAgentRequest = Message<"mycel.v1.RestoreAgentRequest"> & {
+  /**
+   * The agent. 1 to 64 characters of `A-Z a-z 0-9 _ -`.
+   *
+   * @generated from field: string agent_id = 1;
+   */
+  agentId: string;
+};
+
+/**
+ * Describes the message mycel.v1.RestoreAgentRequest.
+ * Use `create(RestoreAgentRequestSchema)` to create a new message.
+ */
+export const RestoreAgentRequestSchema: GenMessage<RestoreAgentRequest> = /*@__PURE__*/
+  messageDesc(file_mycel_v1_agent_service, 6);
+
+/**
+ * The agent may register again.
+ *
+ * @generated from message mycel.v1.RestoreAgentResponse
+ */
+export type RestoreAgentResponse = Message<"mycel.v1.RestoreAgentResponse"> & {
+};
+
+/**
+ * Describes the message mycel.v1.RestoreAgentResponse.
+ * Use `create(RestoreAgentResponseSchema)` to create a new message.
+ */
+export const RestoreAgentResponseSchema: GenMessage<RestoreAgentResponse> = /*@__PURE__*/
+  messageDesc(file_mycel_v1_agent_service, 7);
+
+/**
  * Names the agent to return.
  *
  * @generated from message mycel.v1.GetAgentRequest
@@ -165,7 +258,7 @@ export type GetAgentRequest = Message<"mycel.v1.GetAgentRequest"> & {
  * Use `create(GetAgentRequestSchema)` to create a new message.
  */
 export const GetAgentRequestSchema: GenMessage<GetAgentRequest> = /*@__PURE__*/
-  messageDesc(file_mycel_v1_agent_service, 4);
+  messageDesc(file_mycel_v1_agent_service, 8);
 
 /**
  * The agent.
@@ -186,7 +279,7 @@ export type GetAgentResponse = Message<"mycel.v1.GetAgentResponse"> & {
  * Use `create(GetAgentResponseSchema)` to create a new message.
  */
 export const GetAgentResponseSchema: GenMessage<GetAgentResponse> = /*@__PURE__*/
-  messageDesc(file_mycel_v1_agent_service, 5);
+  messageDesc(file_mycel_v1_agent_service, 9);
 
 /**
  * Says which agents to list.
@@ -214,6 +307,13 @@ export type ListAgentsRequest = Message<"mycel.v1.ListAgentsRequest"> & {
    * @generated from field: string type = 3;
    */
   type: string;
+
+  /**
+   * Whether revoked agents are listed, too.
+   *
+   * @generated from field: bool show_revoked = 4;
+   */
+  showRevoked: boolean;
 };
 
 /**
@@ -221,7 +321,7 @@ export type ListAgentsRequest = Message<"mycel.v1.ListAgentsRequest"> & {
  * Use `create(ListAgentsRequestSchema)` to create a new message.
  */
 export const ListAgentsRequestSchema: GenMessage<ListAgentsRequest> = /*@__PURE__*/
-  messageDesc(file_mycel_v1_agent_service, 6);
+  messageDesc(file_mycel_v1_agent_service, 10);
 
 /**
  * A page of agents.
@@ -249,7 +349,7 @@ export type ListAgentsResponse = Message<"mycel.v1.ListAgentsResponse"> & {
  * Use `create(ListAgentsResponseSchema)` to create a new message.
  */
 export const ListAgentsResponseSchema: GenMessage<ListAgentsResponse> = /*@__PURE__*/
-  messageDesc(file_mycel_v1_agent_service, 7);
+  messageDesc(file_mycel_v1_agent_service, 11);
 
 /**
  * Says which agents to watch.
@@ -270,7 +370,7 @@ export type WatchAgentsRequest = Message<"mycel.v1.WatchAgentsRequest"> & {
  * Use `create(WatchAgentsRequestSchema)` to create a new message.
  */
 export const WatchAgentsRequestSchema: GenMessage<WatchAgentsRequest> = /*@__PURE__*/
-  messageDesc(file_mycel_v1_agent_service, 8);
+  messageDesc(file_mycel_v1_agent_service, 12);
 
 /**
  * One change of the fleet.
@@ -298,7 +398,7 @@ export type WatchAgentsResponse = Message<"mycel.v1.WatchAgentsResponse"> & {
  * Use `create(WatchAgentsResponseSchema)` to create a new message.
  */
 export const WatchAgentsResponseSchema: GenMessage<WatchAgentsResponse> = /*@__PURE__*/
-  messageDesc(file_mycel_v1_agent_service, 9);
+  messageDesc(file_mycel_v1_agent_service, 13);
 
 /**
  * Describes the task to submit.
@@ -413,7 +513,7 @@ export type SubmitTaskRequest = Message<"mycel.v1.SubmitTaskRequest"> & {
  * Use `create(SubmitTaskRequestSchema)` to create a new message.
  */
 export const SubmitTaskRequestSchema: GenMessage<SubmitTaskRequest> = /*@__PURE__*/
-  messageDesc(file_mycel_v1_agent_service, 10);
+  messageDesc(file_mycel_v1_agent_service, 14);
 
 /**
  * The accepted task.
@@ -448,7 +548,7 @@ export type SubmitTaskResponse = Message<"mycel.v1.SubmitTaskResponse"> & {
  * Use `create(SubmitTaskResponseSchema)` to create a new message.
  */
 export const SubmitTaskResponseSchema: GenMessage<SubmitTaskResponse> = /*@__PURE__*/
-  messageDesc(file_mycel_v1_agent_service, 11);
+  messageDesc(file_mycel_v1_agent_service, 15);
 
 /**
  * The tasks to submit.
@@ -476,7 +576,7 @@ export type BatchSubmitTasksRequest = Message<"mycel.v1.BatchSubmitTasksRequest"
  * Use `create(BatchSubmitTasksRequestSchema)` to create a new message.
  */
 export const BatchSubmitTasksRequestSchema: GenMessage<BatchSubmitTasksRequest> = /*@__PURE__*/
-  messageDesc(file_mycel_v1_agent_service, 12);
+  messageDesc(file_mycel_v1_agent_service, 16);
 
 /**
  * What became of each.
@@ -497,7 +597,7 @@ export type BatchSubmitTasksResponse = Message<"mycel.v1.BatchSubmitTasksRespons
  * Use `create(BatchSubmitTasksResponseSchema)` to create a new message.
  */
 export const BatchSubmitTasksResponseSchema: GenMessage<BatchSubmitTasksResponse> = /*@__PURE__*/
-  messageDesc(file_mycel_v1_agent_service, 13);
+  messageDesc(file_mycel_v1_agent_service, 17);
 
 /**
  * What became of one task of a batch.
@@ -534,7 +634,7 @@ export type BatchSubmitTasksResult = Message<"mycel.v1.BatchSubmitTasksResult"> 
  * Use `create(BatchSubmitTasksResultSchema)` to create a new message.
  */
 export const BatchSubmitTasksResultSchema: GenMessage<BatchSubmitTasksResult> = /*@__PURE__*/
-  messageDesc(file_mycel_v1_agent_service, 14);
+  messageDesc(file_mycel_v1_agent_service, 18);
 
 /**
  * Why one item of many was not accepted; says what the error of a call of its own would have said.
@@ -583,7 +683,7 @@ export type ItemError = Message<"mycel.v1.ItemError"> & {
  * Use `create(ItemErrorSchema)` to create a new message.
  */
 export const ItemErrorSchema: GenMessage<ItemError> = /*@__PURE__*/
-  messageDesc(file_mycel_v1_agent_service, 15);
+  messageDesc(file_mycel_v1_agent_service, 19);
 
 /**
  * One field that is not as it must be.
@@ -611,7 +711,7 @@ export type FieldViolation = Message<"mycel.v1.FieldViolation"> & {
  * Use `create(FieldViolationSchema)` to create a new message.
  */
 export const FieldViolationSchema: GenMessage<FieldViolation> = /*@__PURE__*/
-  messageDesc(file_mycel_v1_agent_service, 16);
+  messageDesc(file_mycel_v1_agent_service, 20);
 
 /**
  * One task of a stream of submissions.
@@ -632,7 +732,7 @@ export type SubmitTaskStreamRequest = Message<"mycel.v1.SubmitTaskStreamRequest"
  * Use `create(SubmitTaskStreamRequestSchema)` to create a new message.
  */
 export const SubmitTaskStreamRequestSchema: GenMessage<SubmitTaskStreamRequest> = /*@__PURE__*/
-  messageDesc(file_mycel_v1_agent_service, 17);
+  messageDesc(file_mycel_v1_agent_service, 21);
 
 /**
  * The answer to one submission of a stream.
@@ -676,7 +776,7 @@ export type SubmitTaskStreamResponse = Message<"mycel.v1.SubmitTaskStreamRespons
  * Use `create(SubmitTaskStreamResponseSchema)` to create a new message.
  */
 export const SubmitTaskStreamResponseSchema: GenMessage<SubmitTaskStreamResponse> = /*@__PURE__*/
-  messageDesc(file_mycel_v1_agent_service, 18);
+  messageDesc(file_mycel_v1_agent_service, 22);
 
 /**
  * Names the task, and says how long to wait for what.
@@ -718,7 +818,7 @@ export type GetTaskStatusRequest = Message<"mycel.v1.GetTaskStatusRequest"> & {
  * Use `create(GetTaskStatusRequestSchema)` to create a new message.
  */
 export const GetTaskStatusRequestSchema: GenMessage<GetTaskStatusRequest> = /*@__PURE__*/
-  messageDesc(file_mycel_v1_agent_service, 19);
+  messageDesc(file_mycel_v1_agent_service, 23);
 
 /**
  * How far the task is.
@@ -746,7 +846,7 @@ export type GetTaskStatusResponse = Message<"mycel.v1.GetTaskStatusResponse"> & 
  * Use `create(GetTaskStatusResponseSchema)` to create a new message.
  */
 export const GetTaskStatusResponseSchema: GenMessage<GetTaskStatusResponse> = /*@__PURE__*/
-  messageDesc(file_mycel_v1_agent_service, 20);
+  messageDesc(file_mycel_v1_agent_service, 24);
 
 /**
  * Names the task to return.
@@ -767,7 +867,7 @@ export type GetTaskRequest = Message<"mycel.v1.GetTaskRequest"> & {
  * Use `create(GetTaskRequestSchema)` to create a new message.
  */
 export const GetTaskRequestSchema: GenMessage<GetTaskRequest> = /*@__PURE__*/
-  messageDesc(file_mycel_v1_agent_service, 21);
+  messageDesc(file_mycel_v1_agent_service, 25);
 
 /**
  * The task.
@@ -788,7 +888,7 @@ export type GetTaskResponse = Message<"mycel.v1.GetTaskResponse"> & {
  * Use `create(GetTaskResponseSchema)` to create a new message.
  */
 export const GetTaskResponseSchema: GenMessage<GetTaskResponse> = /*@__PURE__*/
-  messageDesc(file_mycel_v1_agent_service, 22);
+  messageDesc(file_mycel_v1_agent_service, 26);
 
 /**
  * Names the task to explain.
@@ -809,7 +909,7 @@ export type ExplainTaskRequest = Message<"mycel.v1.ExplainTaskRequest"> & {
  * Use `create(ExplainTaskRequestSchema)` to create a new message.
  */
 export const ExplainTaskRequestSchema: GenMessage<ExplainTaskRequest> = /*@__PURE__*/
-  messageDesc(file_mycel_v1_agent_service, 23);
+  messageDesc(file_mycel_v1_agent_service, 27);
 
 /**
  * The explanation.
@@ -830,7 +930,7 @@ export type ExplainTaskResponse = Message<"mycel.v1.ExplainTaskResponse"> & {
  * Use `create(ExplainTaskResponseSchema)` to create a new message.
  */
 export const ExplainTaskResponseSchema: GenMessage<ExplainTaskResponse> = /*@__PURE__*/
-  messageDesc(file_mycel_v1_agent_service, 24);
+  messageDesc(file_mycel_v1_agent_service, 28);
 
 /**
  * Which tasks to list or count. A task must satisfy every field that is set.
@@ -893,7 +993,7 @@ export type TaskFilter = Message<"mycel.v1.TaskFilter"> & {
  * Use `create(TaskFilterSchema)` to create a new message.
  */
 export const TaskFilterSchema: GenMessage<TaskFilter> = /*@__PURE__*/
-  messageDesc(file_mycel_v1_agent_service, 25);
+  messageDesc(file_mycel_v1_agent_service, 29);
 
 /**
  * Says which tasks to list.
@@ -928,7 +1028,7 @@ export type ListTasksRequest = Message<"mycel.v1.ListTasksRequest"> & {
  * Use `create(ListTasksRequestSchema)` to create a new message.
  */
 export const ListTasksRequestSchema: GenMessage<ListTasksRequest> = /*@__PURE__*/
-  messageDesc(file_mycel_v1_agent_service, 26);
+  messageDesc(file_mycel_v1_agent_service, 30);
 
 /**
  * A page of tasks.
@@ -963,7 +1063,7 @@ export type ListTasksResponse = Message<"mycel.v1.ListTasksResponse"> & {
  * Use `create(ListTasksResponseSchema)` to create a new message.
  */
 export const ListTasksResponseSchema: GenMessage<ListTasksResponse> = /*@__PURE__*/
-  messageDesc(file_mycel_v1_agent_service, 27);
+  messageDesc(file_mycel_v1_agent_service, 31);
 
 /**
  * Says which tasks to count.
@@ -984,7 +1084,7 @@ export type CountTasksRequest = Message<"mycel.v1.CountTasksRequest"> & {
  * Use `create(CountTasksRequestSchema)` to create a new message.
  */
 export const CountTasksRequestSchema: GenMessage<CountTasksRequest> = /*@__PURE__*/
-  messageDesc(file_mycel_v1_agent_service, 28);
+  messageDesc(file_mycel_v1_agent_service, 32);
 
 /**
  * The counts.
@@ -1019,7 +1119,7 @@ export type CountTasksResponse = Message<"mycel.v1.CountTasksResponse"> & {
  * Use `create(CountTasksResponseSchema)` to create a new message.
  */
 export const CountTasksResponseSchema: GenMessage<CountTasksResponse> = /*@__PURE__*/
-  messageDesc(file_mycel_v1_agent_service, 29);
+  messageDesc(file_mycel_v1_agent_service, 33);
 
 /**
  * How many tasks are in a state.
@@ -1047,7 +1147,7 @@ export type StateCount = Message<"mycel.v1.StateCount"> & {
  * Use `create(StateCountSchema)` to create a new message.
  */
 export const StateCountSchema: GenMessage<StateCount> = /*@__PURE__*/
-  messageDesc(file_mycel_v1_agent_service, 30);
+  messageDesc(file_mycel_v1_agent_service, 34);
 
 /**
  * Names the task, and says what to stream from where.
@@ -1082,7 +1182,7 @@ export type StreamResultsRequest = Message<"mycel.v1.StreamResultsRequest"> & {
  * Use `create(StreamResultsRequestSchema)` to create a new message.
  */
 export const StreamResultsRequestSchema: GenMessage<StreamResultsRequest> = /*@__PURE__*/
-  messageDesc(file_mycel_v1_agent_service, 31);
+  messageDesc(file_mycel_v1_agent_service, 35);
 
 /**
  * One message of a stream of results.
@@ -1150,7 +1250,7 @@ export type StreamResultsResponse = Message<"mycel.v1.StreamResultsResponse"> & 
  * Use `create(StreamResultsResponseSchema)` to create a new message.
  */
 export const StreamResultsResponseSchema: GenMessage<StreamResultsResponse> = /*@__PURE__*/
-  messageDesc(file_mycel_v1_agent_service, 32);
+  messageDesc(file_mycel_v1_agent_service, 36);
 
 /**
  * A state change.
@@ -1178,7 +1278,7 @@ export type StateChange = Message<"mycel.v1.StateChange"> & {
  * Use `create(StateChangeSchema)` to create a new message.
  */
 export const StateChangeSchema: GenMessage<StateChange> = /*@__PURE__*/
-  messageDesc(file_mycel_v1_agent_service, 33);
+  messageDesc(file_mycel_v1_agent_service, 37);
 
 /**
  * An output with the attempt that gave it. When the attempt number grows, an attempt has failed and the outputs begin anew.
@@ -1213,7 +1313,7 @@ export type AttemptOutput = Message<"mycel.v1.AttemptOutput"> & {
  * Use `create(AttemptOutputSchema)` to create a new message.
  */
 export const AttemptOutputSchema: GenMessage<AttemptOutput> = /*@__PURE__*/
-  messageDesc(file_mycel_v1_agent_service, 34);
+  messageDesc(file_mycel_v1_agent_service, 38);
 
 /**
  * Nothing happened for a while.
@@ -1228,7 +1328,7 @@ export type KeepAlive = Message<"mycel.v1.KeepAlive"> & {
  * Use `create(KeepAliveSchema)` to create a new message.
  */
 export const KeepAliveSchema: GenMessage<KeepAlive> = /*@__PURE__*/
-  messageDesc(file_mycel_v1_agent_service, 35);
+  messageDesc(file_mycel_v1_agent_service, 39);
 
 /**
  * Describes the task to run.
@@ -1256,7 +1356,7 @@ export type RunTaskRequest = Message<"mycel.v1.RunTaskRequest"> & {
  * Use `create(RunTaskRequestSchema)` to create a new message.
  */
 export const RunTaskRequestSchema: GenMessage<RunTaskRequest> = /*@__PURE__*/
-  messageDesc(file_mycel_v1_agent_service, 36);
+  messageDesc(file_mycel_v1_agent_service, 40);
 
 /**
  * One message of a run.
@@ -1293,7 +1393,7 @@ export type RunTaskResponse = Message<"mycel.v1.RunTaskResponse"> & {
  * Use `create(RunTaskResponseSchema)` to create a new message.
  */
 export const RunTaskResponseSchema: GenMessage<RunTaskResponse> = /*@__PURE__*/
-  messageDesc(file_mycel_v1_agent_service, 37);
+  messageDesc(file_mycel_v1_agent_service, 41);
 
 /**
  * Says which tasks to watch.
@@ -1314,7 +1414,7 @@ export type WatchTasksRequest = Message<"mycel.v1.WatchTasksRequest"> & {
  * Use `create(WatchTasksRequestSchema)` to create a new message.
  */
 export const WatchTasksRequestSchema: GenMessage<WatchTasksRequest> = /*@__PURE__*/
-  messageDesc(file_mycel_v1_agent_service, 38);
+  messageDesc(file_mycel_v1_agent_service, 42);
 
 /**
  * One message of a watch.
@@ -1359,7 +1459,7 @@ export type WatchTasksResponse = Message<"mycel.v1.WatchTasksResponse"> & {
  * Use `create(WatchTasksResponseSchema)` to create a new message.
  */
 export const WatchTasksResponseSchema: GenMessage<WatchTasksResponse> = /*@__PURE__*/
-  messageDesc(file_mycel_v1_agent_service, 39);
+  messageDesc(file_mycel_v1_agent_service, 43);
 
 /**
  * Changes that a watch does not tell, at their place in the stream.
@@ -1381,7 +1481,7 @@ export type MissedChanges = Message<"mycel.v1.MissedChanges"> & {
  * Use `create(MissedChangesSchema)` to create a new message.
  */
 export const MissedChangesSchema: GenMessage<MissedChanges> = /*@__PURE__*/
-  messageDesc(file_mycel_v1_agent_service, 40);
+  messageDesc(file_mycel_v1_agent_service, 44);
 
 /**
  * Names the task to cancel.
@@ -1409,7 +1509,7 @@ export type CancelTaskRequest = Message<"mycel.v1.CancelTaskRequest"> & {
  * Use `create(CancelTaskRequestSchema)` to create a new message.
  */
 export const CancelTaskRequestSchema: GenMessage<CancelTaskRequest> = /*@__PURE__*/
-  messageDesc(file_mycel_v1_agent_service, 41);
+  messageDesc(file_mycel_v1_agent_service, 45);
 
 /**
  * The canceled task.
@@ -1430,7 +1530,7 @@ export type CancelTaskResponse = Message<"mycel.v1.CancelTaskResponse"> & {
  * Use `create(CancelTaskResponseSchema)` to create a new message.
  */
 export const CancelTaskResponseSchema: GenMessage<CancelTaskResponse> = /*@__PURE__*/
-  messageDesc(file_mycel_v1_agent_service, 42);
+  messageDesc(file_mycel_v1_agent_service, 46);
 
 /**
  * Names the dead letter to redrive.
@@ -1458,7 +1558,7 @@ export type RetryTaskRequest = Message<"mycel.v1.RetryTaskRequest"> & {
  * Use `create(RetryTaskRequestSchema)` to create a new message.
  */
 export const RetryTaskRequestSchema: GenMessage<RetryTaskRequest> = /*@__PURE__*/
-  messageDesc(file_mycel_v1_agent_service, 43);
+  messageDesc(file_mycel_v1_agent_service, 47);
 
 /**
  * The new task.
@@ -1486,7 +1586,7 @@ export type RetryTaskResponse = Message<"mycel.v1.RetryTaskResponse"> & {
  * Use `create(RetryTaskResponseSchema)` to create a new message.
  */
 export const RetryTaskResponseSchema: GenMessage<RetryTaskResponse> = /*@__PURE__*/
-  messageDesc(file_mycel_v1_agent_service, 44);
+  messageDesc(file_mycel_v1_agent_service, 48);
 
 /**
  * Says which dead letters to list.
@@ -1528,7 +1628,7 @@ export type ListDeadLettersRequest = Message<"mycel.v1.ListDeadLettersRequest"> 
  * Use `create(ListDeadLettersRequestSchema)` to create a new message.
  */
 export const ListDeadLettersRequestSchema: GenMessage<ListDeadLettersRequest> = /*@__PURE__*/
-  messageDesc(file_mycel_v1_agent_service, 45);
+  messageDesc(file_mycel_v1_agent_service, 49);
 
 /**
  * A page of dead letters.
@@ -1563,7 +1663,7 @@ export type ListDeadLettersResponse = Message<"mycel.v1.ListDeadLettersResponse"
  * Use `create(ListDeadLettersResponseSchema)` to create a new message.
  */
 export const ListDeadLettersResponseSchema: GenMessage<ListDeadLettersResponse> = /*@__PURE__*/
-  messageDesc(file_mycel_v1_agent_service, 46);
+  messageDesc(file_mycel_v1_agent_service, 50);
 
 /**
  * A task that failed for good.
@@ -1591,7 +1691,7 @@ export type DeadLetter = Message<"mycel.v1.DeadLetter"> & {
  * Use `create(DeadLetterSchema)` to create a new message.
  */
 export const DeadLetterSchema: GenMessage<DeadLetter> = /*@__PURE__*/
-  messageDesc(file_mycel_v1_agent_service, 47);
+  messageDesc(file_mycel_v1_agent_service, 51);
 
 /**
  * Says what the token shall read, and for how long.
@@ -1635,7 +1735,7 @@ export type IssueStreamTokenRequest = Message<"mycel.v1.IssueStreamTokenRequest"
  * Use `create(IssueStreamTokenRequestSchema)` to create a new message.
  */
 export const IssueStreamTokenRequestSchema: GenMessage<IssueStreamTokenRequest> = /*@__PURE__*/
-  messageDesc(file_mycel_v1_agent_service, 48);
+  messageDesc(file_mycel_v1_agent_service, 52);
 
 /**
  * The tasks that carry a label with a value, also those that are submitted later.
@@ -1663,7 +1763,7 @@ export type TaskGroup = Message<"mycel.v1.TaskGroup"> & {
  * Use `create(TaskGroupSchema)` to create a new message.
  */
 export const TaskGroupSchema: GenMessage<TaskGroup> = /*@__PURE__*/
-  messageDesc(file_mycel_v1_agent_service, 49);
+  messageDesc(file_mycel_v1_agent_service, 53);
 
 /**
  * The token.
@@ -1691,7 +1791,7 @@ export type IssueStreamTokenResponse = Message<"mycel.v1.IssueStreamTokenRespons
  * Use `create(IssueStreamTokenResponseSchema)` to create a new message.
  */
 export const IssueStreamTokenResponseSchema: GenMessage<IssueStreamTokenResponse> = /*@__PURE__*/
-  messageDesc(file_mycel_v1_agent_service, 50);
+  messageDesc(file_mycel_v1_agent_service, 54);
 
 /**
  * What happened to an agent.
@@ -1721,7 +1821,7 @@ export const AgentChange = {
   UPDATED: 2,
 
   /**
-   * It deregistered.
+   * It deregistered, or was revoked.
    *
    * @generated from enum value: AGENT_CHANGE_REMOVED = 3;
    */
@@ -1826,8 +1926,10 @@ export const AgentService: GenService<{
   /**
    * Registers an agent, or renews the registration of the same `agent_id`, and answers with what it needs to pull work.
    *
-   * A registration lasts as long as its heartbeats, which go over NATS. Answers RESOURCE_EXHAUSTED (QUEUE_LIMIT) when the mesh
-   * cannot take on another queue. Safe to repeat.
+   * A registration lasts as long as its heartbeats, which go over NATS. An id belongs to who registered it while its registration lasts:
+   * registered by anybody else, it answers ALREADY_EXISTS (AGENT_ID_TAKEN). An agent that was revoked answers PERMISSION_DENIED
+   * (AGENT_REVOKED), and so does a capability that the caller may not serve (ACTION_NOT_ALLOWED): the task types of its role bound both
+   * the types and the queues. Answers RESOURCE_EXHAUSTED (QUEUE_LIMIT) when the mesh cannot take on another queue. Safe to repeat.
    *
    * @generated from rpc mycel.v1.AgentService.RegisterAgent
    */
@@ -1849,7 +1951,33 @@ export const AgentService: GenService<{
     output: typeof DeregisterAgentResponseSchema;
   },
   /**
-   * Returns one agent. Answers NOT_FOUND (AGENT_NOT_FOUND).
+   * Shuts an agent out, registered or not, until it is restored.
+   *
+   * When it answers, the coordinators take no report and no heartbeat of it any more, and the broker is told to close its connections and
+   * to accept none of the credentials that it holds. Its registration is over. Its attempts are taken from it, without one spent, and
+   * other agents get them within seconds. Revoking it again does all of this again. Safe to repeat.
+   *
+   * @generated from rpc mycel.v1.AgentService.RevokeAgent
+   */
+  revokeAgent: {
+    methodKind: "unary";
+    input: typeof RevokeAgentRequestSchema;
+    output: typeof RevokeAgentResponseSchema;
+  },
+  /**
+   * Lets an agent register again that was revoked. Does nothing if it was not. Safe to repeat.
+   *
+   * The credentials that it held stay void; it gets a new one when it registers.
+   *
+   * @generated from rpc mycel.v1.AgentService.RestoreAgent
+   */
+  restoreAgent: {
+    methodKind: "unary";
+    input: typeof RestoreAgentRequestSchema;
+    output: typeof RestoreAgentResponseSchema;
+  },
+  /**
+   * Returns one agent, also one that is revoked. Answers NOT_FOUND (AGENT_NOT_FOUND).
    *
    * @generated from rpc mycel.v1.AgentService.GetAgent
    */

@@ -16,48 +16,68 @@ import {
   HeartbeatResponseSchema,
 } from "../../../gen/mycel/v1/agent_protocol_pb.ts";
 import type { RegisterAgentRequest } from "../../../gen/mycel/v1/agent_service_pb.ts";
+import { principalName } from "../../../lib/core/access/principal-name.ts";
+import type { Principal } from "../../../lib/core/access/principal.ts";
+import { coversType, mayDo, taskScopeOf } from "../../../lib/core/access/task-scope.ts";
 import type { Clock } from "../../../lib/core/clock.ts";
+import type { Logger } from "../../../lib/core/logger.ts";
 import { MAX_CAPABILITIES, MAX_CONCURRENCY } from "../../../lib/core/limits.ts";
 import { MeshError } from "../../../lib/core/mesh-error.ts";
 import type { AgentIdentity } from "../../../lib/nats/agent-requests.ts";
 import type { Lanes } from "../../../lib/nats/lanes.ts";
 import type { Registry } from "../../../lib/nats/registry.ts";
+import { isAgentKey } from "../../../lib/nats/trust/agent-credential.ts";
+import { pause } from "../../../lib/time/pause.ts";
 import { priorityToWire } from "../../../lib/wire/state-codec.ts";
 import { agentSubject, inboxPrefix, signalSubject, TASKS_STREAM } from "../../../lib/wire/subjects.ts";
 import { durationFromMs, timestampFromMs } from "../../../lib/wire/time-codec.ts";
 import { Violations } from "../../../lib/wire/validation.ts";
+import { actionNotAllowed } from "../access/refusals.ts";
+import type { CredentialDesk } from "./credential-desk.ts";
+import type { Revocations } from "./revocations.ts";
 
 /** What the fleet needs. */
 export interface FleetParts {
   readonly registry: Registry;
   readonly lanes: Lanes;
   readonly clock: Clock;
+  readonly logger: Logger;
   readonly randomId: () => string;
   /** Where agents reach NATS. */
   readonly natsUrls: readonly string[];
   readonly leaseMs: number;
   readonly heartbeatMs: number;
+  /** Undefined where the broker asks agents for no credentials. */
+  readonly credentials: CredentialDesk | undefined;
+  readonly revocations: Revocations;
 }
 
+/** How long a principal that was revoked is looked for among agents once more: what it began before may have ended after. */
+const LATECOMERS_MS = 2_000;
+
 /** Registers agents. */
-export class Fleet {
+export class Fleet implements Disposable {
   readonly #parts: FleetParts;
+  readonly #closing = new AbortController();
 
   constructor(parts: FleetParts) {
     this.#parts = parts;
   }
 
   /**
-   * Registers an agent, or renews its registration. Throws INVALID_REQUEST and QUEUE_LIMIT, and the reason of a signal that says that
-   * whoever asked has left: an agent that stops while it registers anew has deregistered already.
+   * Registers an agent, or renews its registration. Throws INVALID_REQUEST, ACTION_NOT_ALLOWED, AGENT_ID_TAKEN, AGENT_REVOKED and
+   * QUEUE_LIMIT, and the reason of a signal that says that whoever asked has left: an agent that stops while it registers anew has
+   * deregistered already.
    */
   async register(
-    tenant: string,
+    principal: Principal,
     request: RegisterAgentRequest,
     left: AbortSignal,
   ): Promise<{ agent: Agent; session: AgentSession }> {
-    check(request);
-    const { registry, clock, randomId } = this.#parts;
+    const { registry, clock, randomId, credentials, revocations } = this.#parts;
+    check(request, credentials !== undefined);
+    checkScope(principal, request);
+    const { tenant } = principal;
     const agentId = request.agentId || `${request.name.replaceAll(/[^A-Za-z0-9_-]/g, "-").slice(0, 40)}-${randomId()}`;
     const known = registry.get(tenant, agentId);
     const now = timestampFromMs(clock.now());
@@ -73,16 +93,67 @@ export class Fleet {
       state: AgentState.ACTIVE,
       registerTime: known?.registerTime ?? now,
       heartbeatTime: now,
+      principal: principalName(principal),
+      publicKey: request.publicKey,
     });
+    const identity = { tenant, agentId };
     const session = await this.#session(tenant, agent);
     left.throwIfAborted();
-    await registry.put(tenant, agent);
+    if (!(await registry.put(tenant, agent, (standing) => isOf(standing, principal)))) throw idTaken(agentId);
+    if (credentials !== undefined) {
+      const bearer = { ...identity, publicKey: agent.publicKey, principal: agent.principal, lanes: session.lanes };
+      const { jwt, expiresMs } = await credentials.issue(bearer);
+      session.credential = jwt;
+      session.credentialExpireTime = timestampFromMs(expiresMs);
+    }
+    // Last, when the credential is on record: whoever revokes the agent meanwhile finds it there, or is found here.
+    try {
+      await revocations.admit(identity);
+    } catch (error) {
+      await registry.remove(tenant, agentId);
+      throw error;
+    }
     return { agent, session };
+  }
+
+  /** Shuts an agent out, whether or not it is registered. Safe to repeat. Throws BROKER_UNAVAILABLE. */
+  async revoke(by: Principal, agentId: string, reason: string): Promise<Agent> {
+    const verdict = { reason, principal: principalName(by), untilRegistered: false };
+    return await this.#parts.revocations.shutOut({ tenant: by.tenant, agentId }, verdict);
+  }
+
+  /** Lets a revoked agent register again. Throws BROKER_UNAVAILABLE. */
+  async restore(tenant: string, agentId: string): Promise<void> {
+    await this.#parts.revocations.restore({ tenant, agentId });
+  }
+
+  /**
+   * Shuts out every agent that a principal has registered, until somebody who may registers it again. For whoever has made the principal's
+   * credential void: its calls must be refused already. Resolves when what is known now is done; what was on its way is looked for again
+   * a little later. Throws BROKER_UNAVAILABLE.
+   */
+  async revokePrincipal(principal: Pick<Principal, "kind" | "id" | "tenant">): Promise<void> {
+    await this.#shutOutAllOf(principal);
+    void pause(LATECOMERS_MS, this.#closing.signal)
+      .then((more) => (more ? this.#shutOutAllOf(principal) : undefined))
+      .catch((err: unknown) => this.#parts.logger.error({ err }, "agents of a revoked principal not shut out"));
+  }
+
+  async #shutOutAllOf(principal: Pick<Principal, "kind" | "id" | "tenant">): Promise<void> {
+    const { registry, credentials, revocations } = this.#parts;
+    const [name, { tenant }] = [principalName(principal), principal];
+    const registered = registry.list(tenant).filter((agent) => agent.principal === name);
+    const held = credentials?.heldBy(tenant, name) ?? [];
+    const verdict = { reason: "whoever registered it was revoked", principal: "", untilRegistered: true };
+    for (const agentId of new Set([...registered, ...held].map((each) => each.agentId))) {
+      await revocations.shutOut({ tenant, agentId }, verdict);
+    }
   }
 
   /** Takes a sign of life. */
   async heartbeat(from: AgentIdentity, request: HeartbeatRequest): Promise<HeartbeatResponse> {
-    const { registry, clock } = this.#parts;
+    const { registry, clock, revocations } = this.#parts;
+    if (revocations.isShutOut(from)) return create(HeartbeatResponseSchema, { registered: false });
     const registered = await registry.renew(from.tenant, from.agentId, (known) =>
       create(AgentSchema, {
         ...known,
@@ -94,20 +165,33 @@ export class Fleet {
     return create(HeartbeatResponseSchema, { registered });
   }
 
-  /** Ends a registration. Throws AGENT_NOT_FOUND. */
-  async deregister(tenant: string, agentId: string): Promise<void> {
+  /** Ends a registration. Throws AGENT_NOT_FOUND, also for an agent that somebody else has registered. */
+  async deregister(principal: Principal, agentId: string): Promise<void> {
     const { registry } = this.#parts;
+    const { tenant } = principal;
     // Whoever leaves as soon as it came may meet a coordinator that has not heard of it.
-    const isKnown = registry.get(tenant, agentId) !== undefined;
-    if (!isKnown && !(await registry.isRegistered(tenant, agentId))) throw agentNotFound(agentId);
+    const known = registry.get(tenant, agentId) ?? (await registry.read(tenant, agentId));
+    if (known === undefined) throw agentNotFound(agentId);
+    if (!isOf(known, principal) && !mayDo(principal, "agent:revoke")) throw agentNotFound(agentId);
     await registry.remove(tenant, agentId);
   }
 
-  /** An agent. Throws AGENT_NOT_FOUND. */
+  /** An agent, registered or revoked. Throws AGENT_NOT_FOUND. */
   get(tenant: string, agentId: string): Agent {
-    const agent = this.#parts.registry.get(tenant, agentId);
+    const { registry, revocations } = this.#parts;
+    const agent = revocations.get(tenant, agentId) ?? registry.get(tenant, agentId);
     if (agent === undefined) throw agentNotFound(agentId);
     return agent;
+  }
+
+  /** The revoked agents of a tenant. */
+  revoked(tenant: string): readonly Agent[] {
+    return this.#parts.revocations.list(tenant);
+  }
+
+  /** Begins nothing more. */
+  [Symbol.dispose](): void {
+    this.#closing.abort();
   }
 
   async #session(tenant: string, agent: Agent): Promise<AgentSession> {
@@ -144,7 +228,29 @@ function agentNotFound(agentId: string): MeshError {
   });
 }
 
-function check(request: RegisterAgentRequest): void {
+function idTaken(agentId: string): MeshError {
+  return new MeshError("AGENT_ID_TAKEN", `agent ${JSON.stringify(agentId)} is registered by somebody else`, {
+    resource: { type: "mycel.v1.Agent", name: agentId },
+  });
+}
+
+/** Whether an agent was registered by this principal; what was registered while nobody had to say who it is belongs to anybody. */
+function isOf({ principal }: Agent, by: Principal): boolean {
+  return principal === "" || principal === principalName(by);
+}
+
+/**
+ * Whether the caller may serve all that it offers to. Who pulls from a queue gets whatever waits there, whatever its type and labels: so
+ * its role must cover the queue by its name, too, and no rule that asks for labels counts.
+ */
+function checkScope(principal: Principal, { capabilities }: RegisterAgentRequest): void {
+  const scope = taskScopeOf(principal, "agent:register");
+  if (scope === undefined) return;
+  const wanted = capabilities.flatMap(({ type, queue }) => [type, queue || type]);
+  if (!wanted.every((name) => coversType(scope, name))) throw actionNotAllowed("agent:register");
+}
+
+function check(request: RegisterAgentRequest, needsKey: boolean): void {
   const v = new Violations();
   v.optionalName("agent_id", request.agentId);
   v.text("name", request.name, 64, 1);
@@ -152,6 +258,11 @@ function check(request: RegisterAgentRequest): void {
   v.count("capabilities", request.capabilities.length, 1, MAX_CAPABILITIES);
   v.number("concurrency", request.concurrency, 1, MAX_CONCURRENCY);
   v.labels("labels", request.labels);
+  if (request.publicKey !== "" && !isAgentKey(request.publicKey)) {
+    v.add("public_key", "must be the public key of a user of NATS: U and 55 more characters of base32");
+  } else if (request.publicKey === "" && needsKey) {
+    v.add("public_key", "is required: the broker takes agents by their credentials");
+  }
   const seen = new Set<string>();
   request.capabilities.slice(0, MAX_CAPABILITIES).forEach(({ type, queue, description }, i) => {
     v.name(`capabilities[${i}].type`, type);

@@ -11,6 +11,8 @@ const CODES: Readonly<Record<MeshErrorReason, Code>> = {
   CHECKSUM_MISMATCH: Code.InvalidArgument,
   TASK_NOT_FOUND: Code.NotFound,
   AGENT_NOT_FOUND: Code.NotFound,
+  AGENT_ID_TAKEN: Code.AlreadyExists,
+  AGENT_REVOKED: Code.PermissionDenied,
   BLOB_NOT_FOUND: Code.NotFound,
   QUEUE_NOT_FOUND: Code.NotFound,
   TASK_ALREADY_EXISTS: Code.AlreadyExists,
@@ -39,9 +41,9 @@ const CODES: Readonly<Record<MeshErrorReason, Code>> = {
   ACCESS_UNAVAILABLE: Code.Unavailable,
   KEY_NOT_FOUND: Code.NotFound,
   KEY_LIMIT: Code.ResourceExhausted,
+  AUDIT_UNAVAILABLE: Code.Unavailable,
   RATE_LIMITED: Code.ResourceExhausted,
 };
-  AUDIT_UNAVAILABLE: Code.Unavailable,
 
 /** What ends calls though nothing is out of order. */
 const ON_PURPOSE: ReadonlySet<MeshErrorReason> = new Set(["DRAINING", "ACCESS_CHANGED"]);

@@ -23,6 +23,7 @@ import type { AgentIdentity } from "../../../lib/nats/agent-requests.ts";
 import type { OutputLog } from "../../../lib/nats/output-log.ts";
 import type { TaskLog, WriteOutcome } from "../../../lib/nats/task-log.ts";
 import type { Timers } from "../../../lib/nats/timers.ts";
+import { NO_TOKEN } from "../../../lib/wire/lease-token.ts";
 import { type DeliverySubject, parseDeliverySubject, TASKS_STREAM } from "../../../lib/wire/subjects.ts";
 import { failureFromWire, type TaskRecord, viewOf } from "../../../lib/wire/task-codec.ts";
 import { durationFromMs, msFromDuration, msFromTimestamp } from "../../../lib/wire/time-codec.ts";
@@ -40,6 +41,8 @@ export interface ReportDeskParts {
   readonly clock: Clock;
   readonly random: () => number;
   readonly logger: Logger;
+  /** Whether nothing of an agent counts. Nobody is shut out if left out. */
+  readonly isShutOut?: (from: AgentIdentity) => boolean;
 }
 
 /** How often a begin is decided anew because somebody else moved the task in between. */
@@ -74,11 +77,17 @@ export class ReportDesk {
 
   /** Answers the reports of one request, in their order. */
   async answer(from: AgentIdentity, request: ReportRequest): Promise<ReportResponse> {
+    // The broker may not have closed its connection yet.
+    const shutOut = this.#parts.isShutOut?.(from) === true;
     const results = await Promise.all(
       request.reports
         .slice(0, MAX_ANSWERS)
         .map(async (report, i) =>
-          i < MAX_REPORTS ? this.#answerOne(from, report) : refused("INVALID_REPORT", `at most ${MAX_REPORTS} reports`),
+          shutOut
+            ? refused("AGENT_REVOKED", "this agent is shut out")
+            : i < MAX_REPORTS
+              ? this.#answerOne(from, report)
+              : refused("INVALID_REPORT", `at most ${MAX_REPORTS} reports`),
         ),
     );
     return { $typeName: "mycel.v1.ReportResponse", results };
@@ -343,7 +352,7 @@ function delayOf(delay: Parameters<typeof msFromDuration>[0]): number {
 function accepted(fence: number, attempt: number): ReportResult {
   return {
     $typeName: "mycel.v1.ReportResult",
-    outcome: { case: "accepted", value: { $typeName: "mycel.v1.Accepted", fence: BigInt(fence), attempt } },
+    outcome: { case: "accepted", value: { $typeName: "mycel.v1.Accepted", fence: BigInt(fence), attempt, leaseToken: NO_TOKEN } },
   };
 }
 

@@ -9,20 +9,22 @@ import {
   type WatchAgentsResponse,
   WatchAgentsResponseSchema,
 } from "../../../gen/mycel/v1/agent_service_pb.ts";
+import type { Principal } from "../../../lib/core/access/principal.ts";
+import { mayDo } from "../../../lib/core/access/task-scope.ts";
 import { MeshError } from "../../../lib/core/mesh-error.ts";
 import type { Registry, RegistryChange } from "../../../lib/nats/registry.ts";
 import { Violations } from "../../../lib/wire/validation.ts";
 import type { Fleet } from "../agents/fleet.ts";
-import { tenantOf } from "./caller.ts";
+import { principalOf, tenantOf } from "./caller.ts";
 
 type AgentRpcs = Pick<
   ServiceImpl<typeof AgentService>,
-  "registerAgent" | "deregisterAgent" | "getAgent" | "listAgents" | "watchAgents"
+  "registerAgent" | "deregisterAgent" | "revokeAgent" | "restoreAgent" | "getAgent" | "listAgents" | "watchAgents"
 >;
 
 /** What the RPCs need. */
 export interface AgentRpcParts {
-  readonly fleet: Pick<Fleet, "register" | "deregister" | "get">;
+  readonly fleet: Pick<Fleet, "register" | "deregister" | "revoke" | "restore" | "get" | "revoked">;
   readonly registry: Pick<Registry, "list" | "listen">;
   /** Aborts when the coordinator drains. */
   readonly draining: AbortSignal;
@@ -32,6 +34,8 @@ const DEFAULT_PAGE_SIZE = 100;
 const MAX_PAGE_SIZE = 1_000;
 /** An agent may describe itself at length; many clients take no more than 4 MiB. */
 const MAX_PAGE_BYTES = 2 * 1024 * 1024;
+
+const MAX_REASON_LENGTH = 1_024;
 
 const CHANGES: Readonly<Record<RegistryChange["kind"], AgentChange>> = {
   added: AgentChange.ADDED,
@@ -43,32 +47,57 @@ const CHANGES: Readonly<Record<RegistryChange["kind"], AgentChange>> = {
 /** Implements the RPCs about agents. */
 export function agentRpcs({ fleet, registry, draining }: AgentRpcParts): AgentRpcs {
   return {
-    registerAgent: (request, context) => fleet.register(tenantOf(context), request, context.signal),
+    registerAgent: async (request, context) => {
+      const principal = principalOf(context);
+      const { agent, session } = await fleet.register(principal, request, context.signal);
+      return { agent: shownTo(principal, agent), session };
+    },
     deregisterAgent: async ({ agentId }, context) => {
       checkAgentId(agentId);
-      await fleet.deregister(tenantOf(context), agentId);
+      await fleet.deregister(principalOf(context), agentId);
+      return {};
+    },
+    revokeAgent: async ({ agentId, reason }, context) => {
+      const v = new Violations();
+      v.name("agent_id", agentId);
+      v.text("reason", reason, MAX_REASON_LENGTH);
+      v.throwIfAny();
+      const principal = principalOf(context);
+      return { agent: shownTo(principal, await fleet.revoke(principal, agentId, reason)) };
+    },
+    restoreAgent: async ({ agentId }, context) => {
+      checkAgentId(agentId);
+      await fleet.restore(tenantOf(context), agentId);
       return {};
     },
     getAgent: ({ agentId }, context) => {
       checkAgentId(agentId);
-      return { agent: fleet.get(tenantOf(context), agentId) };
+      const principal = principalOf(context);
+      return { agent: shownTo(principal, fleet.get(principal.tenant, agentId)) };
     },
-    listAgents: ({ pageSize, pageToken, type }, context) => {
+    listAgents: ({ pageSize, pageToken, type, showRevoked }, context) => {
       const v = new Violations();
       if (pageSize < 0) v.add("page_size", `must be from 0 to ${MAX_PAGE_SIZE}, is ${pageSize}`);
       v.optionalName("page_token", pageToken);
       v.optionalName("type", type);
       v.throwIfAny();
       const size = Math.min(pageSize || DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE);
-      const rest = registry.list(tenantOf(context)).filter((agent) => agent.agentId > pageToken && can(agent, type));
-      const agents = fitting(rest.slice(0, size));
+      const principal = principalOf(context);
+      const { tenant } = principal;
+      const all = showRevoked ? withRevoked(registry.list(tenant), fleet.revoked(tenant)) : registry.list(tenant);
+      const rest = all.filter((agent) => agent.agentId > pageToken && can(agent, type));
+      const agents = fitting(rest.slice(0, size).map((agent) => shownTo(principal, agent)));
       return { agents, nextPageToken: rest.length > agents.length ? (agents.at(-1)?.agentId ?? "") : "" };
     },
     watchAgents: async function* watchAgents({ type }, context) {
       const v = new Violations();
       v.optionalName("type", type);
       v.throwIfAny();
-      yield* watch(registry, tenantOf(context), type, AbortSignal.any([context.signal, draining]), draining);
+      const principal = principalOf(context);
+      const ended = AbortSignal.any([context.signal, draining]);
+      for await (const message of watch(registry, principal.tenant, type, ended, draining)) {
+        yield message.agent === undefined ? message : { ...message, agent: shownTo(principal, message.agent) };
+      }
     },
   };
 }
@@ -139,6 +168,20 @@ function tell(sent: Map<string, Agent>, agentId: string, message: WatchAgentsRes
 
 function isGoodbye({ change }: WatchAgentsResponse): boolean {
   return change === AgentChange.REMOVED || change === AgentChange.LOST;
+}
+
+/** An agent as a caller may see it: who is behind it is for those who may act upon it. */
+function shownTo(principal: Principal, agent: Agent): Agent {
+  if (agent.principal === "" && agent.publicKey === "" && (agent.revocation?.principal ?? "") === "") return agent;
+  if (mayDo(principal, "agent:revoke")) return agent;
+  const shown = { ...agent, principal: "", publicKey: "" };
+  return agent.revocation === undefined ? shown : { ...shown, revocation: { ...agent.revocation, principal: "" } };
+}
+
+/** All agents once, ordered by id: one that was revoked is nothing else, even if its registration is not over yet. */
+function withRevoked(registered: readonly Agent[], revoked: readonly Agent[]): Agent[] {
+  const all = new Map([...registered, ...revoked].map((agent) => [agent.agentId, agent]));
+  return [...all.values()].sort((a, b) => (a.agentId < b.agentId ? -1 : 1));
 }
 
 function response(change: AgentChange, agent: Agent | undefined): WatchAgentsResponse {

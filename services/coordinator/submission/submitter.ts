@@ -29,6 +29,7 @@ import {
 import { DISPATCH_TEMPLATE } from "../../../lib/wire/subjects.ts";
 import type { Violations } from "../../../lib/wire/validation.ts";
 import { encodeDispatch, policyOf, statusOf, type TaskRecord, viewOf } from "../../../lib/wire/task-codec.ts";
+import { NO_TOKEN } from "../../../lib/wire/lease-token.ts";
 import { startHop } from "../../../lib/wire/hop.ts";
 import {
   carrierFromContext,
@@ -127,6 +128,7 @@ export class Submitter {
       fence: 0n,
       beginRequired: beginRequiredFor(policyOf(task), 1),
       requestDigest: submissionDigest(request),
+      leaseToken: NO_TOKEN,
     };
     const draft: DispatchDraft = {
       tenant,

@@ -1,7 +1,6 @@
 // One face of two meshes: the product's log, lanes and timers on a real nats-server, and the same over the simulation's broker in memory.
 // What the contract's tests say of one, they say of both.
-import { create, type MessageInitShape } from "@bufbuild/protobuf";
-import type { DispatchSchema } from "../../../gen/mycel/v1/task_log_pb.ts";
+import { create } from "@bufbuild/protobuf";
 import type { NatsConnection } from "@nats-io/nats-core";
 import type { JetStreamManager } from "@nats-io/jetstream";
 import { TaskSchema } from "../../../gen/mycel/v1/task_pb.ts";
@@ -222,7 +221,7 @@ export function aDispatch(
   taskId: string,
   change: Partial<DispatchDraft> = {},
   digest = "1",
-  body: Partial<MessageInitShape<typeof DispatchSchema>> = {},
+  body: { readonly attempt?: number; readonly fence?: bigint; readonly beginRequired?: boolean } = {},
 ): DispatchDraft {
   return {
     tenant: DEFAULT_TENANT,

@@ -12,7 +12,14 @@ const CLIENT_MAX_BYTES = 4 * 1024 * 1024;
 test("a page of agents that say all they may about themselves is one that clients take, and the pages hold everybody once", async () => {
   const agents = Array.from({ length: 60 }, (_, i) => wordy(`agent-${String(i).padStart(3, "0")}`));
   const registry = { list: () => agents, listen: () => () => undefined };
-  const fleet = { register: refuse, deregister: refuse, get: refuse };
+  const fleet = {
+    register: refuse,
+    deregister: refuse,
+    revoke: refuse,
+    restore: refuse,
+    get: refuse,
+    revoked: () => [],
+  };
   const rpcs = agentRpcs({ fleet, registry, draining: new AbortController().signal });
   const client = createClient(
     AgentService,

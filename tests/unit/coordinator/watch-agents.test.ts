@@ -8,7 +8,14 @@ import { timestampFromMs } from "../../../lib/wire/time-codec.ts";
 import { agentRpcs } from "../../../services/coordinator/rpc/agents.ts";
 import { calledBy } from "../../support/principals.ts";
 
-const REFUSING = { register: refuse, deregister: refuse, get: refuse };
+const REFUSING = {
+  register: refuse,
+  deregister: refuse,
+  revoke: refuse,
+  restore: refuse,
+  get: refuse,
+  revoked: () => [],
+};
 
 test.for<[string, MessageInitShape<typeof AgentSchema>]>([
   ["its capabilities", { capabilities: [{ type: "echo", queue: "echo" }, { type: "more" }] }],
