@@ -82,9 +82,9 @@ function readMistakes({ values }: FileValues, keys: readonly Key[]): readonly st
 /** What the environment says of a key. An empty variable is one that is not set. */
 function givenIn(env: Environment, { variable, kind }: Key): Given | undefined {
   const folder = ".";
-  const value = env[variable] ?? "";
+  const value = env[variable]?.trim() ?? "";
   const fileVariable = `${variable}_FILE`;
-  const file = kind === "secret" ? (env[fileVariable] ?? "") : "";
+  const file = kind === "secret" ? (env[fileVariable]?.trim() ?? "") : "";
   if (value !== "" && file !== "") throw new ConfigError(`${variable} and ${fileVariable} are both set: unset one`);
   if (file !== "") return { value: `file:${file}`, folder, source: { kind: "variable", name: fileVariable } };
   return value === "" ? undefined : { value, folder, source: { kind: "variable", name: variable } };

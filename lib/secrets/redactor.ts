@@ -27,6 +27,18 @@ export class Redactor {
     this.#ordered = [...this.#known].sort((one, other) => other.length - one.length);
   }
 
+  /** Tells it the password in a URL, if there is one. */
+  addUrl(url: string): void {
+    const password = URL.canParse(url) ? new URL(url).password : "";
+    if (password === "") return;
+    this.add(password);
+    try {
+      this.add(decodeURIComponent(password));
+    } catch {
+      // Not encoded, then; it has been told as it stands.
+    }
+  }
+
   /** `text` without credentials in URLs and without known secrets. */
   clean(text: string): string {
     let cleaned = text;

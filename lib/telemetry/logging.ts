@@ -4,6 +4,7 @@ import { trace } from "@opentelemetry/api";
 import { type DestinationStream, type Logger as PinoLogger, pino, stdTimeFunctions } from "pino";
 import pretty from "pino-pretty";
 import type { LogFields, Logger } from "../core/logger.ts";
+import { withoutCredentials } from "../secrets/redactor.ts";
 
 /** Levels from most to least talkative; `silent` writes nothing. */
 const LOG_LEVELS = ["trace", "debug", "info", "warn", "error", "fatal", "silent"] as const;
@@ -21,6 +22,8 @@ export interface LoggerOptions {
   readonly pretty?: boolean | undefined;
   /** Where lines go. Default: stdout, written synchronously so that the last line before an exit is not lost. */
   readonly destination?: DestinationStream | undefined;
+  /** Takes secrets out of each line, whatever key they stand under. Default: out of URLs alone. */
+  readonly clean?: ((line: string) => string) | undefined;
 }
 
 // Compared without case, dashes and underscores, at any depth: paths would miss what nobody foresaw.
@@ -49,6 +52,10 @@ const SECRET_KEYS: ReadonlySet<string> = new Set([
   "jwt",
   "creds",
   "credentials",
+  "secretid",
+  "vaulttoken",
+  "xvaulttoken",
+  "streamtoken",
 ]);
 const REDACTED = "[redacted]";
 // Deeper than any object worth logging; also what ends a cycle.
@@ -56,15 +63,19 @@ const MAX_DEPTH = 6;
 
 /**
  * Creates the process's logger. Each line inside an active span carries `trace_id` and `span_id`; values under keys
- * that name secrets (authorization, token, password, secret, api_key, creds, …) read `[redacted]`.
+ * that name secrets (authorization, token, password, secret, api_key, creds, …) read `[redacted]`, and so do user names and passwords in
+ * URLs, and what `clean` knows.
  * Throws a RangeError naming the allowed levels when `level` is not one of them.
  */
 export function createLogger(options: LoggerOptions): Logger {
   const level = parseLogLevel(options.level ?? "info");
   const asText = options.pretty ?? (options.destination === undefined && process.stdout.isTTY);
+  const { clean = withoutCredentials } = options;
   const lines = pino(
     {
       name: options.name,
+      // The whole line: messages and stacks of errors hold what no key tells.
+      hooks: { streamWrite: clean },
       level,
       timestamp: stdTimeFunctions.isoTime,
       mixin: spanIds,

@@ -1,12 +1,14 @@
 // The coordinator as a process: the environment is read here, and nowhere else.
 
 import process from "node:process";
-import { configPathOf } from "../../lib/config/command-line.ts";
 import { ConfigError } from "../../lib/config/config-error.ts";
-import { ALL_KEYS, COORDINATOR_KEYS } from "../../lib/config/keys/tables.ts";
-import { loadSettings } from "../../lib/config/settings.ts";
+import { logLevel } from "../../lib/config/keys/shared.ts";
+import { COORDINATOR_KEYS } from "../../lib/config/keys/tables.ts";
+import { openProcessSettings } from "../../lib/config/process-settings.ts";
 import { NatsUnavailableError } from "../../lib/nats/connection.ts";
 import { ListenError } from "../../lib/rpc/listener/listen-error.ts";
+import { Redactor } from "../../lib/secrets/redactor.ts";
+import { SecretError } from "../../lib/secrets/secret-error.ts";
 import { createLogger } from "../../lib/telemetry/logging.ts";
 import { openTracing } from "../../lib/telemetry/tracing.ts";
 import { configOf } from "./config.ts";
@@ -14,14 +16,22 @@ import { stopSignal } from "../stop-signal.ts";
 import { openCoordinator } from "./coordinator.ts";
 
 const EXIT_USAGE = 2;
+const redactor = new Redactor();
+const clean = (text: string): string => redactor.clean(text);
 
 /** Runs until SIGINT or SIGTERM; a second signal ends it at once. */
 async function main(): Promise<void> {
-  const { env } = process;
-  const path = configPathOf(process.argv.slice(2), env);
-  const config = configOf(await loadSettings({ path, env, keys: COORDINATOR_KEYS, known: ALL_KEYS }));
-  const logger = createLogger({ name: "coordinator", level: config.logLevel });
-  await using _tracing = await openTracing({ serviceName: "mycel-coordinator", env });
+  await using own = await openProcessSettings({
+    args: process.argv.slice(2),
+    env: process.env,
+    keys: COORDINATOR_KEYS,
+    redactor,
+    createLogger: (settings) => createLogger({ name: "coordinator", level: settings.get(logLevel), clean }),
+  });
+  const { settings, logger } = own;
+  const config = configOf(settings);
+  for (const url of [...config.natsUrls, ...config.agentNatsUrls]) redactor.addUrl(url);
+  await using _tracing = await openTracing({ serviceName: "mycel-coordinator", env: own.telemetryEnv });
   const coordinator = await openCoordinator({ config, logger });
   const stopped = stopSignal();
   logger.info({ url: coordinator.url, nats: config.natsUrls.join(",") }, "ready");
@@ -36,7 +46,7 @@ try {
   process.exit(0);
 } catch (error) {
   const isUsage = error instanceof ConfigError || error instanceof ListenError || error instanceof RangeError;
-  const isForeseen = isUsage || error instanceof NatsUnavailableError;
-  process.stderr.write(isForeseen ? `mycel coordinator: ${error.message}\n` : `mycel coordinator: ${String(error)}\n`);
+  const isForeseen = isUsage || error instanceof NatsUnavailableError || error instanceof SecretError;
+  process.stderr.write(`mycel coordinator: ${clean(isForeseen ? error.message : String(error))}\n`);
   process.exit(isUsage ? EXIT_USAGE : 1);
 }

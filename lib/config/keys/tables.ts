@@ -1,15 +1,43 @@
 // Puts the tables together: which keys there are, and whose they are. A new module of keys is added here, once.
 import type { Key } from "../key.ts";
 import * as coordinator from "./coordinator.ts";
+import * as inference from "./inference.ts";
 import * as nats from "./nats.ts";
 import * as shared from "./shared.ts";
+import * as telemetry from "./telemetry.ts";
+import * as vault from "./vault.ts";
+import * as worker from "./worker.ts";
+
+/** Keys that belong together, for the reference. */
+export interface Table {
+  readonly title: string;
+  readonly keys: readonly Key[];
+}
+
+const SHARED: Table = { title: "Every process", keys: keysOf(shared) };
+const COORDINATOR: Table = { title: "Coordinator", keys: keysOf(coordinator) };
+const NATS: Table = { title: "NATS, as the coordinator reaches it", keys: keysOf(nats) };
+const WORKER: Table = { title: "Stock agent", keys: keysOf(worker) };
+const INFERENCE: Table = { title: "Language models of the stock agent", keys: keysOf(inference) };
+const VAULT: Table = { title: "HashiCorp Vault", keys: keysOf(vault) };
+const TELEMETRY: Table = { title: "OpenTelemetry", keys: keysOf(telemetry) };
+
+/** All tables, in the order of the reference. */
+export const TABLES: readonly Table[] = [COORDINATOR, NATS, WORKER, INFERENCE, SHARED, VAULT, TELEMETRY];
 
 /** What a coordinator reads. */
-export const COORDINATOR_KEYS: readonly Key[] = [shared, nats, coordinator].flatMap(keysOf);
+export const COORDINATOR_KEYS: readonly Key[] = keysIn([SHARED, COORDINATOR, NATS, VAULT, TELEMETRY]);
+
+/** What a stock agent reads. */
+export const WORKER_KEYS: readonly Key[] = keysIn([SHARED, WORKER, INFERENCE, VAULT, TELEMETRY]);
 
 /** What one file may hold: everything that any process of the mesh reads. */
-export const ALL_KEYS: readonly Key[] = COORDINATOR_KEYS;
+export const ALL_KEYS: readonly Key[] = keysIn(TABLES);
 
 function keysOf(table: Readonly<Record<string, Key>>): readonly Key[] {
   return Object.values(table);
+}
+
+function keysIn(tables: readonly Table[]): readonly Key[] {
+  return tables.flatMap(({ keys }) => keys);
 }

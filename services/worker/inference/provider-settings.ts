@@ -1,5 +1,5 @@
 // Owns what an operator's variables say about language models: which providers there are, which is the default, which models are allowed.
-// Pure: keys in files are read before (key-files.ts), and nothing is opened here.
+// Pure: keys are read from where they are before, and nothing is opened here.
 
 /** Environment variables as `process.env` holds them. */
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -29,9 +29,6 @@ export interface InferenceSettings {
   /** Why there are no providers, or which there are: what the agent's label says. At most 255 characters. */
   readonly summary: string;
 }
-
-/** The variables that hold a key; each may be given as `…_FILE` instead, the path of a file that holds it. */
-export const KEY_VARIABLES: readonly string[] = ["OPENAI_API_KEY", "ANTHROPIC_API_KEY", "MYCEL_INFERENCE_KEY"];
 
 const NAMES: readonly ProviderName[] = ["custom", "openai", "anthropic", "ollama"];
 const OLLAMA_PORT = 11_434;

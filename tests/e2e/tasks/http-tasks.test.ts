@@ -169,6 +169,6 @@ test("checks without an end go on until the task is canceled", async () => {
 test("an agent with an allow-list that cannot be read says so and does not start", async () => {
   const started = startProcess("services/worker/main.ts", { MYCEL_URL: mesh.url, MYCEL_OUTBOUND_ALLOW: "10.0.0.0/33" });
   await expect(started).rejects.toThrow(
-    'mycel agent: allowPrivate (MYCEL_OUTBOUND_ALLOW) has "10.0.0.0/33", must be a range in CIDR form, an address, a host name or *.name',
+    'mycel agent: MYCEL_OUTBOUND_ALLOW (outbound.allow) has "10.0.0.0/33", must be a range in CIDR form, an address, a host name or *.name',
   );
 });

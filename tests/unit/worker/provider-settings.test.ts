@@ -1,9 +1,5 @@
-// What an operator's variables say about language models, and keys that are given as files.
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+// What an operator's variables say about language models.
 import { expect, test } from "vitest";
-import { withKeyFiles } from "../../../services/worker/inference/key-files.ts";
 import { isAllowedModel, readInferenceSettings } from "../../../services/worker/inference/provider-settings.ts";
 
 test("without a key and without a URL there are no providers, and the summary says why", () => {
@@ -85,19 +81,4 @@ test.for<[string[], string, boolean]>([
   [["a", "b*"], "*", false],
 ])("of %j, %s is allowed: %s", ([allowedModels, model, isAllowed]) => {
   expect(isAllowedModel({ allowedModels }, model)).toBe(isAllowed);
-});
-
-test("a key may stand in a file", async () => {
-  const folder = await mkdtemp(join(tmpdir(), "mycel-keys-"));
-  const path = join(folder, "key");
-  await writeFile(path, "from-file\n");
-  const names = ["A_KEY", "B_KEY"];
-  expect(await withKeyFiles({ A_KEY_FILE: path, B_KEY: "b" }, names)).toMatchObject({ A_KEY: "from-file", B_KEY: "b" });
-  await expect(withKeyFiles({ A_KEY_FILE: path, A_KEY: "a" }, names)).rejects.toThrow(
-    new RangeError("A_KEY and A_KEY_FILE are both set: unset one"),
-  );
-  await expect(withKeyFiles({ B_KEY_FILE: join(folder, "none") }, names)).rejects.toThrow(
-    /^B_KEY_FILE: file .*none cannot be read: ENOENT$/,
-  );
-  await rm(folder, { recursive: true });
 });
