@@ -17,7 +17,10 @@ export function grantOf(role: string): Grant {
 }
 
 /** A policy with these bindings, by `<kind>:<id>`, in a tenant; whoever is not named has no roles. */
-export function policyOf(bindings: Readonly<Record<string, readonly string[]>> = {}, tenant = DEFAULT_TENANT): Policy {
+export function policyOf(
+  bindings: Readonly<Record<string, readonly string[]>> = {},
+  tenant: string = DEFAULT_TENANT,
+): Policy {
   return {
     bindingOf: ({ kind, id }) => ({ tenant, roles: bindings[`${kind}:${id}`] ?? [] }),
     grantsOf: (roles) => roles.filter((role) => Object.hasOwn(ROLES, role)).map(grantOf),

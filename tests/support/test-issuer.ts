@@ -23,7 +23,7 @@ export interface IssuerKey extends GenerateKeyPairResult {
 /** What a token says and how it is signed, where it differs from a right one. */
 export interface TokenOptions {
   /** Claims beside `iss`, `aud`, `sub`, `iat` and `exp`, or instead of them; undefined leaves one out. */
-  readonly claims?: JWTPayload;
+  readonly claims?: Readonly<Record<string, unknown>>;
   /** The subject. Default `alice`. */
   readonly subject?: string;
   /** How long it lives, in seconds. Default 300. */

@@ -14,10 +14,47 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file mycel/v1/key_records.proto.
  */
 export const file_mycel_v1_key_records: GenFile = /*@__PURE__*/
-  fileDesc("ChpteWNlbC92MS9rZXlfcmVjb3Jkcy5wcm90bxIIbXljZWwudjEiRAoMQXBpS2V5UmVjb3JkEh0KA2tleRgBIAEoCzIQLm15Y2VsLnYxLkFwaUtleRIVCg1zZWNyZXRfc2hhMjU2GAIgASgMIloKF1N0cmVhbVRva2VuU2VjcmV0UmVjb3JkEg4KBnNlY3JldBgBIAEoDBIvCgtjcmVhdGVfdGltZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBiBnByb3RvMw", [file_google_protobuf_timestamp, file_mycel_v1_api_key]);
+  fileDesc("ChpteWNlbC92MS9rZXlfcmVjb3Jkcy5wcm90bxIIbXljZWwudjEiegoJS2V5UmVjb3JkEikKB2FwaV9rZXkYASABKAsyFi5teWNlbC52MS5BcGlLZXlSZWNvcmRIABI6ChNzdHJlYW1fdG9rZW5fc2VjcmV0GAIgASgLMhsubXljZWwudjEuU3RyZWFtVG9rZW5TZWNyZXRIAEIGCgRraW5kIkQKDEFwaUtleVJlY29yZBIdCgNrZXkYASABKAsyEC5teWNlbC52MS5BcGlLZXkSFQoNc2VjcmV0X3NoYTI1NhgCIAEoDCJUChFTdHJlYW1Ub2tlblNlY3JldBIOCgZzZWNyZXQYASABKAwSLwoLY3JlYXRlX3RpbWUYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wYgZwcm90bzM", [file_google_protobuf_timestamp, file_mycel_v1_api_key]);
 
 /**
- * A key as it is stored, in the bucket `MYCEL_KEYS` under `api.<key_id>`. Written by coordinators only, by compare-and-set.
+ * What stands in the bucket `MYCEL_KEYS`. Written by coordinators only, by compare-and-set.
+ *
+ * @generated from message mycel.v1.KeyRecord
+ */
+export type KeyRecord = Message<"mycel.v1.KeyRecord"> & {
+  /**
+   * What it is.
+   *
+   * @generated from oneof mycel.v1.KeyRecord.kind
+   */
+  kind: {
+    /**
+     * Under `api.<key_id>`.
+     *
+     * @generated from field: mycel.v1.ApiKeyRecord api_key = 1;
+     */
+    value: ApiKeyRecord;
+    case: "apiKey";
+  } | {
+    /**
+     * Under `signing.<day>`, the day counted from 1970-01-01.
+     *
+     * @generated from field: mycel.v1.StreamTokenSecret stream_token_secret = 2;
+     */
+    value: StreamTokenSecret;
+    case: "streamTokenSecret";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message mycel.v1.KeyRecord.
+ * Use `create(KeyRecordSchema)` to create a new message.
+ */
+export const KeyRecordSchema: GenMessage<KeyRecord> = /*@__PURE__*/
+  messageDesc(file_mycel_v1_key_records, 0);
+
+/**
+ * A key as it is stored.
  *
  * @generated from message mycel.v1.ApiKeyRecord
  */
@@ -42,15 +79,14 @@ export type ApiKeyRecord = Message<"mycel.v1.ApiKeyRecord"> & {
  * Use `create(ApiKeyRecordSchema)` to create a new message.
  */
 export const ApiKeyRecordSchema: GenMessage<ApiKeyRecord> = /*@__PURE__*/
-  messageDesc(file_mycel_v1_key_records, 0);
+  messageDesc(file_mycel_v1_key_records, 1);
 
 /**
- * A secret with which coordinators sign stream tokens, in the bucket `MYCEL_KEYS` under `signing.<id>`. Written once, by coordinators only;
- * deleted when no token that it has signed can still be valid.
+ * A secret with which coordinators sign the stream tokens of one day. Deleted when none of these tokens can still be valid.
  *
- * @generated from message mycel.v1.StreamTokenSecretRecord
+ * @generated from message mycel.v1.StreamTokenSecret
  */
-export type StreamTokenSecretRecord = Message<"mycel.v1.StreamTokenSecretRecord"> & {
+export type StreamTokenSecret = Message<"mycel.v1.StreamTokenSecret"> & {
   /**
    * The secret: 32 bytes of chance.
    *
@@ -67,9 +103,9 @@ export type StreamTokenSecretRecord = Message<"mycel.v1.StreamTokenSecretRecord"
 };
 
 /**
- * Describes the message mycel.v1.StreamTokenSecretRecord.
- * Use `create(StreamTokenSecretRecordSchema)` to create a new message.
+ * Describes the message mycel.v1.StreamTokenSecret.
+ * Use `create(StreamTokenSecretSchema)` to create a new message.
  */
-export const StreamTokenSecretRecordSchema: GenMessage<StreamTokenSecretRecord> = /*@__PURE__*/
-  messageDesc(file_mycel_v1_key_records, 1);
+export const StreamTokenSecretSchema: GenMessage<StreamTokenSecret> = /*@__PURE__*/
+  messageDesc(file_mycel_v1_key_records, 2);
 
