@@ -9,7 +9,7 @@ import type { EndedAttempt, EventDraft } from "../../lib/core/event.ts";
 import { openNats } from "../../lib/nats/connection.ts";
 import { DirectReader } from "../../lib/nats/direct-reader.ts";
 import { OutputLog } from "../../lib/nats/output-log.ts";
-import type { NatsServerSettings } from "../../lib/nats/server/server-config.ts";
+
 import { StreamPublisher } from "../../lib/nats/stream-publisher.ts";
 import { TaskLog } from "../../lib/nats/task-log.ts";
 import { ensureTopology } from "../../lib/nats/topology.ts";
@@ -17,7 +17,7 @@ import { encodeOutputBatch } from "../../lib/wire/output-codec.ts";
 import { outputSubject } from "../../lib/wire/subjects.ts";
 import { encodeDispatch } from "../../lib/wire/task-codec.ts";
 import { timestampFromMs } from "../../lib/wire/time-codec.ts";
-import { openTestNats, type TestNats } from "./nats.ts";
+import { openTestNats, type TestNats, type TestNatsSettings } from "./nats.ts";
 
 /** The tenant of all tests here. */
 export const TENANT = "default";
@@ -34,9 +34,9 @@ export interface MeshLog extends AsyncDisposable {
 }
 
 /** Starts a server with the mesh's streams and opens the logs. */
-export async function openMeshLog(settings: NatsServerSettings = {}): Promise<MeshLog> {
+export async function openMeshLog(settings: TestNatsSettings = {}): Promise<MeshLog> {
   const nats = await openTestNats(settings);
-  const connection = await openNats({ servers: nats.url, name: "test" });
+  const connection = await openNats({ servers: nats.url, credentialsFile: nats.credentialsFile, name: "test" });
   const manager = await ensureTopology(connection, {
     replicas: 1,
     retentionMs: 600_000,

@@ -3,17 +3,16 @@
 import { jetstreamManager, type JetStreamManager } from "@nats-io/jetstream";
 import { connect } from "@nats-io/transport-node";
 
-import type { NatsServerSettings } from "../../lib/nats/server/server-config.ts";
 import { pause } from "../../lib/time/pause.ts";
 import { fixedPort } from "./fixed-port.ts";
-import { openTestNats, type TestNats } from "./nats.ts";
+import { openTestNats, type TestNats, type TestNatsSettings } from "./nats.ts";
 
 /** How a cluster is built. */
 export interface NatsClusterOptions {
   /** How many servers: 1 to 5. Default 3. */
   readonly nodes?: number;
   /** Settings of every server; its port is chosen by the cluster. */
-  readonly settings?: Omit<NatsServerSettings, "port">;
+  readonly settings?: Omit<TestNatsSettings, "port">;
   /** Where each node keeps its data: a new folder in the folder of its place here. Default: the system's folder of temporary files. */
   readonly parentDirs?: readonly string[];
   /**
@@ -117,7 +116,7 @@ function clusterConfig(
   routePort: number,
   routes: readonly number[],
   { settings = {}, routeVia }: NatsClusterOptions,
-): NatsServerSettings {
+): TestNatsSettings {
   const lines = [
     `server_name: n${index}`,
     "cluster {",
@@ -133,7 +132,7 @@ function clusterConfig(
   return { ...settings, extraConfig: [...lines, settings.extraConfig ?? ""].join("\n") };
 }
 
-async function openNode(index: number, settings: NatsServerSettings, parentDir?: string): Promise<NatsNode> {
+async function openNode(index: number, settings: TestNatsSettings, parentDir?: string): Promise<NatsNode> {
   const nats = await openTestNats(settings, parentDir);
   const node = {
     index,
@@ -185,6 +184,7 @@ async function untilElected<T>(
   for (let last: unknown; ; await pause(POLL_MS)) {
     try {
       await using connection = await connect({
+        ...nodes[0]?.access,
         servers: nodes.map(({ url }) => url),
         timeout: CONNECT_TIMEOUT_MS,
         reconnect: false,

@@ -5,8 +5,8 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { createInterface } from "node:readline";
-import type { NatsServerSettings } from "../../lib/nats/server/server-config.ts";
-import { openTestNats, type TestNats } from "./nats.ts";
+
+import { openTestNats, type TestNats, type TestNatsSettings } from "./nats.ts";
 
 const ROOT = resolve(import.meta.dirname, "../..");
 
@@ -71,7 +71,7 @@ export interface TestMeshOptions {
   /** The lease, in milliseconds. Default 2,000. */
   readonly leaseMs?: number;
   /** Settings of the NATS server. */
-  readonly nats?: NatsServerSettings;
+  readonly nats?: TestNatsSettings;
   /** Further settings of the coordinators. */
   readonly env?: Readonly<Record<string, string>>;
 }

@@ -7,7 +7,7 @@ import { silentLogger } from "../../../lib/core/logger.ts";
 import type { DirectReader } from "../../../lib/nats/direct-reader.ts";
 import { Lanes } from "../../../lib/nats/lanes.ts";
 import { LogRoom } from "../../../lib/nats/log-room.ts";
-import type { NatsServerSettings } from "../../../lib/nats/server/server-config.ts";
+import type { TestNatsSettings } from "../../support/nats.ts";
 import { TaskLog } from "../../../lib/nats/task-log.ts";
 import { Timers } from "../../../lib/nats/timers.ts";
 import { laneConsumer, parseDeliverySubject, TASKS_STREAM } from "../../../lib/wire/subjects.ts";
@@ -70,7 +70,7 @@ const LIMITS: SubmissionLimits = { maxStartToCloseMs: 60_000, maxWaitMs: 600_000
 const CONSUMER = laneConsumer(TENANT, "work", 5);
 
 /** Opens the parts of one coordinator. */
-export async function openParts(settings: NatsServerSettings = {}): Promise<Parts> {
+export async function openParts(settings: TestNatsSettings = {}): Promise<Parts> {
   const stack = new AsyncDisposableStack();
   const log = stack.use(await openMeshLog(settings));
   const { connection, manager, publisher, outputLog: outputs } = log;
