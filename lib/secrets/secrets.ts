@@ -46,7 +46,7 @@ export interface Secrets extends AsyncDisposable {
 /** Opens the way to secrets. Nothing is read before it is asked for. */
 export function openSecrets(options: SecretsOptions): Secrets {
   const { vault, redactor, logger, fileRefreshMs = FILE_REFRESH_MS } = options;
-  const stack = new AsyncDisposableStack();
+  const running: AsyncDisposable[] = [];
   const warned = new Set<string>();
 
   const readPlain = async (reference: SecretReference): Promise<Secret> => {
@@ -64,9 +64,9 @@ export function openSecrets(options: SecretsOptions): Secrets {
     redactor.add(secret.reveal());
     return secret;
   };
-  const api = vault === undefined ? undefined : stack.use(new VaultApi(vault));
+  const api = vault === undefined ? undefined : new VaultApi(vault);
   const kv =
-    vault === undefined || api === undefined ? undefined : openKv(vault, { api, readPlain, redactor, logger, stack });
+    vault === undefined || api === undefined ? undefined : openKv(vault, { api, readPlain, redactor, logger, running });
 
   const readerOf = (reference: SecretReference): (() => Promise<Secret>) => {
     const { place } = reference;
@@ -87,12 +87,14 @@ export function openSecrets(options: SecretsOptions): Secrets {
       const { named, place } = reference;
       const read = readerOf(reference);
       const first = await read();
-      return stack.use(new RefreshedSecret({ named, first, read, everyMs: everyMsOf(place), logger }));
+      const secret = new RefreshedSecret({ named, first, read, everyMs: everyMsOf(place), logger });
+      running.push(secret);
+      return secret;
     },
     async [Symbol.asyncDispose]() {
-      // Else a Vault that does not answer would be waited for.
-      await api?.[Symbol.asyncDispose]();
-      await stack.disposeAsync();
+      // All are told before the connections go, and none waits for a Vault that does not answer.
+      const ends = running.map((one) => one[Symbol.asyncDispose]());
+      await Promise.all([...ends, api?.[Symbol.asyncDispose]()]);
     },
   };
 }
@@ -102,12 +104,13 @@ interface VaultSurroundings {
   readonly readPlain: (reference: SecretReference) => Promise<Secret>;
   readonly redactor: Redactor;
   readonly logger: Logger;
-  readonly stack: AsyncDisposableStack;
+  readonly running: AsyncDisposable[];
 }
 
-function openKv(options: VaultOptions, { api, readPlain, redactor, logger, stack }: VaultSurroundings): VaultKv {
+function openKv(options: VaultOptions, { api, readPlain, redactor, logger, running }: VaultSurroundings): VaultKv {
   const identity = identityOf(options.auth, readPlain);
-  const session = stack.use(new VaultSession({ api, identity, redactor, logger }));
+  const session = new VaultSession({ api, identity, redactor, logger });
+  running.push(session);
   // Half of the time: the fields of a secret are read together, and no refresh gets what the one before it got.
   return new VaultKv({ api, session, cacheMs: options.refreshMs / 2 });
 }
