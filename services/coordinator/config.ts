@@ -15,6 +15,8 @@ export interface CoordinatorConfig {
   readonly port: number;
   /** Where NATS is. */
   readonly natsUrls: readonly string[];
+  /** The folder of trust; empty if NATS asks nobody who it is. */
+  readonly natsTrustDir: string;
   /** Where agents reach NATS, if not by the same URLs. */
   readonly agentNatsUrls: readonly string[];
   /** How many servers keep each message: 1, 3 or 5. */
@@ -59,6 +61,7 @@ export function configOf(settings: Settings): CoordinatorConfig {
   return {
     ...settings.get(coordinator.listen),
     natsUrls,
+    natsTrustDir: settings.get(nats.trustDir) ?? "",
     agentNatsUrls: agentNatsUrls.length === 0 ? natsUrls : agentNatsUrls,
     replicas: settings.get(nats.replicas),
     retentionMs: settings.get(nats.retentionMs),

@@ -33,6 +33,8 @@ import { Timers } from "../../lib/nats/timers.ts";
 import { DEFAULT_CREDENTIAL_MS, ensureTopology } from "../../lib/nats/topology.ts";
 import { createOutbound } from "../../lib/outbound/outbound.ts";
 import { served } from "../../lib/rpc/grpc/grpc-route.ts";
+import { openBusTrust } from "../../lib/nats/trust/bus-trust.ts";
+import { readCoordinatorTrust } from "../../lib/nats/trust/trust-folder.ts";
 import { WriteRingWriter, writeRingMemory } from "../../lib/nats/write-ring.ts";
 import type { Readiness } from "../../lib/rpc/interceptors/probes.ts";
 import { openAgentAccess } from "./agents/agent-access.ts";
@@ -95,8 +97,10 @@ export async function openCoordinator({ config, logger }: CoordinatorOptions): P
 
 async function open(config: CoordinatorConfig, logger: Logger, stack: AsyncDisposableStack): Promise<Coordinator> {
   const quiet = quietLog(logger, SYSTEM_CLOCK);
+  const trust = config.natsTrustDir === "" ? undefined : await readCoordinatorTrust(config.natsTrustDir);
   const nats = {
     servers: config.natsUrls,
+    credentialsFile: trust?.credentialsFile,
     name: "mycel coordinator",
     onThrown: (err: unknown) => quiet({ err }, "message of NATS not taken"),
   };
@@ -185,11 +189,29 @@ async function open(config: CoordinatorConfig, logger: Logger, stack: AsyncDispo
       onGarbage: (key) => quiet({ key }, "entry of the registry can't be read"),
     }),
   );
+  const bus =
+    trust === undefined
+      ? undefined
+      : stack.use(
+          openBusTrust({
+            trust,
+            connection,
+            replicas: config.replicas,
+            servers: config.natsUrls,
+            clock,
+            onTrouble: (err) => quiet({ err }, "the servers were not told which credentials are revoked; trying again"),
+          }),
+        );
+  if (bus === undefined && !config.natsUrls.every(isLoopbackUrl))
+    logger.warn(
+      { nats: config.natsUrls.join(",") },
+      "anybody who reaches NATS may do everything there: MYCEL_NATS_TRUST is not set",
+    );
   const access = stack.use(
     await openAgentAccess({
       connection,
       registry,
-      trust: undefined,
+      trust: bus,
       credentialMs: DEFAULT_CREDENTIAL_MS,
       index,
       log,
@@ -295,6 +317,11 @@ async function open(config: CoordinatorConfig, logger: Logger, stack: AsyncDispo
     );
   }
   return { url: listener.url, [Symbol.asyncDispose]: () => stack.disposeAsync() };
+}
+
+function isLoopbackUrl(url: string): boolean {
+  const host = URL.parse(url.includes("://") ? url : `nats://${url}`)?.hostname.replaceAll(/[[\]]/g, "") ?? "";
+  return host === "localhost" || LOOPBACK.has(host);
 }
 
 async function readiness(connection: NatsConnection, draining: AbortSignal): Promise<Readiness> {

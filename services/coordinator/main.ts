@@ -6,6 +6,7 @@ import { logLevel } from "../../lib/config/keys/shared.ts";
 import { COORDINATOR_KEYS } from "../../lib/config/keys/tables.ts";
 import { openProcessSettings } from "../../lib/config/process-settings.ts";
 import { NatsUnavailableError } from "../../lib/nats/connection.ts";
+import { TrustError } from "../../lib/nats/trust/trust-folder.ts";
 import { ListenError } from "../../lib/rpc/listener/listen-error.ts";
 import { Redactor } from "../../lib/secrets/redactor.ts";
 import { SecretError } from "../../lib/secrets/secret-error.ts";
@@ -45,8 +46,10 @@ try {
   await main();
   process.exit(0);
 } catch (error) {
-  const isUsage = error instanceof ConfigError || error instanceof ListenError || error instanceof RangeError;
+  const isUsage = [ConfigError, ListenError, RangeError, TrustError].some((kind) => error instanceof kind);
   const isForeseen = isUsage || error instanceof NatsUnavailableError || error instanceof SecretError;
-  process.stderr.write(`mycel coordinator: ${clean(isForeseen ? error.message : String(error))}\n`);
+  process.stderr.write(
+    `mycel coordinator: ${clean(isForeseen && error instanceof Error ? error.message : String(error))}\n`,
+  );
   process.exit(isUsage ? EXIT_USAGE : 1);
 }

@@ -9,7 +9,6 @@ import type { EndedAttempt, EventDraft } from "../../lib/core/event.ts";
 import { openNats } from "../../lib/nats/connection.ts";
 import { DirectReader } from "../../lib/nats/direct-reader.ts";
 import { OutputLog } from "../../lib/nats/output-log.ts";
-
 import { StreamPublisher } from "../../lib/nats/stream-publisher.ts";
 import { TaskLog } from "../../lib/nats/task-log.ts";
 import { ensureTopology } from "../../lib/nats/topology.ts";

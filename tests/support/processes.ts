@@ -5,8 +5,8 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { createInterface } from "node:readline";
-
 import { openTestNats, type TestNats, type TestNatsSettings } from "./nats.ts";
+import { testTrust } from "./trust.ts";
 
 const ROOT = resolve(import.meta.dirname, "../..");
 
@@ -71,7 +71,9 @@ export interface TestMeshOptions {
   /** The lease, in milliseconds. Default 2,000. */
   readonly leaseMs?: number;
   /** Settings of the NATS server. */
-  readonly nats?: TestNatsSettings;
+  readonly nats?: Omit<TestNatsSettings, "trust">;
+  /** Whether the NATS server asks everybody for credentials. Default false. */
+  readonly trusted?: boolean;
   /** Further settings of the coordinators. */
   readonly env?: Readonly<Record<string, string>>;
 }
@@ -95,12 +97,14 @@ export interface TestMesh extends AsyncDisposable {
 /** Opens a mesh of real processes on free ports. */
 export async function openMesh(options: TestMeshOptions = {}): Promise<TestMesh> {
   const dir = await mkdtemp(join(tmpdir(), "mycel-mesh-"));
-  const nats = await openTestNats(options.nats);
+  const trust = options.trusted === true ? await testTrust() : undefined;
+  const nats = await openTestNats({ ...options.nats, trust });
   const processes: TestProcess[] = [];
   const coordinators: TestProcess[] = [];
   const urls: string[] = [];
   const env = {
     NATS_URL: nats.url,
+    ...(trust === undefined ? {} : { MYCEL_NATS_TRUST: trust.coordinatorDir }),
     MYCEL_LISTEN: "127.0.0.1:0",
     MYCEL_LEASE: String(options.leaseMs ?? 2_000),
     MYCEL_HEARTBEAT: "500",

@@ -1,7 +1,7 @@
 // The settings that say where NATS is and what it keeps. One entry a key; the order is that of the reference.
 import { DEFAULT_RETENTION_MS } from "../../core/limits.ts";
 import type { Key } from "../key.ts";
-import { bytes, duration, integer, list } from "../kinds.ts";
+import { bytes, duration, folder, integer, list } from "../kinds.ts";
 
 /** The least that a log can be of use with. */
 const MIN_LOG_BYTES: number = 1024 * 1024;
@@ -20,6 +20,16 @@ export const agentUrls: Key<readonly string[]> = list({
   fallback: [],
   fallbackText: "as nats.urls",
   doc: "Where agents reach NATS, if not by the same URLs.",
+});
+
+export const trustDir: Key<string | undefined> = folder({
+  path: "nats.trust",
+  variable: "MYCEL_NATS_TRUST",
+  fallback: undefined,
+  fallbackText: "none: anybody who reaches NATS may do everything there",
+  doc:
+    "The `coordinator` folder of what `mycel trust init` made: the coordinator's credentials on NATS, and the keys by which it gives agents " +
+    "theirs. Its files are read at the start; the coordinator's own credentials again at each reconnect.",
 });
 
 export const replicas: Key<number> = integer({

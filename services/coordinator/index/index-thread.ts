@@ -12,6 +12,7 @@ import { OutputLog } from "../../../lib/nats/output-log.ts";
 import { RecentWrites } from "../../../lib/nats/recent-writes.ts";
 import { StreamPublisher } from "../../../lib/nats/stream-publisher.ts";
 import { TaskLog } from "../../../lib/nats/task-log.ts";
+import { coordinatorCredentials } from "../../../lib/nats/trust/trust-folder.ts";
 import { Timers } from "../../../lib/nats/timers.ts";
 import { WebhookHooks } from "../../../lib/nats/webhook-hooks.ts";
 import { WriteRingReader } from "../../../lib/nats/write-ring.ts";
@@ -27,7 +28,7 @@ import { sendingLogger, type ThreadLogLine } from "./thread-log.ts";
 export interface IndexThreadData {
   readonly config: Pick<
     CoordinatorConfig,
-    "natsUrls" | "dataDir" | "retentionMs" | "leaseMs" | "queueDepthLimit" | "maxQueues"
+    "natsUrls" | "natsTrustDir" | "dataDir" | "retentionMs" | "leaseMs" | "queueDepthLimit" | "maxQueues"
   >;
   /** See TaskIndexOptions. */
   readonly holderId: string;
@@ -49,6 +50,7 @@ async function openIndex({ config, holderId, writes }: IndexThreadData, logger: 
   const quiet = quietLog(logger, SYSTEM_CLOCK);
   const nats = {
     servers: config.natsUrls,
+    credentialsFile: config.natsTrustDir === "" ? undefined : coordinatorCredentials(config.natsTrustDir),
     name: "mycel coordinator",
     onThrown: (err: unknown) => quiet({ err }, "message of NATS not taken"),
   };
