@@ -1,8 +1,9 @@
 // The HTTP/2 connection of a client, as connect-node manages it, and what connect-node and Node leave undone when a call is left early.
 import { AsyncLocalStorage } from "node:async_hooks";
-import { constants, type ClientHttp2Stream } from "node:http2";
+import { constants, type ClientHttp2Stream, type ClientSessionOptions } from "node:http2";
 import type { Interceptor } from "@connectrpc/connect";
 import { Http2SessionManager } from "@connectrpc/connect-node";
+import type { ClientTls } from "../tls/client-tls.ts";
 
 /** What a call runs on. */
 interface Held {
@@ -19,6 +20,12 @@ export class ClientSession extends Http2SessionManager {
     if (held !== undefined) held.stream = stream;
     return stream;
   }
+}
+
+/** What a session to a URL needs to speak TLS as it should; nothing for a URL in cleartext. */
+export function securityOf(url: string, tls: ClientTls | undefined): Pick<ClientSessionOptions, "createConnection"> {
+  const parsed = new URL(url);
+  return tls === undefined || parsed.protocol !== "https:" ? {} : { createConnection: () => tls.dial(parsed, ["h2"]) };
 }
 
 /**

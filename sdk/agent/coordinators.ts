@@ -4,7 +4,9 @@ import { createGrpcTransport } from "@connectrpc/connect-node";
 import { BadRequestSchema } from "../../gen/google/rpc/error_details_pb.ts";
 import { AgentService } from "../../gen/mycel/v1/agent_service_pb.ts";
 import { BlobService } from "../../gen/mycel/v1/blob_service_pb.ts";
-import { ClientSession, letGo } from "../../lib/rpc/client-session.ts";
+import { ClientSession, letGo, securityOf } from "../../lib/rpc/client-session.ts";
+import { tlsProblem } from "../../lib/tls/client-tls.ts";
+import type { ResolvedAccess } from "../access/access-options.ts";
 import { AgentError } from "./agent-error.ts";
 
 /** Clients of the coordinators. */
@@ -29,21 +31,21 @@ interface Peer {
 const PING_INTERVAL_MS = 5_000;
 const PING_TIMEOUT_MS = 3_000;
 
-/** Makes the clients. Throws {@link AgentError} INVALID_OPTION for an address that is no http or https URL. */
-export function createCoordinators(urls: readonly string[], interceptors: readonly Interceptor[]): Coordinators {
+/** Makes the clients. Throws {@link AgentError} INVALID_OPTION for no address at all. */
+export function createCoordinators(
+  urls: readonly string[],
+  access: ResolvedAccess,
+  interceptors: readonly Interceptor[],
+): Coordinators {
+  const { headers, interceptor } = access;
+  const credentials = interceptor === undefined ? withHeaders(headers) : interceptor;
   const peers = urls.map((url): Peer => {
-    const parsed = URL.parse(url);
-    if (parsed === null || (parsed.protocol !== "http:" && parsed.protocol !== "https:")) {
-      throw new AgentError(
-        "INVALID_OPTION",
-        `url is ${JSON.stringify(url)}, must be an http or https URL like http://127.0.0.1:8080`,
-      );
-    }
-    const session = new ClientSession(parsed, {
-      pingIntervalMs: PING_INTERVAL_MS,
-      pingTimeoutMs: PING_TIMEOUT_MS,
-    });
-    const options = { baseUrl: url, sessionManager: session, interceptors: [...interceptors, letGo] };
+    const session = new ClientSession(
+      url,
+      { pingIntervalMs: PING_INTERVAL_MS, pingTimeoutMs: PING_TIMEOUT_MS },
+      securityOf(url, access.tls),
+    );
+    const options = { baseUrl: url, sessionManager: session, interceptors: [...interceptors, credentials, letGo] };
     return { url, session, transport: createGrpcTransport(options) };
   });
   const [first] = peers;
@@ -62,6 +64,14 @@ export function createCoordinators(urls: readonly string[], interceptors: readon
     close: () => {
       for (const peer of peers) peer.session.abort();
     },
+  };
+}
+
+function withHeaders(headers: Readonly<Record<string, string>>): Interceptor {
+  const entries = Object.entries(headers);
+  return (next) => async (request) => {
+    for (const [name, value] of entries) request.header.set(name, value);
+    return await next(request);
   };
 }
 
@@ -85,6 +95,8 @@ export function isFinal(error: unknown): boolean {
 /** One line about a failed call, with every violation that the coordinator listed. */
 export function callErrorLine(error: unknown): string {
   const failed = ConnectError.from(error);
+  const handshake = tlsProblem(failed.cause);
+  if (handshake !== undefined) return handshake;
   const violations = failed.findDetails(BadRequestSchema).flatMap((detail) => detail.fieldViolations);
   const listed = violations.map((violation) => `${violation.field}: ${violation.description}`).join("; ");
   return listed === "" ? (failed.rawMessage.split("\n", 1)[0] ?? "") : `${failed.rawMessage} (${listed})`;

@@ -2,12 +2,13 @@
 import type { Interceptor } from "@connectrpc/connect";
 import { isName, NAME_ALPHABET } from "../../lib/core/names.ts";
 import type { Logger } from "../../lib/core/logger.ts";
+import { type AccessOptions, type ResolvedAccess, resolveAccess } from "../access/access-options.ts";
 import { AgentError, inRange } from "./agent-error.ts";
 import type { AttemptSettings } from "./attempt-host.ts";
 import { consoleLogger } from "./console-logger.ts";
 
 /** How to run an agent. */
-export interface RunAgentOptions {
+export interface RunAgentOptions extends AccessOptions {
   /** A coordinator, e.g. `http://127.0.0.1:8080`. */
   readonly url?: string;
   /** Several coordinators, taken in turn when one does not answer. */
@@ -29,7 +30,7 @@ export interface RunAgentOptions {
    * where the process has its own `unhandledRejection` listener.
    */
   readonly containRejections?: boolean;
-  /** Connect interceptors for calls to the coordinator, e.g. for credentials. */
+  /** Connect interceptors for calls to the coordinator. */
   readonly interceptors?: readonly Interceptor[];
   /** An attempt that is not over after this is reported as running. 20 ms if left out; 0 to 60,000. */
   readonly lazyRunningMs?: number;
@@ -51,6 +52,7 @@ export interface RunAgentOptions {
 /** Options with every default filled in. */
 export interface ResolvedOptions extends AttemptSettings {
   readonly urls: readonly string[];
+  readonly access: ResolvedAccess;
   readonly agentId: string;
   readonly signal: AbortSignal | undefined;
   readonly logger: Logger;
@@ -74,11 +76,14 @@ export function resolveOptions(options: RunAgentOptions): ResolvedOptions {
     );
   }
   const connectTimeoutMs = options.connectTimeoutMs ?? 30_000;
+  const urls = (options.urls ?? (options.url === undefined ? [] : [options.url])).map(checkedUrl);
+  const logger = options.logger ?? consoleLogger();
   return {
-    urls: options.urls ?? (options.url === undefined ? [] : [options.url]),
+    urls,
+    access: accessOf(options, urls, logger),
     agentId,
     signal: options.signal,
-    logger: options.logger ?? consoleLogger(),
+    logger,
     connectTimeoutMs:
       connectTimeoutMs === Number.POSITIVE_INFINITY
         ? connectTimeoutMs
@@ -94,4 +99,22 @@ export function resolveOptions(options: RunAgentOptions): ResolvedOptions {
     reportGiveUpMs: inRange("reportGiveUpMs", options.reportGiveUpMs ?? 300_000, 0, 24 * HOUR_MS),
     hungMs: inRange("hungMs", options.hungMs ?? 60_000, 0, HOUR_MS),
   };
+}
+
+function checkedUrl(url: string): string {
+  const parsed = URL.parse(url);
+  if (parsed?.protocol === "http:" || parsed?.protocol === "https:") return url;
+  throw new AgentError(
+    "INVALID_OPTION",
+    `url is ${JSON.stringify(url)}, must be an http or https URL like http://127.0.0.1:8080`,
+  );
+}
+
+function accessOf(...args: Parameters<typeof resolveAccess>): ResolvedAccess {
+  try {
+    return resolveAccess(...args);
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    throw new AgentError("INVALID_OPTION", error.message, { cause: error });
+  }
 }

@@ -48,7 +48,7 @@ const REGISTER_PAUSE_MS = 1_000;
  */
 export async function runAgent(definition: AgentDefinition, options: RunAgentOptions): Promise<RunningAgent> {
   const settings = resolveOptions(options);
-  const coordinators = createCoordinators(settings.urls, settings.interceptors);
+  const coordinators = createCoordinators(settings.urls, settings.access, settings.interceptors);
   try {
     const { agentId, connectTimeoutMs: timeoutMs, logger } = settings;
     const signal = settings.signal ?? new AbortController().signal;

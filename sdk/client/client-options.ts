@@ -2,7 +2,9 @@
 import type { Interceptor } from "@connectrpc/connect";
 import type { Clock } from "../../lib/core/clock.ts";
 import { type Logger, silentLogger } from "../../lib/core/logger.ts";
-import { invalidOption } from "./mycel-error.ts";
+import { isThisMachine } from "../../lib/rpc/cleartext.ts";
+import { type AccessOptions, type ResolvedAccess, resolveAccess } from "../access/access-options.ts";
+import { MycelError, invalidOption } from "./mycel-error.ts";
 import {
   type BreakerOptions,
   type ResolvedBreakerOptions,
@@ -27,7 +29,7 @@ export interface CallRetryOptions {
 }
 
 /** Options of `createClient`. */
-export interface ClientOptions {
+export interface ClientOptions extends AccessOptions {
   /** Where a coordinator is, e.g. `http://127.0.0.1:8080`. Either this or `urls`. */
   readonly url?: string;
   /** Where coordinators are, in order of preference: when one is lost, the next is used. Either this or `url`. */
@@ -55,7 +57,7 @@ export interface ClientOptions {
    * the coordinator's.
    */
   readonly compress?: boolean | number;
-  /** Headers of every request, e.g. `authorization`. */
+  /** Headers of every request. For credentials, `token` and `apiKey` are better: they can be renewed. */
   readonly headers?: Readonly<Record<string, string>>;
   /** Connect interceptors, run for each try. */
   readonly interceptors?: readonly Interceptor[];
@@ -87,6 +89,9 @@ export interface ResolvedOptions {
   /** From how many bytes messages to a coordinator are compressed; Infinity for never. */
   readonly compressFromBytes: (url: string) => number;
   readonly headers: Readonly<Record<string, string>>;
+  readonly access: ResolvedAccess;
+  /** Whether what was refused for its credential may be accepted with the next one. */
+  readonly renews: boolean;
   readonly interceptors: readonly Interceptor[];
   readonly gatherSubmissions: boolean;
   readonly logger: Logger;
@@ -112,8 +117,12 @@ export function resolveOptions(options: ClientOptions): ResolvedOptions {
   if (!["grpc", "connect", "grpc-web"].includes(transport)) {
     throw invalidOption("transport", `must be "grpc", "connect" or "grpc-web", got ${JSON.stringify(transport)}`);
   }
+  const urls = urlsOf(options);
+  const logger = options.logger ?? silentLogger;
+  const headers = checkedHeaders(options.headers ?? {});
+  const access = accessOf(options, urls, logger, headers);
   return {
-    urls: urlsOf(options),
+    urls,
     transport,
     timeoutMs: within("timeoutMs", options.timeoutMs ?? DEFAULT_TIMEOUT_MS, 1, DAY_MS),
     maximumTries: within("retry.attempts", options.retry?.attempts ?? Infinity, 1, Infinity),
@@ -128,10 +137,12 @@ export function resolveOptions(options: ClientOptions): ResolvedOptions {
     connectTimeoutMs: within("connectTimeoutMs", options.connectTimeoutMs ?? DEFAULT_CONNECT_TIMEOUT_MS, 1, 600_000),
     silenceTimeoutMs: within("silenceTimeoutMs", options.silenceTimeoutMs ?? DEFAULT_SILENCE_TIMEOUT_MS, 1, DAY_MS),
     compressFromBytes: compressionOf(options.compress),
-    headers: checkedHeaders(options.headers ?? {}),
+    headers: { ...headers, ...access.headers },
+    access,
+    renews: access.renews,
     interceptors: options.interceptors ?? [],
     gatherSubmissions: options.gatherSubmissions ?? true,
-    logger: options.logger ?? silentLogger,
+    logger,
     clock: options.clock ?? SYSTEM_CLOCK,
   };
 }
@@ -149,14 +160,19 @@ function backoffOf(retry: CallRetryOptions): ResolvedOptions["backoff"] {
 }
 
 function compressionOf(compress: boolean | number | undefined): ResolvedOptions["compressFromBytes"] {
-  if (compress === undefined) return (url) => (isThisMachine(url) ? Infinity : COMPRESS_FROM_BYTES);
+  if (compress === undefined) return (url) => (isThisMachine(new URL(url).hostname) ? Infinity : COMPRESS_FROM_BYTES);
   if (typeof compress === "boolean") return () => (compress ? COMPRESS_FROM_BYTES : Infinity);
   const fromBytes = within("compress", compress, 1, 16_777_216);
   return () => fromBytes;
 }
 
-function isThisMachine(url: string): boolean {
-  return /^(?:localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(new URL(url).hostname);
+function accessOf(...args: Parameters<typeof resolveAccess>): ResolvedAccess {
+  try {
+    return resolveAccess(...args);
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    throw new MycelError("invalid_argument", error.message, { reason: "INVALID_OPTION", cause: error });
+  }
 }
 
 /** Their values are not shown: they may be credentials. */

@@ -8,7 +8,8 @@ import {
   createGrpcWebTransport,
 } from "@connectrpc/connect-node";
 import { pause } from "../../lib/time/pause.ts";
-import { ClientSession, letGo } from "../../lib/rpc/client-session.ts";
+import { ClientSession, letGo, securityOf } from "../../lib/rpc/client-session.ts";
+import { tlsProblem } from "../../lib/tls/client-tls.ts";
 import { clientTracing } from "../../lib/rpc/interceptors/tracing.ts";
 import type { ResolvedOptions } from "./client-options.ts";
 import { createGrpcTransport } from "./grpc/grpc-transport.ts";
@@ -96,7 +97,7 @@ function createEndpoint(
     // Pinging idle connections too would ping one that was closed with a stream open, and the error of that nobody can catch. An idle
     // one is tried before the next call.
     { pingIntervalMs: PING_INTERVAL_MS, pingTimeoutMs: PING_TIMEOUT_MS },
-    { maxSessionMemory: MAX_SESSION_MEMORY_MB },
+    { maxSessionMemory: MAX_SESSION_MEMORY_MB, ...securityOf(url, options.access.tls) },
   );
   const connected = (): boolean => session.state() === "open" || session.state() === "idle";
   return {
@@ -132,7 +133,8 @@ function createEndpoint(
 }
 
 function createTransport(baseUrl: string, sessionManager: ClientSession, options: ResolvedOptions): Transport {
-  const made = [...options.interceptors, clientTracing()];
+  const { interceptor: credentials } = options.access;
+  const made = [...options.interceptors, clientTracing(), ...(credentials === undefined ? [] : [credentials])];
   const interceptors = [withHeaders(options.headers), ...made, letGo];
   const compressFromBytes = options.compressFromBytes(baseUrl);
   const compression = Number.isFinite(compressFromBytes)
@@ -184,5 +186,5 @@ function describe(cause: Error): string {
   const code = "code" in root ? root.code : undefined;
   if (code === "ECONNREFUSED") return "connection refused";
   if (code === "ENOTFOUND") return "unknown host name";
-  return root.message;
+  return tlsProblem(root) ?? root.message;
 }

@@ -4,7 +4,7 @@ import { type Agent, AgentSchema } from "../../gen/mycel/v1/agent_pb.ts";
 import { AgentChange, type WatchAgentsResponse } from "../../gen/mycel/v1/agent_service_pb.ts";
 import { MycelError, abortError } from "./mycel-error.ts";
 import { pause } from "../../lib/time/pause.ts";
-import { delayBeforeTry } from "./retry.ts";
+import { delayBeforeTry, Refusals } from "./retry.ts";
 
 /** One change of the fleet. */
 export type FleetEvent =
@@ -19,6 +19,8 @@ export interface WatchFleetOptions {
   readonly servers: number;
   readonly maximumTries: number;
   readonly reconnectTimeoutMs: number;
+  /** Whether what was refused for its credential may be accepted with the next one. */
+  readonly renews: boolean;
   /** Aborted by the caller or with the client. */
   readonly signals: readonly AbortSignal[];
 }
@@ -28,6 +30,7 @@ export async function* watchFleet(options: WatchFleetOptions): AsyncGenerator<Fl
   const known = new Map<string, Agent>();
   let synced = false;
   let failures = 0;
+  const refusals = new Refusals(options.renews);
   // A fleet in which nothing changes is silent for days: only from when a watch breaks does it count.
   let brokenMs: number | undefined;
   for (;;) {
@@ -37,6 +40,7 @@ export async function* watchFleet(options: WatchFleetOptions): AsyncGenerator<Fl
     try {
       for await (const { change, agent } of options.open(AbortSignal.any([stop.signal, ...options.signals]))) {
         failures = 0;
+        refusals.clear();
         brokenMs = undefined;
         if (change === AgentChange.SYNCED) {
           for (const [agentId, gone] of known) {
@@ -54,7 +58,8 @@ export async function* watchFleet(options: WatchFleetOptions): AsyncGenerator<Fl
     } catch (error) {
       const aborted = options.signals.find((signal) => signal.aborted);
       if (aborted !== undefined) throw abortError(aborted);
-      if (!(error instanceof MycelError) || error.code !== "unavailable") throw error;
+      if (!(error instanceof MycelError)) throw error;
+      if (error.code !== "unavailable" && !refusals.mayGoOn(error.code)) throw error;
       failures += 1;
       brokenMs ??= performance.now();
       const delayMs = delayBeforeTry({ kind: "lost" }, failures, options.servers, Math.random());

@@ -1,6 +1,7 @@
 // What users import as `mycel/client`. Only re-exports.
 export { type MycelClient, type TaskCount, type WatchOptions, createClient } from "./client.ts";
 export type { CallRetryOptions, ClientOptions, TransportKind } from "./client-options.ts";
+export type { AccessOptions, ClientTlsOptions, TokenSource } from "../access/access-options.ts";
 export type { BreakerChange, BreakerOptions, BreakerState } from "./resilience/breaker-options.ts";
 export type { Breakers } from "./resilience/breakers.ts";
 export type { AttemptLimits, CallOptions } from "./resilience/call-limits.ts";

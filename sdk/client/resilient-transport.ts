@@ -7,6 +7,7 @@ import type { ResolvedOptions } from "./client-options.ts";
 import type { Endpoint, Endpoints } from "./endpoints.ts";
 import { MycelError, abortError, toMycelError, withAcceptance } from "./mycel-error.ts";
 import { pause } from "../../lib/time/pause.ts";
+import { tlsProblem } from "../../lib/tls/client-tls.ts";
 import type { EndpointBreakers } from "./resilience/breakers.ts";
 import { delayBeforeTry, isRefusal, judge, verdictOn } from "./retry.ts";
 
@@ -157,7 +158,9 @@ export function closedError(): MycelError {
 }
 
 function lostError(error: unknown, endpoint: Endpoint): MycelError {
-  const message = error instanceof ConnectError ? error.rawMessage : String(error);
+  // What a server makes of this side's certificate, it says after the handshake.
+  const refused = error instanceof ConnectError ? tlsProblem(error.cause) : undefined;
+  const message = refused ?? (error instanceof ConnectError ? error.rawMessage : String(error));
   // A failed connection names the URL itself.
   const text = message.includes(endpoint.url) ? message : `the connection to ${endpoint.url} was lost: ${message}`;
   return new MycelError("unavailable", text, { reason: "CONNECTION_LOST", cause: error });

@@ -6,7 +6,7 @@ import { isTerminal } from "../../lib/core/task-state.ts";
 import { type TaskEvent, eventOf, isLast } from "./event.ts";
 import { MycelError, abortError } from "./mycel-error.ts";
 import { pause } from "../../lib/time/pause.ts";
-import { delayBeforeTry } from "./retry.ts";
+import { delayBeforeTry, Refusals } from "./retry.ts";
 
 /** What {@link followTask} needs. */
 export interface FollowOptions {
@@ -22,6 +22,8 @@ export interface FollowOptions {
   readonly maximumTries: number;
   /** How long it is tried to resume, in milliseconds. */
   readonly reconnectTimeoutMs: number;
+  /** Whether what was refused for its credential may be accepted with the next one. */
+  readonly renews: boolean;
   /** How long a connection may be silent, in milliseconds. */
   readonly silenceTimeoutMs: number;
   readonly logger: Logger;
@@ -36,12 +38,14 @@ const LAST_WORD_TIMEOUT_MS = 1_000;
 export async function* followTask(options: FollowOptions): AsyncGenerator<TaskEvent, void, undefined> {
   const place = new Place(options.cursor, options.filtered);
   let failures = 0;
+  const refusals = new Refusals(options.renews);
   let lastHeard = performance.now();
   for (;;) {
     let failure: MycelError;
     try {
       for await (const message of heard(options, place)) {
         failures = 0;
+        refusals.clear();
         lastHeard = performance.now();
         const event = place.take(message);
         if (event !== undefined) yield event;
@@ -52,7 +56,8 @@ export async function* followTask(options: FollowOptions): AsyncGenerator<TaskEv
       failure = new MycelError("unavailable", "the stream ended before the task did", { reason: "CONNECTION_LOST" });
     } catch (error) {
       if (place.last) return;
-      if (!(error instanceof MycelError) || !isResumable(error)) throw error;
+      if (!(error instanceof MycelError)) throw error;
+      if (!isResumable(error) && !refusals.mayGoOn(error.code)) throw error;
       failure = error;
     }
     const aborted = options.signals.find((signal) => signal.aborted);

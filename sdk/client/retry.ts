@@ -49,6 +49,29 @@ export function verdictOn(error: unknown, aborted: boolean, tryMs: number): Verd
   return error.code === Code.Unavailable && readDetails(error).reason === undefined ? "out" : "alive";
 }
 
+/** Counts how often in a row a stream was refused for its credential: the first time, it may go on where it was with another one. */
+export class Refusals {
+  readonly #renews: boolean;
+  #count = 0;
+
+  /** `renews`: whether there may be another credential the next time. */
+  constructor(renews: boolean) {
+    this.#renews = renews;
+  }
+
+  /** Whether a stream that ended with an error of this code may go on with the next credential. */
+  mayGoOn(code: string): boolean {
+    if (code !== "unauthenticated" || !this.#renews) return false;
+    this.#count += 1;
+    return this.#count === 1;
+  }
+
+  /** A credential was accepted. */
+  clear(): void {
+    this.#count = 0;
+  }
+}
+
 /** Whether it is certain that a server that was sent a call has begun nothing for it. */
 export function isRefusal(error: unknown): boolean {
   if (!(error instanceof ConnectError) || isConnectionLoss(error)) return false;

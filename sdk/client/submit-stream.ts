@@ -6,7 +6,7 @@ import type { BlobCalls } from "./blobs.ts";
 import type { ResolvedOptions } from "./client-options.ts";
 import { MycelError, abortError } from "./mycel-error.ts";
 import { pause } from "../../lib/time/pause.ts";
-import { delayBeforeTry } from "./retry.ts";
+import { delayBeforeTry, Refusals } from "./retry.ts";
 import { type SubmitResult, prepareSubmission, resultOf, transientDelayMs } from "./submit.ts";
 import type { TaskSubmission } from "./submission.ts";
 
@@ -33,6 +33,7 @@ export async function* submitStream(
 ): AsyncGenerator<SubmitAck, void, undefined> {
   const source = new Source(tasks, calls.blobs);
   let failures = 0;
+  const refusals = new Refusals(calls.options.renews);
   let lastAnswer = performance.now();
   try {
     for (;;) {
@@ -45,6 +46,7 @@ export async function* submitStream(
           signal,
         })) {
           failures = 0;
+          refusals.clear();
           lastAnswer = performance.now();
           const place = order[Number(index)];
           if (place === undefined) continue;
@@ -58,7 +60,8 @@ export async function* submitStream(
         if (source.error !== undefined) throw source.error.cause;
         const aborted = calls.signals.find((signal) => signal.aborted);
         if (aborted !== undefined) throw abortError(aborted);
-        if (!(error instanceof MycelError) || error.code !== "unavailable") throw error;
+        if (!(error instanceof MycelError)) throw error;
+        if (error.code !== "unavailable" && !refusals.mayGoOn(error.code)) throw error;
         failures += 1;
         const delayMs = delayBeforeTry({ kind: "lost" }, failures, calls.servers, Math.random());
         const spent = performance.now() + delayMs - lastAnswer > calls.options.reconnectTimeoutMs;

@@ -5,7 +5,7 @@ import type { TaskState } from "../../lib/core/task-state.ts";
 import { stateFromWire } from "../../lib/wire/state-codec.ts";
 import { pause } from "../../lib/time/pause.ts";
 import { MycelError, abortError } from "./mycel-error.ts";
-import { delayBeforeTry } from "./retry.ts";
+import { delayBeforeTry, Refusals } from "./retry.ts";
 
 /** What a watch of all tasks tells. */
 export type TaskWatchEvent =
@@ -22,6 +22,8 @@ export interface WatchAllTasksOptions {
   readonly servers: number;
   readonly maximumTries: number;
   readonly reconnectTimeoutMs: number;
+  /** Whether what was refused for its credential may be accepted with the next one. */
+  readonly renews: boolean;
   /** Aborted by the caller or with the client. */
   readonly signals: readonly AbortSignal[];
 }
@@ -30,6 +32,7 @@ export interface WatchAllTasksOptions {
 export async function* watchAllTasks(options: WatchAllTasksOptions): AsyncGenerator<TaskWatchEvent, void, undefined> {
   let begun = false;
   let failures = 0;
+  const refusals = new Refusals(options.renews);
   // A mesh without work is silent for days: only from when a watch breaks does it count.
   let brokenMs: number | undefined;
   for (;;) {
@@ -40,6 +43,7 @@ export async function* watchAllTasks(options: WatchAllTasksOptions): AsyncGenera
         else if (brokenMs !== undefined) yield { kind: "missed", count: undefined, message: undefined };
         begun = true;
         failures = 0;
+        refusals.clear();
         brokenMs = undefined;
         const event = eventOf(message);
         if (event !== undefined) yield event;
@@ -48,7 +52,8 @@ export async function* watchAllTasks(options: WatchAllTasksOptions): AsyncGenera
     } catch (error) {
       const aborted = options.signals.find((signal) => signal.aborted);
       if (aborted !== undefined) throw abortError(aborted);
-      if (!(error instanceof MycelError) || error.code !== "unavailable") throw error;
+      if (!(error instanceof MycelError)) throw error;
+      if (error.code !== "unavailable" && !refusals.mayGoOn(error.code)) throw error;
       failures += 1;
       brokenMs ??= performance.now();
       const delayMs = delayBeforeTry({ kind: "lost" }, failures, options.servers, Math.random());

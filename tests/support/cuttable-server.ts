@@ -1,7 +1,8 @@
 // An HTTP/2 server of a fake: serves what it is given on a port of this machine, and ends connections on cue. Knows no service.
 import { once } from "node:events";
-import { createServer, type ServerHttp2Session } from "node:http2";
+import { createSecureServer, createServer, type SecureServerOptions, type ServerHttp2Session } from "node:http2";
 import type { AddressInfo, Socket } from "node:net";
+import type { TLSSocket } from "node:tls";
 import type { ConnectRouter } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
 
@@ -11,6 +12,8 @@ export interface CuttableServer extends AsyncDisposable {
   readonly port: number;
   /** How many connections are open. */
   readonly connections: number;
+  /** The SHA-256 of the certificates that clients showed, in the order of their connections. */
+  readonly clientCertificates: readonly string[];
   /** Cuts every open connection. */
   cut(): void;
   /** Sends everybody away, as a server does that is about to stop: a connection is closed when its last call is over. */
@@ -22,14 +25,21 @@ export interface CuttableServer extends AsyncDisposable {
 /** Starts a server; on a free port unless told which. */
 export async function openCuttableServer(
   routes: (router: ConnectRouter) => void,
-  options: { readonly port?: number | undefined } = {},
+  options: { readonly port?: number | undefined; readonly tls?: SecureServerOptions | undefined } = {},
 ): Promise<CuttableServer> {
   const sockets = new Set<Socket>();
   const sessions = new Set<ServerHttp2Session>();
-  const server = createServer(connectNodeAdapter({ routes }));
+  const adapter = connectNodeAdapter({ routes });
+  const { tls } = options;
+  const server = tls === undefined ? createServer(adapter) : createSecureServer(tls, adapter);
   server.on("connection", (socket: Socket) => {
     sockets.add(socket);
     socket.on("close", () => sockets.delete(socket)).on("error", () => undefined);
+  });
+  const clientCertificates: string[] = [];
+  server.on("secureConnection", (socket: TLSSocket) => {
+    const shown = socket.getPeerX509Certificate()?.fingerprint256;
+    if (shown !== undefined) clientCertificates.push(shown);
   });
   server.on("session", (session: ServerHttp2Session) => {
     sessions.add(session);
@@ -50,11 +60,12 @@ export async function openCuttableServer(
     await closed;
   };
   return {
-    url: `http://127.0.0.1:${port}`,
+    url: `${tls === undefined ? "http" : "https"}://127.0.0.1:${port}`,
     port,
     get connections() {
       return sockets.size;
     },
+    clientCertificates,
     cut,
     sendAway() {
       for (const session of sessions) session.close();

@@ -1,6 +1,7 @@
 // A coordinator for tests of clients: the real protocol on a real HTTP/2 port, tasks in memory, and failures on cue.
 import { createHash } from "node:crypto";
 import { once } from "node:events";
+import type { SecureServerOptions } from "node:http2";
 import { create, equals } from "@bufbuild/protobuf";
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError, type HandlerContext } from "@connectrpc/connect";
@@ -59,6 +60,8 @@ export async function openFakeCoordinator(
   options: {
     readonly replicaOf?: FakeCoordinator;
     readonly port?: number;
+    /** Speaks TLS with these. */
+    readonly tls?: SecureServerOptions;
     /** Whether its statuses come with the results that were asked for; those of an older coordinator do not. */
     readonly tellsResults?: boolean;
   } = {},
