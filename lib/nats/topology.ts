@@ -81,8 +81,7 @@ const MAX_DUPLICATE_WINDOW_MS = 120_000;
 /** Room for queues at four priorities each; a stream takes 1,000 consumers unless told otherwise. */
 const MAX_CONSUMERS = 100_000;
 
-/** How long an agent's credential lives unless told otherwise, in milliseconds. */
-export const DEFAULT_CREDENTIAL_MS = 900_000;
+const DEFAULT_CREDENTIAL_MS = 900_000;
 
 /** What is known of a credential is kept for as long as anybody's clock may take it for valid, in milliseconds. */
 const CREDENTIAL_SLACK_MS = 60_000;

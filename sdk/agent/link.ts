@@ -1,16 +1,13 @@
-// Owns the agent's NATS connection: one inbox for every answer, requests that fail the moment the connection is lost, and its status.
-// Knows nothing of tasks. JetStream's client machinery is left out on purpose: a pull is one publish and its messages are callbacks.
-import {
-  connect,
-  headers as natsHeaders,
-  type Msg,
-  type NatsConnection,
-  type Subscription,
-} from "@nats-io/transport-node";
+// Owns the agent's way to NATS: one connection at a time for what is sent, and beside it, for a while after a renewal, the one before it,
+// until all that was asked there is answered. Knows nothing of tasks. JetStream's client machinery is left out on purpose: a pull is one
+// publish and its messages are callbacks.
+import type { Msg, Subscription } from "@nats-io/transport-node";
 import type { Logger } from "../../lib/core/logger.ts";
-import { guardMessages } from "../../lib/nats/message-guard.ts";
-import { AgentError, lineOf } from "./agent-error.ts";
-import { pause } from "../../lib/time/pause.ts";
+import type { AgentCredential, AgentKey } from "./agent-key.ts";
+import { openWire, type PullStatus, type RequestOptions, type Wire } from "./wire.ts";
+
+export { LinkError } from "./link-error.ts";
+export type { PullStatus, RequestOptions } from "./wire.ts";
 
 /** How to connect. */
 export interface LinkOptions {
@@ -24,220 +21,181 @@ export interface LinkOptions {
   /** Ends the attempts to connect. */
   readonly signal: AbortSignal;
   readonly logger: Logger;
+  readonly key: AgentKey;
+  /** What to log in with at first; undefined where the broker asks for nothing. */
+  readonly credential: AgentCredential | undefined;
   /** A message that JetStream delivered to the inbox. */
   readonly onDelivery: (msg: Msg) => void;
   /** The end, or a sign of life, of the pull with this token. */
   readonly onPullStatus: (token: string, status: PullStatus) => void;
   /** The connection was lost (false) or is back (true): to the same run of the same server, or not. */
   readonly onConnection: (connected: boolean, same: boolean) => void;
+  /** The broker does not take the credential, or not any more. */
+  readonly onNotLetIn: () => void;
 }
 
-/** What the broker says about a pull instead of a message. */
-export interface PullStatus {
-  /** 100 heartbeat, 404 nothing there, 408 ended, 409 refused or interrupted, 503 nobody serves it. */
-  readonly code: number;
-  readonly description: string;
-}
-
-/** Why a request got no answer. */
-export class LinkError extends Error {
-  override readonly name: string = "LinkError";
-  readonly code: "TIMEOUT" | "NO_RESPONDERS" | "DISCONNECTED" | "CLOSED";
-
-  constructor(code: LinkError["code"], message: string) {
-    super(message);
-    this.code = code;
-  }
-}
-
-/** What a request may carry. */
-export interface RequestOptions {
-  readonly timeoutMs: number;
-  readonly headers?: Readonly<Record<string, string>>;
-}
-
-/** The agent's connection. */
+/** The agent's way to NATS. */
 export interface Link {
   /** Whether the connection stands. */
   readonly connected: boolean;
   /** Whether the server is one of several: then others serve consumers too, and may be lost while this connection stands. */
   readonly clustered: boolean;
+  /**
+   * For how long a pull that is sent now may stand, in milliseconds: what the broker delivers when the credential has ended is lost with
+   * the connection, until its lease ends. 0 or less if none may be sent; Infinity without a credential.
+   */
+  readonly pullLimitMs: number;
   /** Sends a message; kept until the connection is back if it is lost. */
   publish(subject: string, data?: Uint8Array | string): void;
   /** Sends a request and resolves with the answer; rejects with {@link LinkError}. */
   request(subject: string, data: Uint8Array, options: RequestOptions): Promise<Msg>;
-  /** Sends a pull whose statuses come back under the token. */
-  pull(subject: string, token: string, body: string): void;
+  /** Sends a pull whose statuses come back under the token, and which is over by itself within so many milliseconds. */
+  pull(subject: string, token: string, body: string, overWithinMs: number): void;
   /**
    * Takes all pulls back and sends no more. When it resolves, what the broker had already delivered has arrived, and nothing else will:
    * a delivery that is given back cannot come back here. Resolves after a second if the broker does not answer.
    */
   endPulls(): Promise<void>;
-  /** Listens to a subject. */
-  subscribe(subject: string, onMessage: (msg: Msg) => void): Subscription;
+  /** Listens to a subject; the same message may come twice while a connection is replaced. */
+  subscribe(subject: string, onMessage: (msg: Msg) => void): { unsubscribe(): void };
+  /** Connects with this credential from now on; the connection that stands is left as it is. */
+  use(credential: AgentCredential): void;
+  /**
+   * Goes on over a new connection, while the old one stays until nothing can come of what was asked there. Throws {@link AgentError}
+   * NATS_UNREACHABLE; the old connection goes on then.
+   */
+  replace(): Promise<void>;
   /** Sends what is left and closes. Safe to repeat. */
   close(): Promise<void>;
 }
 
-const PING_INTERVAL_MS = 10_000;
-const RECONNECT_WAIT_MS = 250;
-const CONNECT_ATTEMPT_MS = 5_000;
-const END_PULLS_MS = 1_000;
-
-interface Waiter {
-  readonly resolve: (msg: Msg) => void;
-  readonly reject: (error: LinkError) => void;
-  readonly timer: NodeJS.Timeout;
-}
+/** How long before the end of a credential the last delivery may come, in milliseconds. */
+const LAST_DELIVERY_MS = 1_000;
 
 /** Connects. Throws {@link AgentError} NATS_UNREACHABLE when no server answers in time, ABORTED on the signal. */
 export async function openLink(options: LinkOptions): Promise<Link> {
-  const nc = await connectWithin(options);
-  guardMessages(nc, (err) => options.logger.error({ err }, "message of NATS not taken"));
-  const inbox = `${options.inboxPrefix}.${Math.random().toString(36).slice(2, 12)}`;
-  const waiters = new Map<string, Waiter>();
-  let connected = true;
-  let closing = false;
-  let pullsEnded = false;
-  let counter = 0;
-
-  const pullInbox = `${inbox}p`;
-  const pulls = nc.subscribe(`${pullInbox}.*`, {
-    callback: (_error, msg) => {
-      // JetStream delivers under the message's own subject; only statuses come under the inbox.
-      if (!msg.subject.startsWith(pullInbox)) {
-        options.onDelivery(msg);
-        return;
-      }
-      const code = msg.headers?.code ?? 0;
-      const token = msg.subject.slice(pullInbox.length + 1);
-      if (code > 0) options.onPullStatus(token, { code, description: msg.headers?.description ?? "" });
-    },
-  });
-  nc.subscribe(`${inbox}.*`, {
-    callback: (_error, msg) => {
-      const token = msg.subject.slice(inbox.length + 1);
-      const waiter = waiters.get(token);
-      if (waiter === undefined) return;
-      waiters.delete(token);
-      clearTimeout(waiter.timer);
-      if (msg.data.length === 0 && msg.headers?.code === 503) {
-        waiter.reject(new LinkError("NO_RESPONDERS", "nobody serves the request"));
-      } else {
-        waiter.resolve(msg);
-      }
-    },
-  });
-
-  let server = nc.info?.server_id;
-  const setConnected = (value: boolean): void => {
-    if (connected === value) return;
-    connected = value;
-    const same = server === nc.info?.server_id;
-    if (value) server = nc.info?.server_id;
-    if (!value) rejectAll(waiters, new LinkError("DISCONNECTED", "the connection to NATS was lost"));
-    if (!closing) options.onConnection(value, same);
-  };
-  void followStatus(nc, setConnected, options.logger);
-
-  return {
-    get connected() {
-      return connected && !closing;
-    },
-    get clustered() {
-      // A server on its own names no cluster.
-      return nc.info?.cluster !== undefined;
-    },
-    publish(subject, data) {
-      if (!nc.isClosed()) nc.publish(subject, data);
-    },
-    request(subject, data, { timeoutMs, headers }) {
-      if (nc.isClosed()) return Promise.reject(new LinkError("CLOSED", "the connection to NATS is closed"));
-      const token = `r${(counter += 1)}`;
-      return new Promise((resolve, reject) => {
-        const expire = (): void => {
-          waiters.delete(token);
-          reject(new LinkError("TIMEOUT", `no answer within ${timeoutMs} ms`));
-        };
-        waiters.set(token, { resolve, reject, timer: setTimeout(expire, timeoutMs) });
-        const reply = `${inbox}.${token}`;
-        nc.publish(subject, data, headers === undefined ? { reply } : { reply, headers: headersOf(headers) });
-      });
-    },
-    pull(subject, token, body) {
-      if (!nc.isClosed() && !pullsEnded) nc.publish(subject, body, { reply: `${pullInbox}.${token}` });
-    },
-    async endPulls() {
-      if (pullsEnded) return;
-      pullsEnded = true;
-      if (!connected || nc.isClosed()) return;
-      // The drain ends the interest first and then asks for an answer: the broker delivers nothing after that.
-      await Promise.race([pulls.drain().catch(() => undefined), pause(END_PULLS_MS)]);
-    },
-    subscribe(subject, onMessage) {
-      return nc.subscribe(subject, { callback: (error, msg) => (error === null ? onMessage(msg) : undefined) });
-    },
-    async close() {
-      if (closing) return;
-      closing = true;
-      // A drain needs the server; without it there is nothing that could still be sent.
-      if (connected && !nc.isClosed()) await nc.drain().catch(() => nc.close());
-      else await nc.close();
-      rejectAll(waiters, new LinkError("CLOSED", "the connection to NATS is closed"));
-    },
-  };
+  const link = new WiredLink(options);
+  await link.open();
+  return link;
 }
 
-async function connectWithin(options: LinkOptions): Promise<NatsConnection> {
-  const startedMs = performance.now();
-  for (let waitMs = RECONNECT_WAIT_MS; ; waitMs = Math.min(waitMs * 2, 2_000)) {
-    const leftMs = options.connectTimeoutMs - (performance.now() - startedMs);
-    try {
-      return await connect({
-        servers: [...options.urls],
-        name: options.name,
-        inboxPrefix: options.inboxPrefix,
-        maxReconnectAttempts: -1,
-        reconnectTimeWait: RECONNECT_WAIT_MS,
-        reconnectJitter: RECONNECT_WAIT_MS,
-        pingInterval: PING_INTERVAL_MS,
-        maxPingOut: 2,
-        timeout: Math.max(1, Math.min(CONNECT_ATTEMPT_MS, leftMs)),
-        // Two refused log-ins would otherwise end the reconnecting for good, e.g. while credentials are renewed.
-        ignoreAuthErrorAbort: true,
-        noAsyncTraces: true,
-      });
-    } catch (error) {
-      if (options.signal.aborted) throw new AgentError("ABORTED", "stopped before NATS was reached", { cause: error });
-      if (leftMs - waitMs <= 0) {
-        const where = options.urls.join(", ");
-        throw new AgentError("NATS_UNREACHABLE", `cannot reach NATS at ${where}: ${lineOf(error)}`, { cause: error });
-      }
-      options.logger.debug({ err: error, urls: options.urls }, "NATS not reachable yet");
-      await pause(waitMs, options.signal);
+interface Listener {
+  readonly subject: string;
+  readonly onMessage: (msg: Msg) => void;
+  readonly subscriptions: Subscription[];
+}
+
+class WiredLink implements Link {
+  readonly #options: LinkOptions;
+  readonly #listeners = new Set<Listener>();
+  readonly #retiring = new Map<Wire, Promise<void>>();
+  #credential: AgentCredential | undefined;
+  #current: Wire | undefined;
+  #serverId: string | undefined;
+  #pullsEnded = false;
+  #closed = false;
+
+  constructor(options: LinkOptions) {
+    this.#options = options;
+    this.#credential = options.credential;
+  }
+
+  async open(): Promise<void> {
+    this.#current = await this.#open(this.#options.connectTimeoutMs);
+    this.#serverId = this.#current.serverId;
+  }
+
+  get connected(): boolean {
+    return this.#wire.connected;
+  }
+
+  get clustered(): boolean {
+    return this.#wire.clustered;
+  }
+
+  get pullLimitMs(): number {
+    const { endsMs } = this.#wire;
+    return endsMs === Number.POSITIVE_INFINITY ? endsMs : endsMs - LAST_DELIVERY_MS - performance.now();
+  }
+
+  publish(subject: string, data?: Uint8Array | string): void {
+    this.#wire.publish(subject, data);
+  }
+
+  request(subject: string, data: Uint8Array, options: RequestOptions): Promise<Msg> {
+    return this.#wire.request(subject, data, options);
+  }
+
+  pull(subject: string, token: string, body: string, overWithinMs: number): void {
+    if (!this.#pullsEnded) this.#wire.pull(subject, token, body, overWithinMs);
+  }
+
+  async endPulls(): Promise<void> {
+    this.#pullsEnded = true;
+    await Promise.all([this.#wire, ...this.#retiring.keys()].map((wire) => wire.endPulls()));
+  }
+
+  subscribe(subject: string, onMessage: (msg: Msg) => void): { unsubscribe(): void } {
+    const listener = { subject, onMessage, subscriptions: [this.#wire.subscribe(subject, onMessage)] };
+    this.#listeners.add(listener);
+    return {
+      unsubscribe: () => {
+        this.#listeners.delete(listener);
+        for (const subscription of listener.subscriptions) subscription.unsubscribe();
+      },
+    };
+  }
+
+  use(credential: AgentCredential): void {
+    this.#credential = credential;
+  }
+
+  async replace(): Promise<void> {
+    const leftMs = (this.#credential?.endsMs ?? Number.POSITIVE_INFINITY) - performance.now();
+    const next = await this.#open(Math.max(1, Math.min(this.#options.connectTimeoutMs, leftMs)));
+    for (const listener of this.#listeners) {
+      listener.subscriptions.push(next.subscribe(listener.subject, listener.onMessage));
     }
+    // Nothing is sent over it before it hears everything.
+    await next.flush().catch(() => undefined);
+    if (this.#closed) return await next.close();
+    const old = this.#wire;
+    const wasConnected = old.connected;
+    if (this.#pullsEnded) await next.endPulls();
+    this.#current = next;
+    if (!wasConnected) this.#changed(next.connected);
+    // While one stands when the other is opened, nothing that the broker has counted can have been forgotten in between.
+    else this.#serverId = next.serverId;
+    const retired = old.retire().finally(() => this.#retiring.delete(old));
+    this.#retiring.set(old, retired);
   }
-}
 
-async function followStatus(nc: NatsConnection, setConnected: (value: boolean) => void, logger: Logger): Promise<void> {
-  for await (const status of nc.status()) {
-    if (status.type === "disconnect") setConnected(false);
-    else if (status.type === "reconnect") setConnected(true);
-    else if (status.type === "error") logger.warn({ err: status.error }, "NATS reported an error");
+  async close(): Promise<void> {
+    this.#closed = true;
+    await Promise.all([this.#wire, ...this.#retiring.keys()].map((wire) => wire.close()));
+    await Promise.all(this.#retiring.values());
   }
-}
 
-function rejectAll(waiters: Map<string, Waiter>, error: LinkError): void {
-  const lost = [...waiters.values()];
-  waiters.clear();
-  for (const waiter of lost) {
-    clearTimeout(waiter.timer);
-    waiter.reject(error);
+  get #wire(): Wire {
+    if (this.#current === undefined) throw new Error("the link is not open");
+    return this.#current;
   }
-}
 
-function headersOf(fields: Readonly<Record<string, string>>): ReturnType<typeof natsHeaders> {
-  const made = natsHeaders();
-  for (const [name, value] of Object.entries(fields)) made.set(name, value);
-  return made;
+  #open(connectTimeoutMs: number): Promise<Wire> {
+    return openWire({
+      ...this.#options,
+      connectTimeoutMs,
+      credential: () => this.#credential,
+      onConnection: (wire, connected) => {
+        if (wire === this.#current) this.#changed(connected);
+      },
+    });
+  }
+
+  #changed(connected: boolean): void {
+    const now = this.#wire.serverId;
+    const same = this.#serverId === now;
+    if (connected) this.#serverId = now;
+    if (!this.#closed) this.#options.onConnection(connected, same);
+  }
 }

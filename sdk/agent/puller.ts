@@ -17,7 +17,7 @@ export interface LaneFacts {
 
 /** What the puller needs. `Item` is whatever the agent makes of a delivery. */
 export interface PullerOptions<Item> {
-  readonly link: Pick<Link, "pull" | "connected" | "clustered">;
+  readonly link: Pick<Link, "pull" | "connected" | "clustered" | "pullLimitMs">;
   readonly clock: Clock;
   readonly concurrency: number;
   /** In how many slots no handler runs. */
@@ -44,6 +44,8 @@ interface Lane<Item> extends LaneState {
 
 interface PullText {
   readonly body: string;
+  /** After how long it is over by itself. */
+  readonly expiresMs: number;
   /** For how long nothing may be heard of it. */
   readonly silenceMs: number;
 }
@@ -53,8 +55,12 @@ interface PullText {
 const STANDING_IN_CLUSTER = standing({ expiresMs: 10_000, heartbeatMs: 2_000 });
 // On its own, the server that has the pull is the one at the other end of the connection, and they are lost together: a quarter of that.
 const STANDING_ALONE = standing({ expiresMs: 30_000, heartbeatMs: 10_000 });
+// Of a pull that is shortened.
+const HEARTBEAT_MS = 2_000;
 // A pull for what is there now is answered within a round trip; while it is not, lower lanes wait.
 const BATCH_SILENCE_MS = 1_000;
+// Shorter ones are not worth their while: the credential is about to end.
+const SHORTEST_MS = 1_000;
 const MAX_AHEAD = 64;
 // What is held beyond the free slots is worked off within about this time at the current pace.
 const AHEAD_MS = 10;
@@ -251,6 +257,8 @@ export class Puller<Item> {
 
   #pull(): void {
     if (this.#stopped || !this.#options.link.connected) return;
+    const limitMs = this.#options.link.pullLimitMs;
+    if (limitMs < SHORTEST_MS) return;
     const nowMs = this.#options.clock.monotonicMs();
     const free = this.#options.freeSlots();
     // While all slots are taken no standing pull is sent, so what was known to be empty soon is not known any more.
@@ -266,14 +274,18 @@ export class Puller<Item> {
       lane.phase = pull.kind;
       lane.wanted = pull.kind === "batch" ? pull.count : 0;
       this.#byToken.set(lane.token, lane);
-      const { body, silenceMs } = pull.kind === "batch" ? batch(pull.count) : this.#standing();
+      const { body, expiresMs, silenceMs } = pull.kind === "batch" ? batch(pull.count) : this.#standing(limitMs);
       lane.silenceMs = silenceMs;
-      this.#options.link.pull(lane.subject, lane.token, body);
+      this.#options.link.pull(lane.subject, lane.token, body, expiresMs);
     }
   }
 
-  #standing(): PullText {
-    return this.#options.link.clustered ? STANDING_IN_CLUSTER : STANDING_ALONE;
+  #standing(limitMs: number): PullText {
+    const usual = this.#options.link.clustered ? STANDING_IN_CLUSTER : STANDING_ALONE;
+    if (usual.expiresMs <= limitMs) return usual;
+    const expiresMs = Math.floor(limitMs);
+    // The broker takes no sign of life that is longer than half of the pull.
+    return standing({ expiresMs, heartbeatMs: Math.min(HEARTBEAT_MS, Math.floor(expiresMs / 2)) });
   }
 
   #ahead(nowMs: number): number {
@@ -329,11 +341,11 @@ function newLane<Item>(facts: LaneFacts, items: Item[]): Lane<Item> {
 function standing({ expiresMs, heartbeatMs }: { readonly expiresMs: number; readonly heartbeatMs: number }): PullText {
   const body = JSON.stringify({ batch: 1, expires: expiresMs * 1_000_000, idle_heartbeat: heartbeatMs * 1_000_000 });
   // Two idle heartbeats and a little.
-  return { body, silenceMs: 2 * heartbeatMs + 500 };
+  return { body, expiresMs, silenceMs: 2 * heartbeatMs + 500 };
 }
 
 function batch(count: number): PullText {
-  return { body: `{"batch":${count},"no_wait":true}`, silenceMs: BATCH_SILENCE_MS };
+  return { body: `{"batch":${count},"no_wait":true}`, expiresMs: BATCH_SILENCE_MS, silenceMs: BATCH_SILENCE_MS };
 }
 
 function laneKey(stream: string, consumer: string): string {

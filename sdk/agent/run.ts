@@ -1,9 +1,9 @@
 // Owns a running agent's life: registers it, connects it, keeps it registered by heartbeats, and drains it. The work is workshop.ts.
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
-import type { Subscription } from "@nats-io/transport-node";
 import { HeartbeatRequestSchema, HeartbeatResponseSchema } from "../../gen/mycel/v1/agent_protocol_pb.ts";
 import type { Clock } from "../../lib/core/clock.ts";
-import { lineOf } from "./agent-error.ts";
+import { type AgentError, lineOf } from "./agent-error.ts";
+import { AgentKey } from "./agent-key.ts";
 import { createBlobs } from "./blobs.ts";
 import { callErrorLine, type Coordinators, createCoordinators } from "./coordinators.ts";
 import type { AgentDefinition } from "./define.ts";
@@ -11,6 +11,7 @@ import { type Link, openLink } from "./link.ts";
 import { type ResolvedOptions, resolveOptions, type RunAgentOptions } from "./options.ts";
 import { containRejections, onStopSignal } from "./process-hooks.ts";
 import { pause } from "../../lib/time/pause.ts";
+import { Registration } from "./registration.ts";
 import { register, type Session } from "./session.ts";
 import { Workshop, type WorkStats } from "./workshop.ts";
 
@@ -34,13 +35,16 @@ export interface RunningAgent extends AsyncDisposable {
   stats(): AgentStats;
   /** Resolves when the agent has stopped. */
   readonly done: Promise<void>;
+  /** Why the mesh does not let it in any more, if it stops, or has stopped, because of that: it was revoked. */
+  readonly refusal: AgentError | undefined;
 }
 
 const SYSTEM_CLOCK: Clock = { now: () => Date.now(), monotonicMs: () => performance.now() };
 // How long reports may still be on their way once no handler runs.
 const SETTLE_GRACE_MS = 5_000;
 const DEREGISTER_TIMEOUT_MS = 2_000;
-const REGISTER_PAUSE_MS = 1_000;
+// With more of its credential's time left than this, a connection is not replaced when the agent happens to register again.
+const FRESH = 0.75;
 
 /**
  * Runs an agent: registers it, pulls work and runs handlers until it is drained. Resolves once it takes work. Throws
@@ -52,7 +56,9 @@ export async function runAgent(definition: AgentDefinition, options: RunAgentOpt
   try {
     const { agentId, connectTimeoutMs: timeoutMs, logger } = settings;
     const signal = settings.signal ?? new AbortController().signal;
-    const session = await register(coordinators, definition, { agentId, timeoutMs, signal, logger });
+    const key = new AgentKey();
+    const { publicKey } = key;
+    const session = await register(coordinators, definition, { agentId, publicKey, timeoutMs, signal, logger });
     let runner: Runner | undefined;
     const link = await openLink({
       urls: session.natsUrls,
@@ -61,11 +67,14 @@ export async function runAgent(definition: AgentDefinition, options: RunAgentOpt
       connectTimeoutMs: timeoutMs,
       signal,
       logger,
+      key,
+      credential: session.credential,
       onDelivery: (msg) => runner?.work.onDelivery(msg),
       onPullStatus: (token, status) => runner?.work.onPullStatus(token, status),
       onConnection: (connected, same) => runner?.onConnection(connected, same),
+      onNotLetIn: () => runner?.onNotLetIn(),
     });
-    runner = new Runner(definition, settings, coordinators, session, link);
+    runner = new Runner({ definition, settings, coordinators, session, link, publicKey });
     return runner;
   } catch (error) {
     coordinators.close();
@@ -73,36 +82,37 @@ export async function runAgent(definition: AgentDefinition, options: RunAgentOpt
   }
 }
 
+interface RunnerParts {
+  readonly definition: AgentDefinition;
+  readonly settings: ResolvedOptions;
+  readonly coordinators: Coordinators;
+  readonly session: Session;
+  readonly link: Link;
+  readonly publicKey: string;
+}
+
 class Runner implements RunningAgent {
   readonly agentId: string;
   readonly done: Promise<void>;
   readonly work: Workshop;
-  readonly #definition: AgentDefinition;
   readonly #settings: ResolvedOptions;
   readonly #coordinators: Coordinators;
   readonly #link: Link;
   readonly #stopping = new AbortController();
   readonly #cleanups: (() => void)[] = [];
   readonly #finished: () => void;
+  readonly #registration: Registration;
   #session: Session;
-  #signals: Subscription;
+  #signals: { unsubscribe(): void };
   #state: AgentStats["state"] = "active";
-  #registering = false;
-  #registeringAnew: string | undefined;
+  #refusal: AgentError | undefined;
   #draining: Promise<void> | undefined;
 
-  constructor(
-    definition: AgentDefinition,
-    settings: ResolvedOptions,
-    coordinators: Coordinators,
-    session: Session,
-    link: Link,
-  ) {
+  constructor({ definition, settings, coordinators, session, link, publicKey }: RunnerParts) {
     const { promise, resolve } = Promise.withResolvers<void>();
     this.agentId = session.agentId;
     this.done = promise;
     this.#finished = resolve;
-    this.#definition = definition;
     this.#settings = settings;
     this.#coordinators = coordinators;
     this.#session = session;
@@ -115,7 +125,26 @@ class Runner implements RunningAgent {
       blobs: createBlobs(coordinators),
       clock: SYSTEM_CLOCK,
       logger: settings.logger,
-      onLaneMissing: () => void this.#registerAgain("a consumer is missing"),
+      onLaneMissing: () => this.#registerAgain("a consumer is missing"),
+    });
+    const { logger } = settings;
+    const { signal } = this.#stopping;
+    const { agentId } = this;
+    this.#registration = new Registration({
+      agentId,
+      session,
+      register: () =>
+        register(coordinators, definition, {
+          agentId,
+          publicKey,
+          timeoutMs: Number.POSITIVE_INFINITY,
+          signal,
+          logger,
+        }),
+      onSession: (renewed) => this.#renew(renewed),
+      onRevoked: (error) => this.#revoked(error),
+      signal,
+      logger,
     });
     this.#signals = this.#listen(session.signalSubject);
     if (settings.handleSignals) this.#cleanups.push(onStopSignal(() => void this.drain(), settings.logger));
@@ -123,6 +152,10 @@ class Runner implements RunningAgent {
     this.#drainOn(settings.signal);
     void this.#heartbeats();
     settings.logger.info({ agent_id: this.agentId, lanes: session.lanes.length }, "agent takes work");
+  }
+
+  get refusal(): AgentError | undefined {
+    return this.#refusal;
   }
 
   stats(): AgentStats {
@@ -137,6 +170,10 @@ class Runner implements RunningAgent {
     this.work.onConnection(connected, same);
     // The registration may have lapsed meanwhile: ask at once, not with the next heartbeat.
     if (connected) void this.#heartbeat();
+  }
+
+  onNotLetIn(): void {
+    void this.#registration.again("NATS does not let the agent in");
   }
 
   drain(options: { readonly graceMs?: number } = {}): Promise<void> {
@@ -154,7 +191,8 @@ class Runner implements RunningAgent {
     await this.work.stop();
     void this.#heartbeat();
     if (!(await this.work.whenIdle(graceMs))) this.work.handBackRunning();
-    const settled = await this.work.whenSettled(SETTLE_GRACE_MS);
+    // Of an agent that was revoked, nobody takes a report any more.
+    const settled = await this.work.whenSettled(this.#refusal === undefined ? SETTLE_GRACE_MS : 0);
     if (!settled) logger.warn({ agent_id: this.agentId, ...this.work.stats() }, "stopped with reports unanswered");
     this.#stopping.abort();
     this.work.close();
@@ -178,7 +216,7 @@ class Runner implements RunningAgent {
     }
   }
 
-  #listen(subject: string): Subscription {
+  #listen(subject: string): { unsubscribe(): void } {
     return this.#link.subscribe(subject, (msg) => this.work.onSignal(msg));
   }
 
@@ -198,7 +236,7 @@ class Runner implements RunningAgent {
   }
 
   async #heartbeat(): Promise<void> {
-    if (!this.#link.connected) return;
+    if (!this.#link.connected || !this.#registration.mayBeat) return;
     const draining = this.#state !== "active";
     const request = create(HeartbeatRequestSchema, { running: this.work.running, draining });
     try {
@@ -206,46 +244,40 @@ class Runner implements RunningAgent {
       const options = { timeoutMs: this.#settings.requestTimeoutMs };
       const answer = await this.#link.request(this.#session.heartbeatSubject, body, options);
       if (!fromBinary(HeartbeatResponseSchema, answer.data).registered)
-        void this.#registerAgain("the mesh forgot the agent");
+        this.#registerAgain("the mesh forgot the agent");
     } catch (error) {
       this.#settings.logger.debug({ agent_id: this.agentId, reason: lineOf(error) }, "heartbeat not answered");
     }
   }
 
-  async #registerAgain(why: string): Promise<void> {
-    if (this.#state !== "active") return;
-    if (this.#registering) {
-      // What is found wanting now, the session that is on its way may not know yet.
-      this.#registeringAnew = why;
-      return;
+  #registerAgain(why: string): void {
+    if (this.#state === "active") void this.#registration.again(why);
+  }
+
+  /** Goes on with a new session: over a new connection if the credential of the one that stands is half spent, or knows too few lanes. */
+  async #renew(session: Session): Promise<void> {
+    const before = this.#session;
+    const { credential } = session;
+    if (credential !== undefined) {
+      this.#link.use(credential);
+      const known = new Set(before.lanes.map(({ consumer }) => consumer));
+      const isWider = session.lanes.some(({ consumer }) => !known.has(consumer));
+      const isFresh = this.#link.connected && this.#link.pullLimitMs > FRESH * credential.lifetimeMs;
+      if (isWider || !isFresh) await this.#link.replace();
     }
-    this.#registering = true;
-    const { logger } = this.#settings;
-    logger.info({ agent_id: this.agentId, why }, "registering again");
-    try {
-      const options = {
-        agentId: this.agentId,
-        timeoutMs: Number.POSITIVE_INFINITY,
-        signal: this.#stopping.signal,
-        logger,
-      };
-      const session = await register(this.#coordinators, this.#definition, options);
-      if (session.signalSubject !== this.#session.signalSubject) {
-        this.#signals.unsubscribe();
-        this.#signals = this.#listen(session.signalSubject);
-      }
-      this.#session = session;
-      this.work.renew(session);
-    } catch (error) {
-      if (!this.#stopping.signal.aborted)
-        logger.error({ agent_id: this.agentId, reason: lineOf(error) }, "could not register again");
-    } finally {
-      // A mesh that keeps forgetting the agent must not be asked without pause.
-      await pause(REGISTER_PAUSE_MS, this.#stopping.signal);
-      this.#registering = false;
-      const anew = this.#registeringAnew;
-      this.#registeringAnew = undefined;
-      if (anew !== undefined) void this.#registerAgain(anew);
+    if (session.signalSubject !== before.signalSubject) {
+      this.#signals.unsubscribe();
+      this.#signals = this.#listen(session.signalSubject);
     }
+    this.#session = session;
+    this.work.renew(session);
+    // Whoever registers takes work, until it says otherwise.
+    if (this.#state !== "active") void this.#heartbeat();
+  }
+
+  #revoked(error: AgentError): void {
+    this.#refusal = error;
+    this.#settings.logger.error({ agent_id: this.agentId, reason: lineOf(error) }, "the mesh shut the agent out");
+    void this.drain({ graceMs: 0 });
   }
 }

@@ -6,6 +6,7 @@ import { DEFAULT_LEASE_MS } from "../../lib/core/limits.ts";
 import type { Logger } from "../../lib/core/logger.ts";
 import { msFromDuration, msFromTimestamp } from "../../lib/wire/time-codec.ts";
 import { AgentError } from "./agent-error.ts";
+import type { AgentCredential } from "./agent-key.ts";
 import { callErrorLine, type Coordinators, isFinal } from "./coordinators.ts";
 import type { AgentDefinition } from "./define.ts";
 import { pause } from "../../lib/time/pause.ts";
@@ -26,12 +27,16 @@ export interface Session {
   readonly heartbeatIntervalMs: number;
   /** When the session was given, by the mesh's clock, in milliseconds since 1970; Infinity if that was not said. */
   readonly createMs: number;
+  /** What to log in to NATS with; undefined where the broker asks for nothing. */
+  readonly credential: AgentCredential | undefined;
 }
 
 /** How to register. */
 export interface RegisterOptions {
   /** Empty lets the mesh choose. */
   readonly agentId: string;
+  /** The public part of the agent's key. */
+  readonly publicKey: string;
   /** How long to try; Infinity tries until the signal. */
   readonly timeoutMs: number;
   readonly signal: AbortSignal;
@@ -54,13 +59,14 @@ export async function register(
 ): Promise<Session> {
   const { timeoutMs, signal, logger } = options;
   const startedMs = performance.now();
-  const request = requestOf(definition, options.agentId);
+  const request = requestOf(definition, options);
   for (let backoffMs = FIRST_BACKOFF_MS; ; backoffMs = Math.min(backoffMs * 2, MAX_BACKOFF_MS)) {
     const { url } = coordinators;
     try {
       const leftMs = timeoutMs - (performance.now() - startedMs);
       const callMs = Math.max(1, Math.min(CALL_TIMEOUT_MS, leftMs));
-      return sessionOf(await coordinators.agents().registerAgent(request, { signal, timeoutMs: callMs }));
+      const askedMs = performance.now();
+      return sessionOf(await coordinators.agents().registerAgent(request, { signal, timeoutMs: callMs }), askedMs);
     } catch (error) {
       if (signal.aborted) throw new AgentError("ABORTED", "stopped before the agent was registered", { cause: error });
       if (error instanceof AgentError) throw error;
@@ -84,17 +90,20 @@ export async function register(
   }
 }
 
-function requestOf(definition: AgentDefinition, agentId: string): MessageInitShape<typeof RegisterAgentRequestSchema> {
+function requestOf(
+  definition: AgentDefinition,
+  { agentId, publicKey }: Pick<RegisterOptions, "agentId" | "publicKey">,
+): MessageInitShape<typeof RegisterAgentRequestSchema> {
   const capabilities = [...definition.capabilities].map(([type, { queue, description }]) => ({
     type,
     queue: queue ?? "",
     description: description ?? "",
   }));
   const { name, version, concurrency, labels } = definition;
-  return { agentId, name, version, capabilities, concurrency, labels: { ...labels } };
+  return { agentId, name, version, capabilities, concurrency, labels: { ...labels }, publicKey };
 }
 
-function sessionOf({ agent, session }: RegisterAgentResponse): Session {
+function sessionOf({ agent, session }: RegisterAgentResponse, askedMs: number): Session {
   if (agent === undefined || session === undefined || session.natsUrls.length === 0 || session.reportSubject === "") {
     throw new AgentError(
       "REGISTRATION_REFUSED",
@@ -113,7 +122,20 @@ function sessionOf({ agent, session }: RegisterAgentResponse): Session {
     leaseMs: msFromDuration(session.leaseDuration) ?? DEFAULT_LEASE_MS,
     heartbeatIntervalMs: msFromDuration(session.heartbeatInterval) ?? DEFAULT_HEARTBEAT_MS,
     createMs: msFromTimestamp(session.createTime) ?? Number.POSITIVE_INFINITY,
+    credential: credentialOf(session, askedMs),
   };
+}
+
+/** The mesh's clock is not this machine's: for how long a credential is good counts from the moment in which it was asked for. */
+function credentialOf(
+  { credential: jwt, credentialExpireTime, createTime }: AgentSession,
+  askedMs: number,
+): AgentCredential | undefined {
+  if (jwt === "") return undefined;
+  const [expireMs, createMs] = [msFromTimestamp(credentialExpireTime), msFromTimestamp(createTime)];
+  const lifetimeMs =
+    expireMs === undefined || createMs === undefined ? Number.POSITIVE_INFINITY : Math.max(0, expireMs - createMs);
+  return { jwt, lifetimeMs, endsMs: askedMs + lifetimeMs };
 }
 
 function lanesOf(session: AgentSession): LaneFacts[] {

@@ -1,4 +1,4 @@
-// The settings that say where NATS is and what it keeps. One entry a key; the order is that of the reference.
+// The settings that say where NATS is and what it keeps. One entry a key.
 import { DEFAULT_RETENTION_MS } from "../../core/limits.ts";
 import type { Key } from "../key.ts";
 import { bytes, duration, folder, integer, list } from "../kinds.ts";
@@ -11,6 +11,7 @@ export const urls: Key<readonly string[]> = list({
   path: "nats.urls",
   variable: "NATS_URL",
   fallback: ["nats://127.0.0.1:4222"],
+  allowed: "a list of URLs",
   doc: "Where NATS is: all servers of the cluster.",
 });
 
@@ -19,6 +20,7 @@ export const agentUrls: Key<readonly string[]> = list({
   variable: "MYCEL_AGENT_NATS_URL",
   fallback: [],
   fallbackText: "as nats.urls",
+  allowed: "a list of URLs",
   doc: "Where agents reach NATS, if not by the same URLs.",
 });
 
@@ -30,6 +32,17 @@ export const trustDir: Key<string | undefined> = folder({
   doc:
     "The `coordinator` folder of what `mycel trust init` made: the coordinator's credentials on NATS, and the keys by which it gives agents " +
     "theirs. Its files are read at the start; the coordinator's own credentials again at each reconnect.",
+});
+
+export const agentCredentialMs: Key<number> = duration({
+  path: "nats.agentCredential",
+  variable: "MYCEL_AGENT_CREDENTIAL",
+  fallback: 900_000,
+  min: 10_000,
+  max: 86_400_000,
+  doc:
+    "How long an agent's credential for NATS is good, where NATS asks for one. Agents renew theirs when half of it is over, so half of it is " +
+    "also for how long all coordinators may be away before agents lose their connection.",
 });
 
 export const replicas: Key<number> = integer({

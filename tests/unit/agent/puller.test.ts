@@ -23,6 +23,7 @@ async function anIdleAgent(
     link: {
       connected: true,
       clustered: broker.clustered,
+      pullLimitMs: Number.POSITIVE_INFINITY,
       pull: (_subject, token, body) => {
         lastToken = token;
         seen.push(body.includes("no_wait") ? "batch" : "standing");
