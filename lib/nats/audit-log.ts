@@ -8,7 +8,7 @@ import { type AuditEntry, type AuditLink, type ChainName, linkTo } from "../wire
 import { auditEntryIn, decodeAuditEntries, encodeAuditEntries } from "../wire/audit-codec.ts";
 import { AUDIT_STREAM, auditedFilter, auditFilter, auditSubject } from "../wire/subjects.ts";
 import { brokerUnavailable } from "./broker-errors.ts";
-import type { DirectReader } from "./direct-reader.ts";
+import type { DirectQuery, DirectReader } from "./direct-reader.ts";
 import { askThrough } from "./interruptions.ts";
 import { readFromLeader } from "./stream-leader.ts";
 import type { PublishOutcome, StreamPublisher } from "./stream-publisher.ts";
@@ -86,6 +86,16 @@ export class AuditStream {
   /** Reads a tenant's messages from a sequence on, the oldest first; none if there are none yet. What can't be read is left out. */
   async read(tenant: string, sequence: number, batch: number = BATCH): Promise<readonly StoredAuditEntries[]> {
     const query = { seq: sequence, next_by_subj: auditFilter(tenant), batch, max_bytes: MAX_BATCH_BYTES };
+    return await this.#read(query);
+  }
+
+  /** Where a tenant's messages begin that were stored at a time or later; undefined if there are none. */
+  async sequenceAt(tenant: string, timeMs: number): Promise<number | undefined> {
+    const query = { start_time: new Date(timeMs).toISOString(), next_by_subj: auditFilter(tenant), batch: 1 };
+    return (await this.#read(query))[0]?.sequence;
+  }
+
+  async #read(query: DirectQuery): Promise<readonly StoredAuditEntries[]> {
     const messages = await this.#parts.reader.read(AUDIT_STREAM, query);
     return messages.map(({ sequence, storeMs, body }) => ({
       sequence,

@@ -33,6 +33,8 @@ export type DirectQuery =
   | { readonly multi_last: readonly string[] }
   /** Up to `batch` messages from a sequence on whose subject matches. */
   | { readonly seq: number; readonly next_by_subj: string; readonly batch: number; readonly max_bytes?: number }
+  /** The same from a time on, RFC 3339. */
+  | { readonly start_time: string; readonly next_by_subj: string; readonly batch: number; readonly max_bytes?: number }
   /** The last message of a subject. */
   | { readonly last_by_subj: string }
   /** One message. */

@@ -2,6 +2,7 @@
 import { type Client, createClient as createRpcClient, type Transport } from "@connectrpc/connect";
 import type { Agent } from "../../gen/mycel/v1/agent_pb.ts";
 import { AgentService, type DeadLetter } from "../../gen/mycel/v1/agent_service_pb.ts";
+import { AuditService } from "../../gen/mycel/v1/audit_service_pb.ts";
 import { BlobService } from "../../gen/mycel/v1/blob_service_pb.ts";
 import { MetricsService } from "../../gen/mycel/v1/metrics_service_pb.ts";
 import { QueueService } from "../../gen/mycel/v1/queue_service_pb.ts";
@@ -82,6 +83,8 @@ export interface MycelClient extends AsyncDisposable {
   readonly blobs: Client<typeof BlobService>;
   /** The webhook service itself. */
   readonly webhooks: Client<typeof WebhookService>;
+  /** The calls of AuditService: who did what. */
+  readonly audit: Client<typeof AuditService>;
   /** The service of queues: look at them, pause, resume and purge them. */
   readonly queues: Client<typeof QueueService>;
   /** The service of metrics: rates, success and durations of tasks. */
@@ -192,6 +195,7 @@ export function createClientOver(
   const rpc = createRpcClient(AgentService, transport);
   const blobs = createRpcClient(BlobService, transport);
   const webhooks = createRpcClient(WebhookService, transport);
+  const audit = createRpcClient(AuditService, transport);
   const queues = createRpcClient(QueueService, transport);
   const metrics = createRpcClient(MetricsService, transport);
   const calls = { rpc, blobs: { rpc: blobs, options }, options };
@@ -246,6 +250,7 @@ export function createClientOver(
     rpc,
     blobs,
     webhooks,
+    audit,
     queues,
     metrics,
     breakers,

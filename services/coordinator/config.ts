@@ -1,10 +1,12 @@
 // The coordinator's settings as its parts take them. What may be set, and how, stands in the tables of lib/config/keys.
 
 import { COORDINATOR_KEYS } from "../../lib/config/keys/tables.ts";
+import * as audit from "../../lib/config/keys/audit.ts";
 import * as coordinator from "../../lib/config/keys/coordinator.ts";
 import * as nats from "../../lib/config/keys/nats.ts";
 import * as shared from "../../lib/config/keys/shared.ts";
 import { type Environment, readSettings, type Settings } from "../../lib/config/settings.ts";
+import type { AuditLevel } from "../../lib/core/audit/level.ts";
 import { MAX_WAIT_MS } from "../../lib/core/limits.ts";
 
 /** Everything that an operator can set. */
@@ -49,6 +51,14 @@ export interface CoordinatorConfig {
   readonly logLevel: string;
 }
 
+  /** What the audit log records. */
+  readonly auditLevel: AuditLevel;
+  /** How long the audit log is kept. */
+  readonly auditRetentionMs: number;
+  /** The most bytes of the audit log; -1 for no limit. If unset, an eighth of `maxBytes`. */
+  readonly auditMaxBytes: number | undefined;
+  /** The tenant that also sees what belongs to no tenant. */
+  readonly operatorTenant: string;
 /** Reads the settings from the environment alone. Throws ConfigError. */
 export function readConfig(env: Environment): CoordinatorConfig {
   return configOf(readSettings({ keys: COORDINATOR_KEYS, env }));
@@ -79,6 +89,10 @@ export function configOf(settings: Settings): CoordinatorConfig {
   };
 }
 
+    auditLevel: settings.get(audit.level),
+    auditRetentionMs: settings.get(audit.retentionMs),
+    auditMaxBytes: settings.get(audit.maxBytes),
+    operatorTenant: settings.get(audit.operatorTenant),
 /** The longest wait that a submission may ask for: it must end before its log does. */
 export function maxWaitMsOf(config: CoordinatorConfig): number {
   return Math.min(MAX_WAIT_MS, Math.floor((config.retentionMs * 6) / 7));

@@ -5,6 +5,7 @@ import process from "node:process";
 import type { ServiceImpl } from "@connectrpc/connect";
 import { nuid } from "@nats-io/nats-core";
 import { AgentService } from "../../gen/mycel/v1/agent_service_pb.ts";
+import { AuditService } from "../../gen/mycel/v1/audit_service_pb.ts";
 import { BlobService } from "../../gen/mycel/v1/blob_service_pb.ts";
 import { MetricsService } from "../../gen/mycel/v1/metrics_service_pb.ts";
 import { QueueService } from "../../gen/mycel/v1/queue_service_pb.ts";
@@ -13,6 +14,7 @@ import type { Logger } from "../../lib/core/logger.ts";
 import { MeshError } from "../../lib/core/mesh-error.ts";
 import { AgentRequests } from "../../lib/nats/agent-requests.ts";
 import { BlobStore } from "../../lib/nats/blobs.ts";
+import { AuditStream } from "../../lib/nats/audit-log.ts";
 import { openBrokerClock } from "../../lib/nats/broker-clock.ts";
 import { type NatsConnection, openNats } from "../../lib/nats/connection.ts";
 import { DirectReader } from "../../lib/nats/direct-reader.ts";
@@ -39,6 +41,8 @@ import { WriteRingWriter, writeRingMemory } from "../../lib/nats/write-ring.ts";
 import type { Readiness } from "../../lib/rpc/interceptors/probes.ts";
 import { openAgentAccess } from "./agents/agent-access.ts";
 import { Fleet } from "./agents/fleet.ts";
+import { AuditReader } from "./audit/audit-reader.ts";
+import { StoredAuditLog } from "./audit/stored-audit-log.ts";
 import { agentTtlMsOf, type CoordinatorConfig, maxWaitMsOf } from "./config.ts";
 import { openThreadedIndex } from "./index/threaded-index.ts";
 import { rpcErrorOf } from "./interceptors/mesh-errors.ts";
@@ -50,6 +54,7 @@ import { openDueTimers } from "./reactors/due-timers.ts";
 import { ReportDesk } from "./reports/report-desk.ts";
 import { openResultStreams } from "./results/stream-results.ts";
 import { agentRpcs } from "./rpc/agents.ts";
+import { auditRpcs } from "./rpc/audit.ts";
 import { blobRpcs } from "./rpc/blobs.ts";
 import { listRpcs } from "./rpc/lists.ts";
 import { metricRpcs } from "./rpc/metrics.ts";
@@ -111,6 +116,8 @@ async function open(config: CoordinatorConfig, logger: Logger, stack: AsyncDispo
     maxBytes: config.maxBytes,
     agentTtlMs: agentTtlMsOf(config),
   };
+    auditRetentionMs: config.auditRetentionMs,
+    auditMaxBytes: config.auditMaxBytes,
   const manager = await ensureTopology(connection, topology, (err) => {
     logger.warn({ err }, "JetStream is not ready; trying again");
   });
@@ -134,6 +141,7 @@ async function open(config: CoordinatorConfig, logger: Logger, stack: AsyncDispo
   const reader = stack.use(new DirectReader(connection));
   const log = new TaskLog({ connection, manager, publisher, reader });
   const outputs = new OutputLog({ connection, publisher, reader });
+  const auditStream = new AuditStream({ connection, manager, publisher: new StreamPublisher(connection), reader });
   const timers = new Timers(publisher);
   const settings = stack.use(
     await QueueSettings.open(connection, {
@@ -151,6 +159,16 @@ async function open(config: CoordinatorConfig, logger: Logger, stack: AsyncDispo
   const logRoom = new LogRoom({ connection, manager }, () => clock.monotonicMs());
   const lifecycle = new Lifecycle({ connection, log, outputs, timers, lanes, clock, logger });
   const limits = { maxStartToCloseMs: config.maxStartToCloseMs, maxWaitMs: maxWaitMsOf(config) };
+  const audit = stack.use(
+    new StoredAuditLog({
+      stream: auditStream,
+      level: config.auditLevel,
+      clock,
+      logger,
+      holderId,
+      randomId: () => nuid.next(),
+    }),
+  );
   const randomId = (): string => nuid.next();
   const eventReader = new EventReader({ connection, reader });
   const outbound = createOutbound({ allowPrivate: config.outboundAllow });
@@ -294,8 +312,17 @@ async function open(config: CoordinatorConfig, logger: Logger, stack: AsyncDispo
     corsOrigins: config.corsOrigins,
     services: [
       served(AgentService, agentService),
+    audit,
       served(BlobService, blobRpcs({ blobs: new BlobStore({ connection, reader }) })),
       served(MetricsService, metricRpcs({ index, draining: draining.signal })),
+      served(
+        AuditService,
+        auditRpcs({
+          reader: new AuditReader({ stream: auditStream, clock }),
+          operatorTenant: config.operatorTenant,
+          draining: draining.signal,
+        }),
+      ),
       served(QueueService, queueRpcs({ board, settings, pauses, index, lifecycle, clock })),
       served(WebhookService, webhookRpcs({ webhooks, outbound })),
     ],

@@ -32,7 +32,9 @@ import { unexpectedErrors } from "../../lib/rpc/interceptors/unexpected-error.ts
 import { type Listener, openListener } from "../../lib/rpc/listener/listener.ts";
 import { type Connection, valuesWithPeer } from "../../lib/rpc/peer.ts";
 import { addReflection } from "../../lib/rpc/reflection/reflection.ts";
-import { OPEN_PRINCIPAL, setPrincipal } from "./access/principal-values.ts";
+import { OPEN_PRINCIPAL, principalIn, setPrincipal } from "./access/principal-values.ts";
+import { noteRefusal, auditedCalls } from "./audit/audited-calls.ts";
+import { type AuditLog, NO_AUDIT } from "./audit/audit-log.ts";
 import { jsonPayloads } from "./interceptors/json-payloads.ts";
 import { meshErrors } from "./interceptors/mesh-errors.ts";
 import { outageLog } from "./interceptors/outage-log.ts";
@@ -45,6 +47,8 @@ export interface ServerOptions {
   readonly corsOrigins: readonly string[];
   /** Lets calls in; if undefined, all are, and everybody may do everything. */
   readonly gate?: CallGate | undefined;
+  /** Is told of calls; if undefined, nobody is. */
+  readonly audit?: AuditLog;
   /** The mesh's own services; health and reflection are added. */
   readonly services: readonly ServedService[];
   readonly ready: () => Promise<Readiness>;
@@ -80,7 +84,7 @@ const DETAILS = createRegistry(
 
 /** Opens the port. Throws ListenError. */
 export async function openServer(options: ServerOptions): Promise<Server> {
-  const { services, logger } = options;
+  const { services, logger, audit = NO_AUDIT } = options;
   const described = services.map(({ service }) => service);
   const health = createHealth({ services: described });
   const intake = new Intake();
@@ -92,8 +96,11 @@ export async function openServer(options: ServerOptions): Promise<Server> {
           logger.error({ err, request_id: requestId, method }, "call failed");
         },
       }),
-      meshErrors(outageLog(options.quiet)),
+      meshErrors(outageLog(options.quiet), (error, { method, header, contextValues: values }) =>
+        noteRefusal(audit, { method, header, values }, principalIn(values), error),
+      ),
       endWithPass(),
+      auditedCalls(audit),
       jsonPayloads(),
     ],
     acceptCompression: [boundedGzip()],

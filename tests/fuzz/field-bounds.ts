@@ -188,6 +188,14 @@ const webhookSecret = [
   breaks("far too long", `whsec_${"A".repeat(100_000)}`),
 ];
 
+const auditPatterns = (longest: number): FieldCase[] => [
+  ...items(0, 64, (i) => `p${i}*`),
+  fits("the longest", ["p".repeat(longest)]),
+  fits("of wildcards alone", ["*".repeat(longest)]),
+  breaks("one too long", ["p".repeat(longest + 1)]),
+  breaks("an empty one", ["p", ""]),
+];
+
 const flag = [fits("true", true), fits("false", false)];
 const pageSize = [
   fits("unset", 0),
@@ -372,6 +380,27 @@ export const BOUNDS: Readonly<Record<string, readonly FieldCase[]>> = {
   "ListDeadLettersRequest.page_size": pageSize,
   "ListDeadLettersRequest.page_token": pageToken,
   "ListDeadLettersRequest.include_redriven": flag,
+  "AuditFilter.start_time": [...timestamp(), fits("the last", { seconds: 253_402_300_799n, nanos: 999_999_999 })],
+  "AuditFilter.end_time": [...timestamp(), fits("the last", { seconds: 253_402_300_799n, nanos: 999_999_999 })],
+  "AuditFilter.principals": auditPatterns(512),
+  "AuditFilter.actions": auditPatterns(64),
+  "AuditFilter.decision": [0, 1, 2]
+    .map((value) => fits(`${value}`, value))
+    .concat([-1, 3, 2 ** 31 - 1].map((value) => breaks(`${value}`, value))),
+  "AuditFilter.resource_type": text(128),
+  "AuditFilter.resource_name": text(256),
+  "ListAuditEntriesRequest.page_size": pageSize,
+  "ListAuditEntriesRequest.page_token": pageToken,
+  "ListAuditEntriesRequest.oldest_first": flag,
+  "ListAuditEntriesRequest.mesh": flag,
+  "WatchAuditRequest.cursor": [
+    fits("the start", ""),
+    breaks("garbage", "garbage"),
+    breaks("long garbage", "A".repeat(10_000)),
+    breaks("control characters", "\u0000"),
+  ],
+  "WatchAuditRequest.newest": integer(0, 1_000),
+  "WatchAuditRequest.mesh": flag,
   "UploadBlobRequest.chunk": [
     fits("a byte", new Uint8Array(1)),
     fits("the most", new Uint8Array(262_144)),

@@ -74,19 +74,30 @@ export function rpcErrorOf(error: MeshError): ConnectError {
   return richError(options);
 }
 
-/** Turns mesh errors into RPC errors, in unary answers and in streams; `onUnavailable` hears of those that are nobody's mistake. */
-export function meshErrors(onUnavailable: (error: MeshError) => void): Interceptor {
-  const translated = (error: unknown): unknown => {
+/** A call, as interceptors see it. */
+export type InterceptedCall = Parameters<ReturnType<Interceptor>>[0];
+
+/**
+ * Turns mesh errors into RPC errors, in unary answers and in streams. `onUnavailable` hears of those that are nobody's mistake, `onError`
+ * of all.
+ */
+export function meshErrors(
+  onUnavailable: (error: MeshError) => void,
+  onError: (error: MeshError, call: InterceptedCall) => void = () => undefined,
+): Interceptor {
+  const translated = (error: unknown, call: InterceptedCall): unknown => {
     if (!(error instanceof MeshError)) return error;
     if (CODES[error.reason] === Code.Unavailable && !ON_PURPOSE.has(error.reason)) onUnavailable(error);
+    onError(error, call);
     return rpcErrorOf(error);
   };
   return (next) => async (request) => {
     try {
       const response = await next(request);
-      return response.stream ? { ...response, message: withError(response.message, translated) } : response;
+      if (!response.stream) return response;
+      return { ...response, message: withError(response.message, (error) => translated(error, request)) };
     } catch (error) {
-      throw translated(error);
+      throw translated(error, request);
     }
   };
 }

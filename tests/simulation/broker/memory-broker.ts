@@ -92,6 +92,7 @@ export class MemoryBroker {
     if ("multi_last" in query) {
       return query.multi_last.flatMap((filter) => stream.lastOfEach(filter, version)).map(asStored);
     }
+    if ("start_time" in query) throw new Error("nothing is read by its time here");
     if ("next_by_subj" in query) {
       return stream.from(query.seq, query.next_by_subj, query.batch, version).map(asStored);
     }
