@@ -32,6 +32,8 @@ export interface CoordinatorConfig {
   readonly maxBytes: number | undefined;
   /** The lease of a delivery. */
   readonly leaseMs: number;
+  /** How long an agent's credential for NATS is good. */
+  readonly agentCredentialMs: number;
   /** How often agents say that they live. */
   readonly heartbeatMs: number;
   /** How deep a queue may get. */
@@ -77,6 +79,7 @@ export function configOf(settings: Settings): CoordinatorConfig {
     retentionMs: settings.get(nats.retentionMs),
     maxBytes: settings.get(nats.maxBytes),
     leaseMs: settings.get(coordinator.leaseMs),
+    agentCredentialMs: settings.get(nats.agentCredentialMs),
     heartbeatMs: settings.get(coordinator.heartbeatMs),
     queueDepthLimit: settings.get(coordinator.queueDepthLimit),
     maxQueues: settings.get(coordinator.maxQueues),

@@ -32,7 +32,7 @@ import { StreamPublisher } from "../../lib/nats/stream-publisher.ts";
 import { TaskLog } from "../../lib/nats/task-log.ts";
 import { openTenantFeed } from "../../lib/nats/tenant-feed.ts";
 import { Timers } from "../../lib/nats/timers.ts";
-import { DEFAULT_CREDENTIAL_MS, ensureTopology } from "../../lib/nats/topology.ts";
+import { ensureTopology } from "../../lib/nats/topology.ts";
 import { createOutbound } from "../../lib/outbound/outbound.ts";
 import { served } from "../../lib/rpc/grpc/grpc-route.ts";
 import { openBusTrust } from "../../lib/nats/trust/bus-trust.ts";
@@ -115,7 +115,7 @@ async function open(config: CoordinatorConfig, logger: Logger, stack: AsyncDispo
     retentionMs: config.retentionMs,
     maxBytes: config.maxBytes,
     agentTtlMs: agentTtlMsOf(config),
-  };
+    credentialMs: config.agentCredentialMs,
     auditRetentionMs: config.auditRetentionMs,
     auditMaxBytes: config.auditMaxBytes,
   const manager = await ensureTopology(connection, topology, (err) => {
@@ -230,7 +230,7 @@ async function open(config: CoordinatorConfig, logger: Logger, stack: AsyncDispo
       connection,
       registry,
       trust: bus,
-      credentialMs: DEFAULT_CREDENTIAL_MS,
+      credentialMs: config.agentCredentialMs,
       index,
       log,
       lifecycle,
