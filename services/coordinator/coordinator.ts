@@ -118,6 +118,7 @@ async function open(config: CoordinatorConfig, logger: Logger, stack: AsyncDispo
     credentialMs: config.agentCredentialMs,
     auditRetentionMs: config.auditRetentionMs,
     auditMaxBytes: config.auditMaxBytes,
+  };
   const manager = await ensureTopology(connection, topology, (err) => {
     logger.warn({ err }, "JetStream is not ready; trying again");
   });
