@@ -51,8 +51,6 @@ export interface CoordinatorConfig {
   /** What webhooks may reach beyond public addresses: ranges, addresses and names. */
   readonly outboundAllow: readonly string[];
   readonly logLevel: string;
-}
-
   /** What the audit log records. */
   readonly auditLevel: AuditLevel;
   /** How long the audit log is kept. */
@@ -61,6 +59,8 @@ export interface CoordinatorConfig {
   readonly auditMaxBytes: number | undefined;
   /** The tenant that also sees what belongs to no tenant. */
   readonly operatorTenant: string;
+}
+
 /** Reads the settings from the environment alone. Throws ConfigError. */
 export function readConfig(env: Environment): CoordinatorConfig {
   return configOf(readSettings({ keys: COORDINATOR_KEYS, env }));
@@ -89,13 +89,13 @@ export function configOf(settings: Settings): CoordinatorConfig {
     corsOrigins: settings.get(coordinator.corsOrigins),
     outboundAllow: settings.get(shared.outboundAllow),
     logLevel: settings.get(shared.logLevel),
-  };
-}
-
     auditLevel: settings.get(audit.level),
     auditRetentionMs: settings.get(audit.retentionMs),
     auditMaxBytes: settings.get(audit.maxBytes),
     operatorTenant: settings.get(audit.operatorTenant),
+  };
+}
+
 /** The longest wait that a submission may ask for: it must end before its log does. */
 export function maxWaitMsOf(config: CoordinatorConfig): number {
   return Math.min(MAX_WAIT_MS, Math.floor((config.retentionMs * 6) / 7));

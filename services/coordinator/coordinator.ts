@@ -311,9 +311,9 @@ async function open(config: CoordinatorConfig, logger: Logger, stack: AsyncDispo
     host: config.host,
     port: config.port,
     corsOrigins: config.corsOrigins,
+    audit,
     services: [
       served(AgentService, agentService),
-    audit,
       served(BlobService, blobRpcs({ blobs: new BlobStore({ connection, reader }) })),
       served(MetricsService, metricRpcs({ index, draining: draining.signal })),
       served(
