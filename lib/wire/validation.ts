@@ -111,7 +111,7 @@ export class Violations {
     const ms = msFromDuration(value);
     if (!isDuration(value)) {
       this.add(field, "must have seconds and nanos of the same sign, and less than a second of nanos");
-    } else if (!(ms >= minMs && ms <= maxMs)) {
+    } else if (!(ms >= minMs && ms <= maxMs) || (ms === maxMs && isOver(value, maxMs))) {
       this.add(field, `must be from ${seconds(minMs)} to ${seconds(maxMs)}, is ${seconds(ms)}`);
     }
   }
@@ -188,6 +188,11 @@ function encodedSize(payload: Payload): number {
   }
   if (payload.kind.case === "json") return encodedLength(valueSize(payload.kind.value));
   return toBinary(PayloadSchema, payload).length;
+}
+
+/** Whether a duration is longer than so many whole milliseconds by what gets lost in a number of them. */
+function isOver({ seconds, nanos }: Duration, ms: number): boolean {
+  return Number.isInteger(ms) && seconds * 1_000_000_000n + BigInt(nanos) > BigInt(ms) * 1_000_000n;
 }
 
 function show(text: string): string {

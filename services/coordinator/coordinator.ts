@@ -7,6 +7,7 @@ import { nuid } from "@nats-io/nats-core";
 import { AgentService } from "../../gen/mycel/v1/agent_service_pb.ts";
 import { AuditService } from "../../gen/mycel/v1/audit_service_pb.ts";
 import { BlobService } from "../../gen/mycel/v1/blob_service_pb.ts";
+import { KeyService } from "../../gen/mycel/v1/key_service_pb.ts";
 import { MetricsService } from "../../gen/mycel/v1/metrics_service_pb.ts";
 import { QueueService } from "../../gen/mycel/v1/queue_service_pb.ts";
 import { WebhookService } from "../../gen/mycel/v1/webhook_service_pb.ts";
@@ -39,6 +40,8 @@ import { openBusTrust } from "../../lib/nats/trust/bus-trust.ts";
 import { readCoordinatorTrust } from "../../lib/nats/trust/trust-folder.ts";
 import { WriteRingWriter, writeRingMemory } from "../../lib/nats/write-ring.ts";
 import type { Readiness } from "../../lib/rpc/interceptors/probes.ts";
+import { type CredentialSettings, openCredentials } from "./access/credentials.ts";
+import { openLivePolicy } from "./access/live-policy.ts";
 import { openAgentAccess } from "./agents/agent-access.ts";
 import { Fleet } from "./agents/fleet.ts";
 import { AuditReader } from "./audit/audit-reader.ts";
@@ -56,11 +59,13 @@ import { openResultStreams } from "./results/stream-results.ts";
 import { agentRpcs } from "./rpc/agents.ts";
 import { auditRpcs } from "./rpc/audit.ts";
 import { blobRpcs } from "./rpc/blobs.ts";
+import { keyRpcs } from "./rpc/keys.ts";
 import { listRpcs } from "./rpc/lists.ts";
 import { metricRpcs } from "./rpc/metrics.ts";
 import { queueRpcs } from "./rpc/queues.ts";
 import { resultRpcs } from "./rpc/results.ts";
 import { runRpcs } from "./rpc/run.ts";
+import { streamTokenRpcs } from "./rpc/stream-tokens.ts";
 import { submissionRpcs } from "./rpc/submissions.ts";
 import { taskRpcs } from "./rpc/tasks.ts";
 import { watchTasksRpcs } from "./rpc/watch-tasks.ts";
@@ -72,12 +77,15 @@ import { Submitter } from "./submission/submitter.ts";
 import { createExplainer } from "./tasks/explainer.ts";
 import { SYSTEM_CLOCK } from "./system-clock.ts";
 import { Lifecycle } from "./tasks/lifecycle.ts";
+import { readDefinition } from "./tasks/task-definition.ts";
 import { TaskWatches } from "./watch/task-watches.ts";
 import { openWebhooks } from "./webhooks/webhooks.ts";
 
 /** What a coordinator needs. */
 export interface CoordinatorOptions {
   readonly config: CoordinatorConfig;
+  /** By what callers show who they are. Default: by keys that the mesh has made. */
+  readonly credentials?: CredentialSettings;
   readonly logger: Logger;
 }
 
@@ -90,17 +98,18 @@ export interface Coordinator extends AsyncDisposable {
 const LOOPBACK: ReadonlySet<string> = new Set(["127.0.0.1", "::1"]);
 
 /** Opens a coordinator. Throws NatsUnavailableError and ListenError; whatever was opened before is closed then. */
-export async function openCoordinator({ config, logger }: CoordinatorOptions): Promise<Coordinator> {
+export async function openCoordinator(options: CoordinatorOptions): Promise<Coordinator> {
   const stack = new AsyncDisposableStack();
   try {
-    return await open(config, logger, stack);
+    return await open(options, stack);
   } catch (error) {
     await stack.disposeAsync();
     throw error;
   }
 }
 
-async function open(config: CoordinatorConfig, logger: Logger, stack: AsyncDisposableStack): Promise<Coordinator> {
+async function open(options: CoordinatorOptions, stack: AsyncDisposableStack): Promise<Coordinator> {
+  const { config, logger } = options;
   const quiet = quietLog(logger, SYSTEM_CLOCK);
   const trust = config.natsTrustDir === "" ? undefined : await readCoordinatorTrust(config.natsTrustDir);
   const nats = {
@@ -240,14 +249,14 @@ async function open(config: CoordinatorConfig, logger: Logger, stack: AsyncDispo
       logger,
     }),
   );
-  const { credentials, revocations } = access;
+  const { revocations } = access;
   const fleet = stack.use(
     new Fleet({
       registry,
       lanes,
       clock,
       logger,
-      credentials,
+      credentials: access.credentials,
       revocations,
       randomId: () => nuid.next().slice(-8),
       natsUrls: config.agentNatsUrls,
@@ -277,6 +286,19 @@ async function open(config: CoordinatorConfig, logger: Logger, stack: AsyncDispo
   stack.use(openDueTimers({ connection, manager, log, timers, lifecycle, clock, random: Math.random, logger }));
   stack.use(await openDelayedSubmissions({ connection, manager, timers, clock, logger }));
 
+  const policy = stack.use(await openLivePolicy({ logger }));
+  const credentials = stack.use(
+    await openCredentials({
+      ...options.credentials,
+      connection,
+      policy,
+      readTask: (tenant, taskId) => readDefinition(lifecycle, tenant, taskId),
+      clock: SYSTEM_CLOCK,
+      logger,
+      quiet,
+    }),
+  );
+
   const draining = new AbortController();
   const streams = stack.use(
     openResultStreams({
@@ -297,7 +319,7 @@ async function open(config: CoordinatorConfig, logger: Logger, stack: AsyncDispo
     clock,
     drain: draining.signal,
   });
-  const agentService: Omit<ServiceImpl<typeof AgentService>, "issueStreamToken"> = {
+  const agentService: ServiceImpl<typeof AgentService> = {
     ...agentRpcs({ fleet, registry, draining: draining.signal }),
     ...submissionRpcs({ submitter, bulk, lifecycle }),
     ...taskRpcs({ lifecycle, waitForStatus: streams.waitForStatus, explainTask }),
@@ -305,6 +327,7 @@ async function open(config: CoordinatorConfig, logger: Logger, stack: AsyncDispo
     ...resultRpcs(streams),
     ...runRpcs({ submitter, listenToNew: streams.listenToNew }),
     ...watchTasksRpcs({ watches }),
+    ...streamTokenRpcs({ desk: credentials.streamTokenDesk }),
   };
   await index.opened;
   const { listener, health } = await openServer({
@@ -315,6 +338,7 @@ async function open(config: CoordinatorConfig, logger: Logger, stack: AsyncDispo
     services: [
       served(AgentService, agentService),
       served(BlobService, blobRpcs({ blobs: new BlobStore({ connection, reader }) })),
+      served(KeyService, keyRpcs({ desk: credentials.keyDesk })),
       served(MetricsService, metricRpcs({ index, draining: draining.signal })),
       served(
         AuditService,

@@ -13,6 +13,7 @@ import { SecretError } from "../../lib/secrets/secret-error.ts";
 import { createLogger } from "../../lib/telemetry/logging.ts";
 import { openTracing } from "../../lib/telemetry/tracing.ts";
 import { configOf } from "./config.ts";
+import { credentialSettingsOf } from "./credential-config.ts";
 import { stopSignal } from "../stop-signal.ts";
 import { openCoordinator } from "./coordinator.ts";
 
@@ -29,11 +30,12 @@ async function main(): Promise<void> {
     redactor,
     createLogger: (settings) => createLogger({ name: "coordinator", level: settings.get(logLevel), clean }),
   });
-  const { settings, logger } = own;
+  const { settings, secrets, logger } = own;
   const config = configOf(settings);
+  const credentials = await credentialSettingsOf(settings, secrets);
   for (const url of [...config.natsUrls, ...config.agentNatsUrls]) redactor.addUrl(url);
   await using _tracing = await openTracing({ serviceName: "mycel-coordinator", env: own.telemetryEnv });
-  const coordinator = await openCoordinator({ config, logger });
+  const coordinator = await openCoordinator({ config, credentials, logger });
   const stopped = stopSignal();
   logger.info({ url: coordinator.url, nats: config.natsUrls.join(",") }, "ready");
   await stopped;

@@ -2,6 +2,7 @@
 import type { Key } from "../key.ts";
 import * as audit from "./audit.ts";
 import * as coordinator from "./coordinator.ts";
+import * as credentials from "./credentials.ts";
 import * as inference from "./inference.ts";
 import * as nats from "./nats.ts";
 import * as shared from "./shared.ts";
@@ -17,6 +18,7 @@ export interface Table {
 
 const SHARED: Table = { title: "Every process", keys: keysOf(shared) };
 const COORDINATOR: Table = { title: "Coordinator", keys: keysOf(coordinator) };
+const CREDENTIALS: Table = { title: "Who calls", keys: keysOf(credentials) };
 const AUDIT: Table = { title: "Audit log", keys: keysOf(audit) };
 const NATS: Table = { title: "NATS, as the coordinator reaches it", keys: keysOf(nats) };
 const WORKER: Table = { title: "Stock agent", keys: keysOf(worker) };
@@ -25,10 +27,10 @@ const VAULT: Table = { title: "HashiCorp Vault", keys: keysOf(vault) };
 const TELEMETRY: Table = { title: "OpenTelemetry", keys: keysOf(telemetry) };
 
 /** All tables, in the order of the reference. */
-export const TABLES: readonly Table[] = [COORDINATOR, AUDIT, NATS, WORKER, INFERENCE, SHARED, VAULT, TELEMETRY];
+export const TABLES: readonly Table[] = [COORDINATOR, CREDENTIALS, AUDIT, NATS, WORKER, INFERENCE, SHARED, VAULT, TELEMETRY];
 
 /** What a coordinator reads. */
-export const COORDINATOR_KEYS: readonly Key[] = keysIn([SHARED, COORDINATOR, AUDIT, NATS, VAULT, TELEMETRY]);
+export const COORDINATOR_KEYS: readonly Key[] = keysIn([SHARED, COORDINATOR, CREDENTIALS, AUDIT, NATS, VAULT, TELEMETRY]);
 
 /** What a stock agent reads. */
 export const WORKER_KEYS: readonly Key[] = keysIn([SHARED, WORKER, INFERENCE, VAULT, TELEMETRY]);
