@@ -10,7 +10,9 @@ import {
   type NatsConnection,
 } from "@nats-io/nats-core";
 import { connect } from "@nats-io/transport-node";
+import { tlsProblem } from "../tls/client-tls.ts";
 import { guardMessages } from "./message-guard.ts";
+import { type NatsTlsOptions, natsTls } from "./nats-tls.ts";
 import { formatNatsServerVersion, isNewEnough, MINIMUM_NATS_SERVER, parseNatsServerVersion } from "./server/version.ts";
 
 export type { NatsConnection } from "@nats-io/nats-core";
@@ -21,6 +23,8 @@ export interface NatsOptions {
   readonly servers: string | readonly string[];
   /** The file of the user's credentials: a JWT and the seed of its key. Read again at each reconnect. Default: none. */
   readonly credentialsFile?: string | undefined;
+  /** Encrypts the connection. Default: only with `tls:` URLs, or as a server wishes it, and believing the machine's authorities. */
+  readonly tls?: NatsTlsOptions | undefined;
   /** How the connection is called in the server's monitoring. */
   readonly name: string;
   /** How long to try at first, in milliseconds. Default 10,000. Once connected, it reconnects for ever. */
@@ -47,8 +51,10 @@ export class NatsUnavailableError extends Error {
 export async function openNats(options: NatsOptions): Promise<NatsConnection> {
   const servers = typeof options.servers === "string" ? options.servers.split(",") : [...options.servers];
   const timeoutMs = options.connectTimeoutMs ?? 10_000;
+  const tls = natsTls(options.tls, servers);
   const settings: ConnectionOptions = {
     servers,
+    ...(tls === undefined ? {} : { tls }),
     name: options.name,
     timeout: timeoutMs,
     // A dead peer is noticed within three pings, while a cluster elects a new leader; the default of two minutes would hold every task
@@ -58,6 +64,7 @@ export async function openNats(options: NatsOptions): Promise<NatsConnection> {
     maxReconnectAttempts: -1,
     reconnectTimeWait: 250,
     reconnectJitter: 250,
+    reconnectJitterTLS: 250,
     ignoreAuthErrorAbort: true,
     // Else every request takes two stack traces in advance, in case it fails: a tenth of the coordinator's time.
     noAsyncTraces: true,
@@ -72,6 +79,10 @@ export async function openNats(options: NatsOptions): Promise<NatsConnection> {
         file === undefined ? "it asks for credentials (MYCEL_NATS_TRUST)" : `it does not take those in ${file}`;
       const message = `the NATS server at ${where} refuses the connection: ${what}`;
       throw new NatsUnavailableError("NATS_REFUSED", message, cause);
+    }
+    const handshake = tlsProblem(cause) ?? tlsProblem(cause instanceof Error ? cause.cause : undefined);
+    if (handshake !== undefined) {
+      throw new NatsUnavailableError("NATS_UNREACHABLE", `cannot connect to NATS at ${where}: ${handshake}`, cause);
     }
     throw new NatsUnavailableError("NATS_UNREACHABLE", `no NATS server answers at ${where}`, cause);
   });

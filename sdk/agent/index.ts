@@ -1,5 +1,6 @@
 // The public surface of `mycel/agent`: define an agent, run it, and say how an attempt ended.
 export type { AccessOptions, ClientTlsOptions, TokenSource } from "../access/access-options.ts";
+export type { NatsTlsOptions } from "../../lib/nats/nats-tls.ts";
 export type { BlobStream } from "./blobs.ts";
 export { AgentError, type AgentErrorCode } from "./agent-error.ts";
 export type { TaskContext } from "./context.ts";

@@ -3,6 +3,7 @@
 // publish and its messages are callbacks.
 import type { Msg, Subscription } from "@nats-io/transport-node";
 import type { Logger } from "../../lib/core/logger.ts";
+import type { NatsTlsOptions } from "../../lib/nats/nats-tls.ts";
 import type { AgentCredential, AgentKey } from "./agent-key.ts";
 import { openWire, type PullStatus, type RequestOptions, type Wire } from "./wire.ts";
 
@@ -12,6 +13,8 @@ export type { PullStatus, RequestOptions } from "./wire.ts";
 /** How to connect. */
 export interface LinkOptions {
   readonly urls: readonly string[];
+  /** Encrypts the connections; undefined where they need not be, unless a URL says so. */
+  readonly tls: NatsTlsOptions | undefined;
   /** The prefix of every inbox that the agent may use. */
   readonly inboxPrefix: string;
   /** Shown in the broker's connection list. */

@@ -1,5 +1,7 @@
 // Owns what may be set when an agent is run: names, units, defaults and ranges, resolved once.
 import type { Interceptor } from "@connectrpc/connect";
+import type { NatsTlsOptions } from "../../lib/nats/nats-tls.ts";
+import { openClientTls } from "../../lib/tls/client-tls.ts";
 import { isName, NAME_ALPHABET } from "../../lib/core/names.ts";
 import type { Logger } from "../../lib/core/logger.ts";
 import { type AccessOptions, type ResolvedAccess, resolveAccess } from "../access/access-options.ts";
@@ -13,6 +15,11 @@ export interface RunAgentOptions extends AccessOptions {
   readonly url?: string;
   /** Several coordinators, taken in turn when one does not answer. */
   readonly urls?: readonly string[];
+  /**
+   * How to speak TLS to NATS; no connection to it is made without, then. Default: as `tls` says, where the coordinators name its servers by
+   * `tls:` URLs.
+   */
+  readonly natsTls?: NatsTlsOptions;
   /** Names the agent within its tenant; the same id renews the same registration. The mesh makes one up if left out. */
   readonly agentId?: string;
   /** Drains the agent when it aborts. */
@@ -53,6 +60,8 @@ export interface RunAgentOptions extends AccessOptions {
 export interface ResolvedOptions extends AttemptSettings {
   readonly urls: readonly string[];
   readonly access: ResolvedAccess;
+  /** How to speak TLS to NATS at these URLs. */
+  readonly natsTls: (urls: readonly string[]) => NatsTlsOptions | undefined;
   readonly agentId: string;
   readonly signal: AbortSignal | undefined;
   readonly logger: Logger;
@@ -81,6 +90,7 @@ export function resolveOptions(options: RunAgentOptions): ResolvedOptions {
   return {
     urls,
     access: accessOf(options, urls, logger),
+    natsTls: natsTlsOf(options),
     agentId,
     signal: options.signal,
     logger,
@@ -110,9 +120,19 @@ function checkedUrl(url: string): string {
   );
 }
 
+function natsTlsOf({ tls, natsTls }: RunAgentOptions): ResolvedOptions["natsTls"] {
+  if (natsTls === undefined) return (urls) => (urls.some((url) => url.startsWith("tls:")) ? tls : undefined);
+  checked(() => openClientTls(natsTls));
+  return () => natsTls;
+}
+
 function accessOf(...args: Parameters<typeof resolveAccess>): ResolvedAccess {
+  return checked(() => resolveAccess(...args));
+}
+
+function checked<T>(read: () => T): T {
   try {
-    return resolveAccess(...args);
+    return read();
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
     throw new AgentError("INVALID_OPTION", error.message, { cause: error });

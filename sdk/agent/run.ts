@@ -62,6 +62,7 @@ export async function runAgent(definition: AgentDefinition, options: RunAgentOpt
     let runner: Runner | undefined;
     const link = await openLink({
       urls: session.natsUrls,
+      tls: settings.natsTls(session.natsUrls),
       inboxPrefix: session.inboxPrefix,
       name: `mycel agent ${session.agentId}`,
       connectTimeoutMs: timeoutMs,

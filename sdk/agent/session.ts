@@ -64,7 +64,8 @@ export async function register(
     const { url } = coordinators;
     try {
       const leftMs = timeoutMs - (performance.now() - startedMs);
-      const callMs = Math.max(1, Math.min(CALL_TIMEOUT_MS, leftMs));
+      // gRPC says whole milliseconds only, and servers refuse others.
+      const callMs = Math.max(1, Math.ceil(Math.min(CALL_TIMEOUT_MS, leftMs)));
       const askedMs = performance.now();
       return sessionOf(await coordinators.agents().registerAgent(request, { signal, timeoutMs: callMs }), askedMs);
     } catch (error) {

@@ -10,7 +10,9 @@ import {
 } from "@nats-io/transport-node";
 import type { Logger } from "../../lib/core/logger.ts";
 import { guardMessages } from "../../lib/nats/message-guard.ts";
+import { type NatsTlsOptions, natsTls } from "../../lib/nats/nats-tls.ts";
 import { pause } from "../../lib/time/pause.ts";
+import { tlsProblem } from "../../lib/tls/client-tls.ts";
 import type { AgentCredential, AgentKey } from "./agent-key.ts";
 import { AgentError, lineOf } from "./agent-error.ts";
 import { LinkError } from "./link-error.ts";
@@ -31,6 +33,8 @@ export interface RequestOptions {
 /** How to connect. */
 export interface WireOptions {
   readonly urls: readonly string[];
+  /** Encrypts the connection; undefined where it need not be, unless a URL says so. */
+  readonly tls: NatsTlsOptions | undefined;
   readonly inboxPrefix: string;
   readonly name: string;
   readonly connectTimeoutMs: number;
@@ -262,13 +266,17 @@ export class Wire {
 }
 
 async function connectWithin(options: WireOptions): Promise<NatsConnection> {
-  const { key, credential } = options;
+  const { key, credential, logger } = options;
+  const tls = natsTls(options.tls, options.urls, (reason) =>
+    logger.warn({ reason }, "new TLS files for NATS are not good: the old ones stay in use"),
+  );
   const startedMs = performance.now();
   for (let waitMs = RECONNECT_WAIT_MS; ; waitMs = Math.min(waitMs * 2, 2_000)) {
     const leftMs = options.connectTimeoutMs - (performance.now() - startedMs);
     try {
       return await connect({
         servers: [...options.urls],
+        ...(tls === undefined ? {} : { tls }),
         name: options.name,
         inboxPrefix: options.inboxPrefix,
         maxReconnectAttempts: -1,
@@ -288,7 +296,8 @@ async function connectWithin(options: WireOptions): Promise<NatsConnection> {
       if (options.signal.aborted) throw new AgentError("ABORTED", "stopped before NATS was reached", { cause: error });
       if (leftMs - waitMs <= 0) {
         const where = options.urls.join(", ");
-        throw new AgentError("NATS_UNREACHABLE", `cannot reach NATS at ${where}: ${lineOf(error)}`, { cause: error });
+        const why = tlsProblem(error) ?? lineOf(error);
+        throw new AgentError("NATS_UNREACHABLE", `cannot reach NATS at ${where}: ${why}`, { cause: error });
       }
       options.logger.debug({ err: error, urls: options.urls }, "NATS not reachable yet");
       await pause(waitMs, options.signal);

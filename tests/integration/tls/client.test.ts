@@ -216,7 +216,7 @@ describe("an agent", () => {
           }),
       },
     );
-    const options = { connectTimeoutMs: 30_000, logger: silentLogger };
+    const options = { connectTimeoutMs: 5_000, logger: silentLogger };
     for (const more of [{ token: () => "secret" }, { apiKey: "mk_key" }]) {
       await expect(
         runAgent(agent, { ...options, url: mesh.url, tls: { ca: authority.cert }, ...more }),
