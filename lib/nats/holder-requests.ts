@@ -1,15 +1,26 @@
-// How coordinators ask the one of them that holds a role, and how it answers: the contract's own messages, with the tenant beside them.
+// How coordinators ask the one of them that holds a role, and how it answers: the contract's own messages, with whom they are
+// asked for beside them.
 
 import { headers, type Msg, type NatsConnection, type Subscription } from "@nats-io/nats-core";
+import type { TaskScope } from "../core/access/task-scope.ts";
 import { MeshError } from "../core/mesh-error.ts";
 import { isName } from "../core/names.ts";
-import { ERROR, TENANT } from "../wire/headers.ts";
+import { ERROR, SCOPE, TENANT } from "../wire/headers.ts";
+import { scopeFromHeader, scopeToHeader } from "../wire/scope-codec.ts";
 import { COORDINATOR_INBOX, isInInbox } from "../wire/subjects.ts";
 import { errorFromHeader, errorToHeader } from "./error-header.ts";
 import { headerField, headerText } from "./header-text.ts";
 
+/** On whose behalf a question is asked. */
+export interface HolderCaller {
+  readonly tenant: string;
+  /** The tasks that they may see; all if undefined. */
+  readonly scope?: TaskScope | undefined;
+}
+
 /** Anybody may ask, with headers that nats-core's own parser throws for. */
 const tenantIn = headerField(TENANT);
+const scopeIn = headerField(SCOPE);
 
 /** How long to wait for an answer, in milliseconds. */
 const ASK_TIMEOUT_MS = 5_000;
@@ -33,11 +44,12 @@ export async function askHolder<Verb extends string>(
   connection: NatsConnection,
   { subject, unavailable }: HolderQuestions<Verb>,
   verb: Verb,
-  tenant: string,
+  { tenant, scope }: HolderCaller,
   request: Uint8Array,
 ): Promise<Uint8Array> {
   const header = headers();
   header.set(TENANT, tenant);
+  if (scope !== undefined) header.set(SCOPE, scopeToHeader(scope));
   let reply: Msg;
   try {
     reply = await connection.request(subject(verb), request, { timeout: ASK_TIMEOUT_MS, headers: header });
@@ -53,15 +65,18 @@ export async function askHolder<Verb extends string>(
 export function answerAsHolder<Verb extends string>(
   connection: NatsConnection,
   { verbs, subject, group, unavailable }: HolderQuestions<Verb>,
-  answer: (verb: Verb, tenant: string, request: Uint8Array) => Uint8Array | Promise<Uint8Array>,
+  answer: (verb: Verb, caller: HolderCaller, request: Uint8Array) => Uint8Array | Promise<Uint8Array>,
   onError: (error: unknown) => void,
 ): AsyncDisposable {
   const answering = new Set<Promise<void>>();
   const respond = async (verb: Verb, message: Msg): Promise<void> => {
     try {
-      const tenant = tenantIn(headerText(message));
+      const header = headerText(message);
+      const tenant = tenantIn(header);
       if (!isName(tenant)) throw new MeshError("INVALID_REQUEST", "the question names no tenant");
-      message.respond(await answer(verb, tenant, message.data));
+      const scope = scopeIn(header);
+      const caller = scope === "" ? { tenant } : { tenant, scope: scopeFromHeader(scope) };
+      message.respond(await answer(verb, caller, message.data));
     } catch (error) {
       if (!(error instanceof MeshError)) onError(error);
       const header = headers();

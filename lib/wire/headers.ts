@@ -38,5 +38,7 @@ export const TRACEPARENT = "traceparent";
 export const TRACESTATE = "tracestate";
 /** Mycel: the tenant on whose behalf one coordinator asks another. */
 export const TENANT = "Mycel-Tenant";
+/** Mycel: the scope of tasks that the question of one coordinator to another is about; not there for all. */
+export const SCOPE = "Mycel-Scope";
 /** Mycel: the error with which one coordinator answers another. */
 export const ERROR = "Mycel-Error";

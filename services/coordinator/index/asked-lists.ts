@@ -22,19 +22,20 @@ import {
   type GetMetricsResponse,
   GetMetricsResponseSchema,
 } from "../../../gen/mycel/v1/metrics_service_pb.ts";
+import type { TaskScope } from "../../../lib/core/access/task-scope.ts";
 import { askHolder } from "../../../lib/nats/holder-requests.ts";
 import { INDEX_QUESTIONS, type IndexVerb } from "../../../lib/nats/index-requests.ts";
 
-/** Answers lists and counts. Every method throws INVALID_REQUEST and INDEX_UNAVAILABLE. */
+/** Answers lists and counts, of the tasks in a scope, or of all. Every method throws INVALID_REQUEST and INDEX_UNAVAILABLE. */
 export interface TaskLists {
   /** Lists tasks, newest first. */
-  listTasks(tenant: string, request: ListTasksRequest): Promise<ListTasksResponse>;
+  listTasks(tenant: string, request: ListTasksRequest, scope?: TaskScope): Promise<ListTasksResponse>;
   /** Counts tasks by state. */
-  countTasks(tenant: string, request: CountTasksRequest): Promise<CountTasksResponse>;
+  countTasks(tenant: string, request: CountTasksRequest, scope?: TaskScope): Promise<CountTasksResponse>;
   /** Lists dead letters, newest failure first. */
-  listDeadLetters(tenant: string, request: ListDeadLettersRequest): Promise<ListDeadLettersResponse>;
+  listDeadLetters(tenant: string, request: ListDeadLettersRequest, scope?: TaskScope): Promise<ListDeadLettersResponse>;
   /** Tells what happened within a window. */
-  getMetrics(tenant: string, request: GetMetricsRequest): Promise<GetMetricsResponse>;
+  getMetrics(tenant: string, request: GetMetricsRequest, scope?: TaskScope): Promise<GetMetricsResponse>;
 }
 
 /** Lists that are asked for. */
@@ -44,16 +45,20 @@ export function askedLists(connection: NatsConnection): TaskLists {
     [asked, answered]: readonly [Asked, Answered],
     tenant: string,
     request: MessageShape<Asked>,
+    scope: TaskScope | undefined,
   ): Promise<MessageShape<Answered>> =>
-    fromBinary(answered, await askHolder(connection, INDEX_QUESTIONS, verb, tenant, toBinary(asked, request)));
+    fromBinary(
+      answered,
+      await askHolder(connection, INDEX_QUESTIONS, verb, { tenant, scope }, toBinary(asked, request)),
+    );
   return {
-    listTasks: (tenant, request) =>
-      ask("list_tasks", [ListTasksRequestSchema, ListTasksResponseSchema], tenant, request),
-    countTasks: (tenant, request) =>
-      ask("count_tasks", [CountTasksRequestSchema, CountTasksResponseSchema], tenant, request),
-    listDeadLetters: (tenant, request) =>
-      ask("list_dead_letters", [ListDeadLettersRequestSchema, ListDeadLettersResponseSchema], tenant, request),
-    getMetrics: (tenant, request) =>
-      ask("get_metrics", [GetMetricsRequestSchema, GetMetricsResponseSchema], tenant, request),
+    listTasks: (tenant, request, scope) =>
+      ask("list_tasks", [ListTasksRequestSchema, ListTasksResponseSchema], tenant, request, scope),
+    countTasks: (tenant, request, scope) =>
+      ask("count_tasks", [CountTasksRequestSchema, CountTasksResponseSchema], tenant, request, scope),
+    listDeadLetters: (tenant, request, scope) =>
+      ask("list_dead_letters", [ListDeadLettersRequestSchema, ListDeadLettersResponseSchema], tenant, request, scope),
+    getMetrics: (tenant, request, scope) =>
+      ask("get_metrics", [GetMetricsRequestSchema, GetMetricsResponseSchema], tenant, request, scope),
   };
 }

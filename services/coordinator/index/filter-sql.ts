@@ -7,7 +7,9 @@ import type { TaskFilter } from "../../../gen/mycel/v1/agent_service_pb.ts";
 import { TASK_STATES } from "../../../lib/core/task-state.ts";
 import { stateToWire } from "../../../lib/wire/state-codec.ts";
 import { msFromTimestamp } from "../../../lib/wire/time-codec.ts";
+import { anyOf, type Condition, is, labelled, optional } from "./conditions.ts";
 import type { PagePlace } from "./page-token.ts";
+import type { NarrowedFilter } from "./scope-sql.ts";
 
 /** One range: what follows `FROM` and `WHERE`, and the order of its rows. */
 export interface FilterRange {
@@ -17,22 +19,17 @@ export interface FilterRange {
   readonly parameters: readonly (string | number)[];
 }
 
-interface Condition {
-  readonly sql: string;
-  readonly parameters: readonly (string | number)[];
-}
-
 const ALL_STATES: readonly number[] = TASK_STATES.map(stateToWire);
 
 /** The ranges of a filter, newest task first, after a place. */
 export function taskRanges(
   tenant: string,
-  filter: TaskFilter | undefined,
+  { filter, conditions }: NarrowedFilter,
   after: PagePlace | undefined,
 ): FilterRange[] {
   const states = filter?.states.length ? [...new Set<number>(filter.states)] : ALL_STATES;
   const [label] = Object.entries(filter?.labels ?? {});
-  if (label !== undefined) return [labelRange(tenant, filter, label, states, after)];
+  if (label !== undefined) return [labelRange(tenant, { filter, conditions }, label, states, after)];
   const drivers = driversOf(filter);
   return drivers.flatMap(({ index, condition, rest }) =>
     states.map((state) =>
@@ -42,6 +39,7 @@ export function taskRanges(
         is("t.state", state),
         ...createdWithin("t", filter, after),
         ...rest,
+        ...conditions,
       ]),
     ),
   );
@@ -50,7 +48,7 @@ export function taskRanges(
 /** The range of the dead letters that satisfy a filter, newest failure first, after a place. */
 export function deadLetterRange(
   tenant: string,
-  filter: TaskFilter | undefined,
+  { filter, conditions: others }: NarrowedFilter,
   includeRedriven: boolean,
   after: PagePlace | undefined,
 ): FilterRange {
@@ -66,6 +64,7 @@ export function deadLetterRange(
     ...optional("t.queue", filter?.queue),
     ...Object.entries(filter?.labels ?? {}).map(labelled),
     ...createdWithin("t", filter, undefined),
+    ...others,
   ];
   return { ...range("tasks t INDEXED BY tasks_by_failure", "t", conditions), orderBy: "t.end_ms DESC, t.task_id DESC" };
 }
@@ -107,7 +106,7 @@ function driversOf(filter: TaskFilter | undefined): readonly Driver[] {
 
 function labelRange(
   tenant: string,
-  filter: TaskFilter | undefined,
+  { filter, conditions }: NarrowedFilter,
   [key, value]: readonly [string, string],
   states: readonly number[],
   after: PagePlace | undefined,
@@ -125,6 +124,7 @@ function labelRange(
     ...optional("t.agent_id", filter?.agentId),
     ...optional("t.queue", filter?.queue),
     ...others.map(labelled),
+    ...conditions,
   ]);
 }
 
@@ -135,25 +135,6 @@ function range(from: string, table: string, conditions: readonly Condition[]): F
     orderBy: `${table}.create_ms DESC, ${table}.task_id DESC`,
     parameters: conditions.flatMap(({ parameters }) => parameters),
   };
-}
-
-function is(column: string, value: string | number): Condition {
-  return { sql: `${column} = ?`, parameters: [value] };
-}
-
-function optional(column: string, value: string | undefined): readonly Condition[] {
-  return value === undefined || value === "" ? [] : [is(column, value)];
-}
-
-function anyOf(column: string, values: readonly (string | number)[]): readonly Condition[] {
-  return values.length === 0 ? [] : [{ sql: `${column} IN (${values.map(() => "?").join(", ")})`, parameters: values }];
-}
-
-function labelled([key, value]: readonly [string, string]): Condition {
-  const sql =
-    "EXISTS (SELECT 1 FROM labels o WHERE o.tenant = t.tenant AND o.key = ? AND o.value = ?" +
-    " AND o.create_ms = t.create_ms AND o.task_id = t.task_id)";
-  return { sql, parameters: [key, value] };
 }
 
 function createdWithin(

@@ -7,6 +7,7 @@ import type {
   TaskFilter,
   WatchTasksRequest,
 } from "../../../gen/mycel/v1/agent_service_pb.ts";
+import type { TaskScope } from "../../../lib/core/access/task-scope.ts";
 import { TaskState } from "../../../gen/mycel/v1/task_pb.ts";
 import { stateFromWire } from "../../../lib/wire/state-codec.ts";
 import { Violations } from "../../../lib/wire/validation.ts";
@@ -26,20 +27,24 @@ const MAX_TYPES = 64;
 const MAX_FILTER_LABELS = 8;
 
 /** Checks a request for a list of tasks. Throws INVALID_REQUEST. */
-export function checkListTasks(tenant: string, request: ListTasksRequest): PageQuery {
+export function checkListTasks(tenant: string, request: ListTasksRequest, scope: TaskScope | undefined): PageQuery {
   const v = new Violations();
   checkFilter(v, request.filter);
-  return page(v, { list: "tasks", tenant, filter: request.filter }, request);
+  return page(v, { list: "tasks", tenant, filter: request.filter, scope }, request);
 }
 
 /** Checks a request for a list of dead letters. Throws INVALID_REQUEST. */
-export function checkListDeadLetters(tenant: string, request: ListDeadLettersRequest): PageQuery {
+export function checkListDeadLetters(
+  tenant: string,
+  request: ListDeadLettersRequest,
+  scope: TaskScope | undefined,
+): PageQuery {
   const v = new Violations();
   checkFilter(v, request.filter);
   const others = request.filter?.states.filter((state) => state !== TaskState.FAILED && state !== TaskState.TIMED_OUT);
   if (others !== undefined && others.length > 0) v.add("filter.states", "may name FAILED and TIMED_OUT only");
   const list = request.includeRedriven ? "dead_letters_all" : "dead_letters";
-  return page(v, { list, tenant, filter: request.filter }, request);
+  return page(v, { list, tenant, filter: request.filter, scope }, request);
 }
 
 /** Checks a request for counts. Throws INVALID_REQUEST. */

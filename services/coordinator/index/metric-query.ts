@@ -10,6 +10,7 @@ import {
   type TaskMetricsSchema,
   type WatchMetricsRequest,
 } from "../../../gen/mycel/v1/metrics_service_pb.ts";
+import { coversType, type TaskScope } from "../../../lib/core/access/task-scope.ts";
 import type { DurationHistogram } from "../../../lib/core/duration-histogram.ts";
 import { isTerminal, type TaskState } from "../../../lib/core/task-state.ts";
 import { stateFromWire, stateToWire } from "../../../lib/wire/state-codec.ts";
@@ -17,6 +18,7 @@ import { durationFromMs, msFromDuration, timestampFromMs } from "../../../lib/wi
 import { Violations } from "../../../lib/wire/validation.ts";
 import type { MetricTable } from "./metric-table.ts";
 import { RESOLUTIONS, Tally } from "./metric-tally.ts";
+import type { AnswerOptions } from "./task-queries.ts";
 
 type StateCountsOf = Map<TaskState, number>;
 type TaskMetricsInit = MessageInitShape<typeof TaskMetricsSchema>;
@@ -59,11 +61,11 @@ export function getMetrics(
   { database, metrics }: MetricSource,
   tenant: string,
   request: GetMetricsRequest,
-  asOfMs: number,
+  { asOfMs, scope }: AnswerOptions,
 ): GetMetricsResponse {
   checkGetMetrics(request);
   const { agentId } = request;
-  const types = new Set(request.types);
+  const isAsked = typeFilter(request, scope);
   const windowMs = msFromDuration(request.window) ?? DEFAULT_WINDOW_MS;
   const { spanMs } = RESOLUTIONS.find(({ keptMs }) => windowMs <= keptMs) ?? RESOLUTIONS[1];
   const fromMs = Math.floor((asOfMs - windowMs) / spanMs) * spanMs;
@@ -71,7 +73,7 @@ export function getMetrics(
   // Of a day, each type and agent has 1,440 rows: they are added up once, and then only their sums to whatever they are part of.
   const sums = new Map<string, { readonly type: string; readonly agent: string; readonly tally: Tally }>();
   for (const kept of metrics.read(tenant, spanMs, fromMs)) {
-    const wanted = (types.size === 0 || types.has(kept.type)) && (agentId === "" || agentId === kept.agentId);
+    const wanted = isAsked(kept.type) && (agentId === "" || agentId === kept.agentId);
     if (!wanted) continue;
     // Neither name has a dot.
     const name = `${kept.type}.${kept.agentId}`;
@@ -93,7 +95,7 @@ export function getMetrics(
   }
 
   // What is open is nobody's yet, so an agent has no part in it.
-  const open = agentId === "" ? readOpen(database, tenant, types) : new Map<string, StateCountsOf>();
+  const open = agentId === "" ? readOpen(database, tenant, isAsked) : new Map<string, StateCountsOf>();
   for (const type of open.keys()) at(byType, type);
   const seconds = (asOfMs - fromMs) / 1_000;
   const all: StateCountsOf = new Map();
@@ -125,13 +127,30 @@ function checkQuestion(v: Violations, { window, types, agentId }: GetMetricsRequ
   v.optionalName("agent_id", agentId);
 }
 
-function readOpen(database: DatabaseSync, tenant: string, types: ReadonlySet<string>): Map<string, StateCountsOf> {
+/** Whether a type counts. Tallies know no labels: only of types all of whose tasks may be seen there is anything to tell. */
+function typeFilter({ types }: GetMetricsRequest, scope: TaskScope | undefined): (type: string) => boolean {
+  const asked = new Set(types);
+  const isAsked = (type: string): boolean => asked.size === 0 || asked.has(type);
+  if (scope === undefined) return isAsked;
+  const known = new Map<string, boolean>();
+  return (type) => {
+    let answer = known.get(type);
+    if (answer === undefined) known.set(type, (answer = isAsked(type) && coversType(scope, type)));
+    return answer;
+  };
+}
+
+function readOpen(
+  database: DatabaseSync,
+  tenant: string,
+  isAsked: (type: string) => boolean,
+): Map<string, StateCountsOf> {
   const open = new Map<string, StateCountsOf>();
   const sql = "SELECT type, state, sum(tasks) AS tasks FROM counts WHERE tenant = ? GROUP BY type, state";
   for (const values of database.prepare(sql).iterate(tenant)) {
     const [type, tasks] = [String(values["type"]), Number(values["tasks"])];
     const state = stateFromWire(Number(values["state"]));
-    if (tasks <= 0 || state === undefined || isTerminal(state) || (types.size > 0 && !types.has(type))) continue;
+    if (tasks <= 0 || state === undefined || isTerminal(state) || !isAsked(type)) continue;
     const counts: StateCountsOf = open.get(type) ?? new Map();
     counts.set(state, tasks);
     open.set(type, counts);

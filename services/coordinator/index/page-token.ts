@@ -2,6 +2,8 @@
 
 import { createHash } from "node:crypto";
 import type { TaskFilter } from "../../../gen/mycel/v1/agent_service_pb.ts";
+import type { TaskScope } from "../../../lib/core/access/task-scope.ts";
+import { scopeToHeader } from "../../../lib/wire/scope-codec.ts";
 
 /** A place in an order by time and task id. The next page is what comes after it. */
 export interface PagePlace {
@@ -14,6 +16,8 @@ export interface PageQuestion {
   readonly list: "tasks" | "dead_letters" | "dead_letters_all";
   readonly tenant: string;
   readonly filter: TaskFilter | undefined;
+  /** The tasks that whoever asks may see: a token is worth nothing to somebody who may see others. */
+  readonly scope: TaskScope | undefined;
 }
 
 const DIGEST_LENGTH = 16;
@@ -34,7 +38,7 @@ export function decodePageToken(question: PageQuestion, token: string): PagePlac
 }
 
 /** The same for filters that mean the same, whatever order their parts came in. */
-function digestOf({ list, tenant, filter }: PageQuestion): string {
+function digestOf({ list, tenant, filter, scope }: PageQuestion): string {
   const time = (at: { readonly seconds: bigint; readonly nanos: number } | undefined): string =>
     at === undefined ? "" : `${at.seconds}.${at.nanos}`;
   const parts = [
@@ -47,6 +51,7 @@ function digestOf({ list, tenant, filter }: PageQuestion): string {
     time(filter?.createTimeFrom),
     time(filter?.createTimeUntil),
     filter?.queue ?? "",
+    ...(scope === undefined ? [] : [scopeToHeader(scope)]),
   ];
   return createHash("sha256").update(JSON.stringify(parts)).digest("base64url").slice(0, DIGEST_LENGTH);
 }

@@ -22,11 +22,12 @@ import {
   type GetMetricsResponse,
   GetMetricsResponseSchema,
 } from "../../../gen/mycel/v1/metrics_service_pb.ts";
+import type { TaskScope } from "../../../lib/core/access/task-scope.ts";
 import type { Clock } from "../../../lib/core/clock.ts";
 import type { Logger } from "../../../lib/core/logger.ts";
 import { MeshError } from "../../../lib/core/mesh-error.ts";
 import type { DirectReader } from "../../../lib/nats/direct-reader.ts";
-import { answerAsHolder } from "../../../lib/nats/holder-requests.ts";
+import { answerAsHolder, type HolderCaller } from "../../../lib/nats/holder-requests.ts";
 import { INDEX_QUESTIONS, type IndexVerb, indexUnavailable } from "../../../lib/nats/index-requests.ts";
 import type { KnownWrites } from "../../../lib/nats/recent-writes.ts";
 import { openRole, type Role } from "../../../lib/nats/role.ts";
@@ -119,20 +120,24 @@ class RoleIndex implements TaskIndex {
     await this.#terms;
   }
 
-  async listTasks(tenant: string, request: ListTasksRequest): Promise<ListTasksResponse> {
-    return (this.#term ?? this.#others).listTasks(tenant, request);
+  async listTasks(tenant: string, request: ListTasksRequest, scope?: TaskScope): Promise<ListTasksResponse> {
+    return (this.#term ?? this.#others).listTasks(tenant, request, scope);
   }
 
-  async countTasks(tenant: string, request: CountTasksRequest): Promise<CountTasksResponse> {
-    return (this.#term ?? this.#others).countTasks(tenant, request);
+  async countTasks(tenant: string, request: CountTasksRequest, scope?: TaskScope): Promise<CountTasksResponse> {
+    return (this.#term ?? this.#others).countTasks(tenant, request, scope);
   }
 
-  async listDeadLetters(tenant: string, request: ListDeadLettersRequest): Promise<ListDeadLettersResponse> {
-    return (this.#term ?? this.#others).listDeadLetters(tenant, request);
+  async listDeadLetters(
+    tenant: string,
+    request: ListDeadLettersRequest,
+    scope?: TaskScope,
+  ): Promise<ListDeadLettersResponse> {
+    return (this.#term ?? this.#others).listDeadLetters(tenant, request, scope);
   }
 
-  async getMetrics(tenant: string, request: GetMetricsRequest): Promise<GetMetricsResponse> {
-    return (this.#term ?? this.#others).getMetrics(tenant, request);
+  async getMetrics(tenant: string, request: GetMetricsRequest, scope?: TaskScope): Promise<GetMetricsResponse> {
+    return (this.#term ?? this.#others).getMetrics(tenant, request, scope);
   }
 
   #follow(step: () => void | Promise<void>): void {
@@ -185,21 +190,21 @@ class Term implements AsyncDisposable {
     await this.#indexer[Symbol.asyncDispose]();
   }
 
-  listTasks(tenant: string, request: ListTasksRequest): ListTasksResponse {
-    return listTasks(this.#indexer.database, tenant, request, this.#asOfMs());
+  listTasks(tenant: string, request: ListTasksRequest, scope?: TaskScope): ListTasksResponse {
+    return listTasks(this.#indexer.database, tenant, request, { asOfMs: this.#asOfMs(), scope });
   }
 
-  countTasks(tenant: string, request: CountTasksRequest): CountTasksResponse {
-    return countTasks(this.#indexer.database, tenant, request, this.#asOfMs());
+  countTasks(tenant: string, request: CountTasksRequest, scope?: TaskScope): CountTasksResponse {
+    return countTasks(this.#indexer.database, tenant, request, { asOfMs: this.#asOfMs(), scope });
   }
 
-  listDeadLetters(tenant: string, request: ListDeadLettersRequest): ListDeadLettersResponse {
-    return listDeadLetters(this.#indexer.database, tenant, request, this.#asOfMs());
+  listDeadLetters(tenant: string, request: ListDeadLettersRequest, scope?: TaskScope): ListDeadLettersResponse {
+    return listDeadLetters(this.#indexer.database, tenant, request, { asOfMs: this.#asOfMs(), scope });
   }
 
-  getMetrics(tenant: string, request: GetMetricsRequest): GetMetricsResponse {
+  getMetrics(tenant: string, request: GetMetricsRequest, scope?: TaskScope): GetMetricsResponse {
     const { database, table } = this.#indexer;
-    return getMetrics({ database, metrics: table.metrics }, tenant, request, this.#asOfMs());
+    return getMetrics({ database, metrics: table.metrics }, tenant, request, { asOfMs: this.#asOfMs(), scope });
   }
 
   /** Serves others, keeps the log's retention and looks after timers, once the rows are worth it. */
@@ -211,7 +216,7 @@ class Term implements AsyncDisposable {
     const answers = answerAsHolder(
       connection,
       INDEX_QUESTIONS,
-      (verb, tenant, request) => this.#answer(verb, tenant, request),
+      (verb, caller, request) => this.#answer(verb, caller, request),
       (err) => logger.error({ err }, "index could not answer"),
     );
     const retention = openRetention({
@@ -228,21 +233,24 @@ class Term implements AsyncDisposable {
     return [answers, retention, lostTimers];
   }
 
-  #answer(verb: IndexVerb, tenant: string, request: Uint8Array): Uint8Array {
+  #answer(verb: IndexVerb, { tenant, scope }: HolderCaller, request: Uint8Array): Uint8Array {
     switch (verb) {
       case "list_tasks":
-        return toBinary(ListTasksResponseSchema, this.listTasks(tenant, questionIn(ListTasksRequestSchema, request)));
+        return toBinary(
+          ListTasksResponseSchema,
+          this.listTasks(tenant, questionIn(ListTasksRequestSchema, request), scope),
+        );
       case "count_tasks":
         return toBinary(
           CountTasksResponseSchema,
-          this.countTasks(tenant, questionIn(CountTasksRequestSchema, request)),
+          this.countTasks(tenant, questionIn(CountTasksRequestSchema, request), scope),
         );
       case "list_dead_letters": {
-        const response = this.listDeadLetters(tenant, questionIn(ListDeadLettersRequestSchema, request));
+        const response = this.listDeadLetters(tenant, questionIn(ListDeadLettersRequestSchema, request), scope);
         return toBinary(ListDeadLettersResponseSchema, response);
       }
       case "get_metrics": {
-        const response = this.getMetrics(tenant, questionIn(GetMetricsRequestSchema, request));
+        const response = this.getMetrics(tenant, questionIn(GetMetricsRequestSchema, request), scope);
         return toBinary(GetMetricsResponseSchema, response);
       }
     }

@@ -18,11 +18,13 @@ import type { Task } from "../../../gen/mycel/v1/task_pb.ts";
 import { TASK_STATES } from "../../../lib/core/task-state.ts";
 import { stateToWire } from "../../../lib/wire/state-codec.ts";
 import { decodeDispatch, decodeEvent, taskOf } from "../../../lib/wire/task-codec.ts";
+import type { TaskScope } from "../../../lib/core/access/task-scope.ts";
 import { timestampFromMs } from "../../../lib/wire/time-codec.ts";
 import { deadLetterRange, type FilterRange, taskRanges } from "./filter-sql.ts";
 import { checkCountTasks, checkListDeadLetters, checkListTasks, type PageQuery } from "./list-query.ts";
 import { encodePageToken, type PagePlace } from "./page-token.ts";
 import type { TaskRow } from "./projection.ts";
+import { narrowed, type NarrowedFilter } from "./scope-sql.ts";
 import { rowOf, SELECT_ROW } from "./task-columns.ts";
 
 /** How large a page may get, in bytes: it must pass through NATS, whose messages end at 1 MiB. */
@@ -34,20 +36,25 @@ const STATUS_BYTES = 256;
 const REDRIVEN_BY = `SELECT redriven_by FROM redrives WHERE tenant = ? AND task_id = ?
   ORDER BY create_ms DESC, redriven_by DESC LIMIT 1`;
 
+/** How a question is answered. */
+export interface AnswerOptions {
+  /** The time as of which the index shows the log, in milliseconds since 1970. */
+  readonly asOfMs: number;
+  /** The tasks that whoever asks may see; all if undefined. */
+  readonly scope?: TaskScope | undefined;
+}
+
 /** Answers a list of tasks. Throws INVALID_REQUEST. */
 export function listTasks(
   database: DatabaseSync,
   tenant: string,
   request: ListTasksRequest,
-  asOfMs: number,
+  { asOfMs, scope }: AnswerOptions,
 ): ListTasksResponse {
-  const query = checkListTasks(tenant, request);
-  const { rows, nextPageToken } = readPage(
-    database,
-    query,
-    taskRanges(tenant, request.filter, query.after),
-    (row) => row.createMs,
-  );
+  const query = checkListTasks(tenant, request, scope);
+  const part = narrowed(database, tenant, request.filter, scope);
+  const ranges = part === undefined ? [] : taskRanges(tenant, part, query.after);
+  const { rows, nextPageToken } = readPage(database, query, ranges, (row) => row.createMs);
   const asOfTime = timestampFromMs(asOfMs);
   return create(ListTasksResponseSchema, { tasks: rows.map(taskIn), nextPageToken, asOfTime });
 }
@@ -57,11 +64,12 @@ export function listDeadLetters(
   database: DatabaseSync,
   tenant: string,
   request: ListDeadLettersRequest,
-  asOfMs: number,
+  { asOfMs, scope }: AnswerOptions,
 ): ListDeadLettersResponse {
-  const query = checkListDeadLetters(tenant, request);
-  const range = deadLetterRange(tenant, request.filter, request.includeRedriven, query.after);
-  const { rows, nextPageToken } = readPage(database, query, [range], (row) => row.endMs ?? 0);
+  const query = checkListDeadLetters(tenant, request, scope);
+  const part = narrowed(database, tenant, request.filter, scope);
+  const ranges = part === undefined ? [] : [deadLetterRange(tenant, part, request.includeRedriven, query.after)];
+  const { rows, nextPageToken } = readPage(database, query, ranges, (row) => row.endMs ?? 0);
   const redrivenBy = database.prepare(REDRIVEN_BY);
   const deadLetters = rows.map((row) => ({
     task: taskIn(row),
@@ -75,10 +83,11 @@ export function countTasks(
   database: DatabaseSync,
   tenant: string,
   request: CountTasksRequest,
-  asOfMs: number,
+  { asOfMs, scope }: AnswerOptions,
 ): CountTasksResponse {
   checkCountTasks(request);
-  const counts = countByState(database, tenant, request.filter);
+  const part = narrowed(database, tenant, request.filter, scope);
+  const counts = part === undefined ? new Map<number, number>() : countByState(database, tenant, part);
   const found = TASK_STATES.map((word) => {
     const state = stateToWire(word);
     return { state, tasks: counts.get(state) ?? 0 };
@@ -90,13 +99,14 @@ export function countTasks(
   });
 }
 
-function countByState(database: DatabaseSync, tenant: string, filter: TaskFilter | undefined): Map<number, number> {
+function countByState(database: DatabaseSync, tenant: string, part: NarrowedFilter): Map<number, number> {
+  const { filter } = part;
   const counts = new Map<number, number>();
   const add = (values: Record<string, SQLOutputValue>): void => {
     const state = Number(values["state"]);
     counts.set(state, (counts.get(state) ?? 0) + Number(values["tasks"]));
   };
-  if (isKept(filter)) {
+  if (part.conditions.length === 0 && isKept(filter)) {
     const kept = "SELECT type, queue, state, tasks FROM counts WHERE tenant = ?";
     for (const values of database.prepare(kept).iterate(tenant)) {
       const wanted =
@@ -107,7 +117,7 @@ function countByState(database: DatabaseSync, tenant: string, filter: TaskFilter
     }
     return counts;
   }
-  for (const { from, where, parameters } of taskRanges(tenant, filter, undefined)) {
+  for (const { from, where, parameters } of taskRanges(tenant, part, undefined)) {
     const sql = `SELECT t.state AS state, count(*) AS tasks FROM ${from} WHERE ${where} GROUP BY t.state`;
     for (const values of database.prepare(sql).iterate(...parameters)) add(values);
   }

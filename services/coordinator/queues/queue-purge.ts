@@ -9,6 +9,7 @@ import {
   TaskFilterSchema,
 } from "../../../gen/mycel/v1/agent_service_pb.ts";
 import type { Priority, Task } from "../../../gen/mycel/v1/task_pb.ts";
+import type { TaskScope } from "../../../lib/core/access/task-scope.ts";
 import type { Clock } from "../../../lib/core/clock.ts";
 import { isUnreadable, MeshError } from "../../../lib/core/mesh-error.ts";
 import type { TaskState } from "../../../lib/core/task-state.ts";
@@ -29,6 +30,8 @@ export interface QueuePurgeParts {
 export interface PurgeOrder {
   readonly tenant: string;
   readonly queue: string;
+  /** Only what is in this scope; all if undefined. */
+  readonly scope: TaskScope | undefined;
   /** Only of these types; all if empty. */
   readonly types: readonly string[];
   /** Only of these priorities; all if empty. */
@@ -67,10 +70,10 @@ const INDEX_LOOK_MS = 100;
 
 /** Empties a queue. Throws INDEX_UNAVAILABLE and BROKER_UNAVAILABLE; what was ended until then stays ended. */
 export async function purgeQueue({ index, lifecycle, clock }: QueuePurgeParts, order: PurgeOrder): Promise<Purged> {
-  const { tenant, limit, signal } = order;
+  const { tenant, scope, limit, signal } = order;
   const filter = filterOf(order);
   const untilMs = clock.monotonicMs() + BUDGET_MS;
-  const total = await countWhenCurrent({ index, clock }, tenant, filter, signal);
+  const total = await countWhenCurrent({ index, clock }, order, filter);
   const reason = reasonOf(order);
   const states = new Set<TaskState>(order.states);
   const broken = new AbortController();
@@ -85,6 +88,7 @@ export async function purgeQueue({ index, lifecycle, clock }: QueuePurgeParts, o
     const page = await index.listTasks(
       tenant,
       create(ListTasksRequestSchema, { filter, pageSize: PAGE_SIZE, pageToken }),
+      scope,
     );
     const wanted = page.tasks.filter((task) => isWanted(order, task));
     const queue = wanted.values();
@@ -115,14 +119,14 @@ async function allOrStop(workers: readonly Promise<void>[], broken: AbortControl
 /** How many tasks satisfy the filter, as soon as the index shows everything that was accepted before. */
 async function countWhenCurrent(
   { index, clock }: Pick<QueuePurgeParts, "index" | "clock">,
-  tenant: string,
+  { tenant, scope, signal }: PurgeOrder,
   filter: TaskFilter,
-  signal: AbortSignal,
 ): Promise<number> {
   const sinceMs = clock.now();
   const untilMs = clock.monotonicMs() + INDEX_PATIENCE_MS;
   for (;;) {
-    const { totalCount, asOfTime } = await index.countTasks(tenant, create(CountTasksRequestSchema, { filter }));
+    const request = create(CountTasksRequestSchema, { filter });
+    const { totalCount, asOfTime } = await index.countTasks(tenant, request, scope);
     if ((msFromTimestamp(asOfTime) ?? 0) >= sinceMs) return Number(totalCount);
     if (clock.monotonicMs() > untilMs || !(await pause(INDEX_LOOK_MS, signal))) {
       throw new MeshError("INDEX_UNAVAILABLE", "the index lags behind the log", { retryDelayMs: 1_000 });

@@ -8,6 +8,7 @@ import {
   StreamResultsResponseSchema,
 } from "../../../gen/mycel/v1/agent_service_pb.ts";
 import type { Output } from "../../../gen/mycel/v1/output_pb.ts";
+import type { TaskScope } from "../../../lib/core/access/task-scope.ts";
 import type { Clock } from "../../../lib/core/clock.ts";
 import { MeshError, taskNotFound } from "../../../lib/core/mesh-error.ts";
 import {
@@ -22,6 +23,7 @@ import {
 } from "../../../lib/core/result-order.ts";
 import { encodeCursor } from "../../../lib/wire/cursor.ts";
 import { statusOf, type TaskRecord, taskOf } from "../../../lib/wire/task-codec.ts";
+import { readVisible } from "../tasks/visibility.ts";
 import { type Definition, definitionOf, recordOf } from "./definition.ts";
 import type { EventMessage, OutputMessage, ResultSource } from "./result-source.ts";
 import type { Waits, WakeReason } from "./sleeper.ts";
@@ -37,6 +39,8 @@ export interface ResultReaderOptions {
   readonly stored?: TaskRecord | undefined;
   /** Which kinds to send; all if empty. */
   readonly kinds: ReadonlySet<ResultKind>;
+  /** The tasks that whoever reads may see; all if undefined. */
+  readonly scope?: TaskScope | undefined;
   /** The longest silence, in milliseconds. */
   readonly keepAliveMs: number;
   /** How long to go on without an answer from the broker, in milliseconds. */
@@ -64,6 +68,7 @@ export class ResultReader {
   readonly #keepAliveMs: number;
   readonly #patienceMs: number;
   #stored: TaskRecord | undefined;
+  readonly #scope: TaskScope | undefined;
   /** Where the task begins in the log, if it was stored since the source was opened: what lies before it is of an earlier one of its name. */
   readonly #first: number;
   #state: OrderState;
@@ -90,6 +95,7 @@ export class ResultReader {
     this.#keepAliveMs = options.keepAliveMs;
     this.#patienceMs = options.patienceMs;
     this.#stored = options.stored;
+    this.#scope = options.scope;
     this.#first = options.stored?.dispatch.sequence ?? 0;
     this.#state = resumeAt(options.position, undefined, false);
     this.#sentMs = options.clock.monotonicMs();
@@ -140,8 +146,8 @@ export class ResultReader {
     const stored = this.#stored;
     this.#stored = undefined;
     // Whoever comes back must not be shown less than it has.
-    const record = stored ?? (await this.#source.record(this.#state.position.event));
-    if (record === undefined) throw taskNotFound(this.#source.taskId);
+    const read = async () => stored ?? (await this.#source.record(this.#state.position.event));
+    const record = await readVisible(this.#source.taskId, this.#scope, read);
     yield this.#message({ case: "snapshot", value: taskOf(record, false) });
     this.#task = definitionOf(record);
     // All that has become of it since comes live.

@@ -2,20 +2,23 @@
 
 import type { Payload } from "../../../gen/mycel/v1/payload_pb.ts";
 import type { TaskStatus } from "../../../gen/mycel/v1/task_pb.ts";
+import type { TaskScope } from "../../../lib/core/access/task-scope.ts";
 import type { Clock } from "../../../lib/core/clock.ts";
-import { taskNotFound } from "../../../lib/core/mesh-error.ts";
 import { isTerminal } from "../../../lib/core/task-state.ts";
 import type { LiveHub, LiveWatch } from "../../../lib/nats/live-hub.ts";
 import type { TaskLog } from "../../../lib/nats/task-log.ts";
 import { stateFromWire } from "../../../lib/wire/state-codec.ts";
 import { parseOutputSubject } from "../../../lib/wire/subjects.ts";
 import { statusOf, type TaskRecord } from "../../../lib/wire/task-codec.ts";
+import { readVisible } from "../tasks/visibility.ts";
 import type { Waits } from "./sleeper.ts";
 
 /** What to wait for. */
 export interface StatusQuestion {
   readonly tenant: string;
   readonly taskId: string;
+  /** The tasks that whoever asks may see; all if undefined. */
+  readonly scope?: TaskScope | undefined;
   /** How long to wait at most, in milliseconds. */
   readonly waitMs: number;
   /** The revision that is known; undefined to wait for a terminal state. */
@@ -58,7 +61,7 @@ const END_POLL_MS = 15_000;
 /** Waits for a status. Throws MeshError TASK_NOT_FOUND, BROKER_UNAVAILABLE. */
 export async function awaitStatus(parts: StatusWaitParts, question: StatusQuestion): Promise<StatusAnswer> {
   const { logs, waits, clock, notify } = parts;
-  const { tenant, taskId, afterRevision, waitMs } = question;
+  const { tenant, taskId, scope, afterRevision, waitMs } = question;
   const endMs = clock.monotonicMs() + waitMs;
   // The first look is what makes sure that it listens.
   using watch = logs.hub.watch(tenant, taskId, notify);
@@ -68,8 +71,8 @@ export async function awaitStatus(parts: StatusWaitParts, question: StatusQuesti
   let heard: Heard = { kind: "something", sequence: 0 };
   for (;;) {
     const asked = heard.kind === "nothing" && afterRevision === undefined ? "leader" : "replica";
-    const record = await look(logs.taskLog, question, asked, heard.sequence);
-    if (record === undefined) throw taskNotFound(taskId);
+    const { sequence } = heard;
+    const record = await readVisible(taskId, scope, () => look(logs.taskLog, question, asked, sequence));
     const answer = answerOf(record);
     const { status } = answer;
     const leftMs = endMs - clock.monotonicMs();

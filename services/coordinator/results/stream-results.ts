@@ -1,6 +1,7 @@
 // All streams of results of one process: how many there may be, how they wait, and how they end when the process drains.
 
 import type { ResultKind, StreamResultsResponse } from "../../../gen/mycel/v1/agent_service_pb.ts";
+import type { TaskScope } from "../../../lib/core/access/task-scope.ts";
 import type { Clock } from "../../../lib/core/clock.ts";
 import { MeshError } from "../../../lib/core/mesh-error.ts";
 import { type Position, START } from "../../../lib/core/result-order.ts";
@@ -19,6 +20,8 @@ import { awaitStatus, type StatusAnswer, type StatusQuestion } from "./status-wa
 export interface ResultsQuestion {
   readonly tenant: string;
   readonly taskId: string;
+  /** The tasks that whoever asks may see; all if undefined. */
+  readonly scope?: TaskScope | undefined;
   /** The cursor after which to go on; empty to begin at the start of the task. */
   readonly cursor: string;
   /** Which kinds to send; all if empty. */
@@ -125,17 +128,17 @@ export function openResultStreams(options: ResultStreamsOptions): ResultStreams 
 
   const readerOf = (
     { waits, source }: Listening,
-    kinds: readonly ResultKind[],
+    { kinds, scope }: Pick<ResultsQuestion, "kinds" | "scope">,
     { position, stored }: { readonly position: Position; readonly stored?: TaskRecord | undefined },
   ): ResultReader => {
     const wanted = kinds.length === 0 ? ALL_KINDS : new Set(kinds);
-    return new ResultReader({ source, waits, clock, position, kinds: wanted, keepAliveMs, patienceMs, stored });
+    return new ResultReader({ source, waits, clock, position, kinds: wanted, scope, keepAliveMs, patienceMs, stored });
   };
 
   const open = (question: ResultsQuestion, signal: AbortSignal | undefined): FeedParts => {
     const position = positionOf(question);
     const listening = listen(question, signal);
-    return { listening, reader: readerOf(listening, question.kinds, { position }) };
+    return { listening, reader: readerOf(listening, question, { position }) };
   };
 
   async function* asked(question: ResultsQuestion): AsyncGenerator<StreamResultsResponse, void, void> {
@@ -157,7 +160,7 @@ export function openResultStreams(options: ResultStreamsOptions): ResultStreams 
   const listenToNew: ListenToNew = (question) => {
     const listening = listen(question, question.signal);
     return {
-      read: (stored) => readerOf(listening, question.kinds, { position: START, stored }).read(),
+      read: (stored) => readerOf(listening, question, { position: START, stored }).read(),
       [Symbol.dispose]: () => listening[Symbol.dispose](),
     };
   };

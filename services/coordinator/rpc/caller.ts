@@ -1,7 +1,9 @@
 // Who calls, as the gate found out.
 
 import type { HandlerContext } from "@connectrpc/connect";
+import type { Action } from "../../../lib/core/access/action.ts";
 import type { Principal } from "../../../lib/core/access/principal.ts";
+import { type TaskScope, taskScopeOf } from "../../../lib/core/access/task-scope.ts";
 import { principalIn } from "../access/principal-values.ts";
 import { credentialMissing } from "../access/refusals.ts";
 import type { Caller } from "../submission/submitter.ts";
@@ -21,12 +23,19 @@ export function tenantOf(context: Pick<HandlerContext, "values">): string {
   return principalOf(context).tenant;
 }
 
-/** The tenant and the trace of a call. */
+/** The tasks with which whoever makes a call may do something; undefined if with all. Throws as {@link principalOf} does. */
+export function scopeOf(context: Pick<HandlerContext, "values">, action: Action): TaskScope | undefined {
+  return taskScopeOf(principalOf(context), action);
+}
+
+/** On whose behalf a call submits tasks, which, and in which trace. */
 export function callerOf(context: HandlerContext): Caller {
   const traceparent = context.requestHeader.get("traceparent");
   const tracestate = context.requestHeader.get("tracestate");
+  const { tenant } = principalOf(context);
+  const scope = scopeOf(context, "task:submit");
   // What is no trace context is none, as W3C has it: else anything could be told to every reader as the task's trace id.
-  if (traceparent === null || !TRACEPARENT.test(traceparent)) return { tenant: tenantOf(context), trace: {} };
+  if (traceparent === null || !TRACEPARENT.test(traceparent)) return { tenant, scope, trace: {} };
   const state = tracestate === null || !TRACESTATE.test(tracestate) ? {} : { tracestate };
-  return { tenant: tenantOf(context), trace: { traceparent, ...state } };
+  return { tenant, scope, trace: { traceparent, ...state } };
 }

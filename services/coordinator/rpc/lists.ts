@@ -4,7 +4,7 @@ import type { ServiceImpl } from "@connectrpc/connect";
 import type { AgentService } from "../../../gen/mycel/v1/agent_service_pb.ts";
 import { checkCountTasks, checkListDeadLetters, checkListTasks } from "../index/list-query.ts";
 import type { TaskIndex } from "../index/task-index.ts";
-import { tenantOf } from "./caller.ts";
+import { scopeOf, tenantOf } from "./caller.ts";
 
 type ListRpcs = Pick<ServiceImpl<typeof AgentService>, "listTasks" | "countTasks" | "listDeadLetters">;
 
@@ -19,17 +19,19 @@ export function listRpcs({ index }: ListRpcParts): ListRpcs {
   return {
     listTasks: (request, context) => {
       const tenant = tenantOf(context);
-      checkListTasks(tenant, request);
-      return index.listTasks(tenant, request);
+      const scope = scopeOf(context, "task:read");
+      checkListTasks(tenant, request, scope);
+      return index.listTasks(tenant, request, scope);
     },
     countTasks: (request, context) => {
       checkCountTasks(request);
-      return index.countTasks(tenantOf(context), request);
+      return index.countTasks(tenantOf(context), request, scopeOf(context, "task:read"));
     },
     listDeadLetters: (request, context) => {
       const tenant = tenantOf(context);
-      checkListDeadLetters(tenant, request);
-      return index.listDeadLetters(tenant, request);
+      const scope = scopeOf(context, "task:read");
+      checkListDeadLetters(tenant, request, scope);
+      return index.listDeadLetters(tenant, request, scope);
     },
   };
 }

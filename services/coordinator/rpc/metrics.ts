@@ -7,7 +7,7 @@ import { MeshError } from "../../../lib/core/mesh-error.ts";
 import { pause } from "../../../lib/time/pause.ts";
 import { checkGetMetrics, checkWatchMetrics } from "../index/metric-query.ts";
 import type { TaskLists } from "../index/asked-lists.ts";
-import { tenantOf } from "./caller.ts";
+import { scopeOf, tenantOf } from "./caller.ts";
 
 /** What the RPCs need. */
 export interface MetricRpcParts {
@@ -21,11 +21,12 @@ export function metricRpcs({ index, draining }: MetricRpcParts): ServiceImpl<typ
   return {
     getMetrics: (request, context) => {
       checkGetMetrics(request);
-      return index.getMetrics(tenantOf(context), request);
+      return index.getMetrics(tenantOf(context), request, scopeOf(context, "metrics:read"));
     },
     watchMetrics: async function* watchMetrics(request, context) {
       const intervalMs = checkWatchMetrics(request);
       const tenant = tenantOf(context);
+      const scope = scopeOf(context, "metrics:read");
       const { types, agentId, window } = request;
       const question = create(GetMetricsRequestSchema, {
         types,
@@ -36,7 +37,7 @@ export function metricRpcs({ index, draining }: MetricRpcParts): ServiceImpl<typ
       let isUnderWay = false;
       while (!over.aborted) {
         try {
-          const { metrics } = await index.getMetrics(tenant, question);
+          const { metrics } = await index.getMetrics(tenant, question, scope);
           isUnderWay = true;
           if (metrics !== undefined) yield { metrics };
         } catch (error) {

@@ -17,7 +17,7 @@ import { isTimestamp, msFromDuration, msFromTimestamp } from "../../../lib/wire/
 import { Violations } from "../../../lib/wire/validation.ts";
 import type { QueueBoard } from "../queues/queue-board.ts";
 import { type PurgeOrder, purgeQueue, type QueuePurgeParts, WAITING_STATES } from "../queues/queue-purge.ts";
-import { tenantOf } from "./caller.ts";
+import { scopeOf, tenantOf } from "./caller.ts";
 
 /** What the RPCs need. */
 export interface QueueRpcParts {
@@ -75,7 +75,8 @@ export function queueRpcs(parts: QueueRpcParts): ServiceImpl<typeof QueueService
     },
     purgeQueue: async (request, context) => {
       const tenant = tenantOf(context);
-      const order = { ...orderIn(request), tenant, signal: context.signal };
+      const scope = scopeOf(context, "queue:admin");
+      const order = { ...orderIn(request), tenant, scope, signal: context.signal };
       await board.get(tenant, order.queue);
       const { purged, remaining } = await purgeQueue(parts, order);
       return { purgedCount: BigInt(purged), remainingCount: BigInt(remaining) };
@@ -113,7 +114,7 @@ function endIn({ queue, reason, end }: PauseQueueRequest, nowMs: number): number
   return end.case === "duration" ? nowMs + msFromDuration(end.value) : undefined;
 }
 
-function orderIn(request: PurgeQueueRequest): Omit<PurgeOrder, "tenant" | "signal"> {
+function orderIn(request: PurgeQueueRequest): Omit<PurgeOrder, "tenant" | "scope" | "signal"> {
   const { queue, types, priorities, states, reason, limit } = request;
   const v = queueIn(new Violations(), queue);
   v.count("types", types.length, 0, MAX_PURGE_TYPES);

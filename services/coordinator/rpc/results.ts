@@ -4,7 +4,7 @@ import type { ServiceImpl } from "@connectrpc/connect";
 import { type AgentService, ResultKind } from "../../../gen/mycel/v1/agent_service_pb.ts";
 import { Violations } from "../../../lib/wire/validation.ts";
 import type { StreamResults } from "../results/stream-results.ts";
-import { tenantOf } from "./caller.ts";
+import { scopeOf, tenantOf } from "./caller.ts";
 
 /** What the RPC needs. */
 export interface ResultRpcParts {
@@ -21,6 +21,7 @@ export function resultRpcs({ streamResults }: ResultRpcParts): Pick<ServiceImpl<
       v.throwIfAny();
       return streamResults({
         tenant: tenantOf(context),
+        scope: scopeOf(context, "task:read"),
         taskId,
         cursor,
         kinds,

@@ -7,10 +7,12 @@ import {
   type RunTaskResponse,
   RunTaskResponseSchema,
 } from "../../../gen/mycel/v1/agent_service_pb.ts";
+import { covers } from "../../../lib/core/access/task-scope.ts";
 import { Violations } from "../../../lib/wire/validation.ts";
+import { actionNotAllowed } from "../access/refusals.ts";
 import type { ListenToNew } from "../results/stream-results.ts";
 import type { Submitter } from "../submission/submitter.ts";
-import { callerOf } from "./caller.ts";
+import { callerOf, scopeOf } from "./caller.ts";
 import { addKindViolations } from "./results.ts";
 
 /** What the RPC needs. */
@@ -31,8 +33,17 @@ export function runRpcs({ submitter, listenToNew }: RunRpcParts): Pick<ServiceIm
       if (task === undefined) return;
       const caller = callerOf(context);
       task.taskId = submitter.idFor(caller, task);
+      const scope = scopeOf(context, "task:read");
+      // Whoever may not see what becomes of it may submit it otherwise.
+      if (!covers(scope, task)) throw actionNotAllowed("task:read");
       // Listened to before it is stored, a task has no past that would have to be read: that took four round trips to the broker.
-      using results = listenToNew({ tenant: caller.tenant, taskId: task.taskId, kinds, signal: context.signal });
+      using results = listenToNew({
+        tenant: caller.tenant,
+        taskId: task.taskId,
+        scope,
+        kinds,
+        signal: context.signal,
+      });
       const { answer, stored } = await submitter.place(caller, task);
       yield create(RunTaskResponseSchema, { kind: { case: "submitted", value: answer } });
       for await (const value of results.read(stored)) {

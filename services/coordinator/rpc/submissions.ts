@@ -14,7 +14,7 @@ import type { BulkSubmitter } from "../submission/bulk.ts";
 import { submitStream } from "../submission/stream.ts";
 import type { Submitter } from "../submission/submitter.ts";
 import type { Lifecycle } from "../tasks/lifecycle.ts";
-import { callerOf, tenantOf } from "./caller.ts";
+import { callerOf, scopeOf, tenantOf } from "./caller.ts";
 
 type SubmissionRpcs = Pick<
   ServiceImpl<typeof AgentService>,
@@ -40,7 +40,7 @@ export function submissionRpcs({ submitter, bulk, lifecycle }: SubmissionRpcPart
       v.text("request_id", requestId, MAX_REQUEST_ID_LENGTH);
       v.throwIfAny();
       const tenant = tenantOf(context);
-      const dead = await lifecycle.readCurrent(tenant, taskId);
+      const dead = await lifecycle.readCurrent(tenant, taskId, scopeOf(context, "task:submit"));
       const state = stateOf(viewOf(dead));
       const { task } = dead.dispatch.message;
       if (!isDeadLetter(state) || task === undefined) {

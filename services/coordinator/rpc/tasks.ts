@@ -8,7 +8,7 @@ import { msFromDuration } from "../../../lib/wire/time-codec.ts";
 import { Violations } from "../../../lib/wire/validation.ts";
 import type { ExplainTask } from "../tasks/explainer.ts";
 import type { Lifecycle } from "../tasks/lifecycle.ts";
-import { tenantOf } from "./caller.ts";
+import { scopeOf, tenantOf } from "./caller.ts";
 import { answerOf } from "../results/status-wait.ts";
 import type { WaitForStatus } from "../results/stream-results.ts";
 
@@ -31,30 +31,33 @@ export function taskRpcs({ lifecycle, waitForStatus, explainTask }: TaskRpcParts
       v.throwIfAny();
       const tenant = tenantOf(context);
       const waitMs = msFromDuration(wait) ?? 0;
+      const scope = scopeOf(context, "task:read");
       const { status, result } =
         waitMs === 0
-          ? answerOf(await lifecycle.readCurrent(tenant, taskId))
-          : await waitForStatus({ tenant, taskId, waitMs, afterRevision, signal: context.signal });
+          ? answerOf(await lifecycle.readCurrent(tenant, taskId, scope))
+          : await waitForStatus({ tenant, taskId, scope, waitMs, afterRevision, signal: context.signal });
       return includeResult && result !== undefined ? { status, result } : { status };
     },
     getTask: async ({ taskId }, context) => {
       const v = new Violations();
       v.taskId("task_id", taskId);
       v.throwIfAny();
-      return { task: taskOf(await lifecycle.readCurrent(tenantOf(context), taskId), true) };
+      const scope = scopeOf(context, "task:read");
+      return { task: taskOf(await lifecycle.readCurrent(tenantOf(context), taskId, scope), true) };
     },
     explainTask: async ({ taskId }, context) => {
       const v = new Violations();
       v.taskId("task_id", taskId);
       v.throwIfAny();
-      return { explanation: await explainTask(tenantOf(context), taskId) };
+      return { explanation: await explainTask(tenantOf(context), taskId, scopeOf(context, "task:read")) };
     },
     cancelTask: async ({ taskId, reason }, context) => {
       const v = new Violations();
       v.taskId("task_id", taskId);
       v.text("reason", reason, 1_024);
       v.throwIfAny();
-      const record = await lifecycle.cancel(tenantOf(context), taskId, reason);
+      const scope = scopeOf(context, "task:cancel");
+      const record = await lifecycle.cancel(tenantOf(context), taskId, reason, scope);
       return { status: statusOf(record, record.event) };
     },
   };

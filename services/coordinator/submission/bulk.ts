@@ -77,11 +77,11 @@ export class BulkSubmitter {
   }
 
   async #each(caller: Caller, tasks: readonly SubmitTaskRequest[]): Promise<BatchSubmitTasksResult[]> {
-    const { submitter, limits, clock } = this.#parts;
+    const { limits, clock } = this.#parts;
     const now = clock.now();
     const items = tasks.map((task) => {
       const error = checkSubmission(task, limits, now).error();
-      return error ?? submitter.prepare(caller, task);
+      return error ?? this.#prepared(caller, task);
     });
     const valid = items.filter((item): item is Prepared => !(item instanceof MeshError));
     if (valid.length >= BATCH_PAYS_FROM) {
@@ -94,6 +94,16 @@ export class BulkSubmitter {
       }
     }
     return Promise.all(items.map(async (item) => (item instanceof MeshError ? failed(item) : this.#one(item))));
+  }
+
+  /** The submission, or why the caller may not make it. */
+  #prepared(caller: Caller, task: SubmitTaskRequest): Prepared | MeshError {
+    try {
+      return this.#parts.submitter.prepare(caller, task);
+    } catch (error) {
+      if (error instanceof MeshError) return error;
+      throw error;
+    }
   }
 
   async #one(prepared: Prepared): Promise<BatchSubmitTasksResult> {

@@ -9,6 +9,7 @@ import {
 } from "../../../gen/mycel/v1/agent_service_pb.ts";
 import type { Dispatch } from "../../../gen/mycel/v1/task_log_pb.ts";
 import type { Task, TaskWebhook } from "../../../gen/mycel/v1/task_pb.ts";
+import { covers, type TaskScope } from "../../../lib/core/access/task-scope.ts";
 import type { Clock } from "../../../lib/core/clock.ts";
 import { MeshError, type MeshErrorReason } from "../../../lib/core/mesh-error.ts";
 import { DELAYED_QUEUE } from "../../../lib/core/names.ts";
@@ -39,6 +40,8 @@ import {
   type SpanShape,
   type TraceCarrier,
 } from "../../../lib/wire/trace-context.ts";
+import { actionNotAllowed } from "../access/refusals.ts";
+import { isVisible } from "../tasks/visibility.ts";
 import { OutageHold } from "./outage-hold.ts";
 
 /** What accepting tasks needs. */
@@ -61,6 +64,8 @@ export interface Prepared {
   readonly task: Task;
   readonly dispatch: Dispatch;
   readonly draft: DispatchDraft;
+  /** The tasks that whoever submits it may submit; all if undefined. */
+  readonly scope: TaskScope | undefined;
 }
 
 /** What became of a submission. */
@@ -73,6 +78,8 @@ export interface Submitted {
 /** On whose behalf a task is submitted, and in which trace. */
 export interface Caller {
   readonly tenant: string;
+  /** The tasks that they may submit; all if undefined. */
+  readonly scope?: TaskScope | undefined;
   readonly trace: TraceCarrier;
 }
 
@@ -115,9 +122,10 @@ export class Submitter {
     return checkSubmission(request, this.#parts.limits, this.#parts.clock.now(), prefix);
   }
 
-  /** Makes a checked submission ready. */
-  prepare({ tenant, trace: incoming }: Caller, request: SubmitTaskRequest, redriveOf = ""): Prepared {
+  /** Makes a checked submission ready. Throws ACTION_NOT_ALLOWED for a task that the caller may not submit. */
+  prepare({ tenant, scope, trace: incoming }: Caller, request: SubmitTaskRequest, redriveOf = ""): Prepared {
     const task = taskFromSubmission(request, tenant, this.#parts.clock.now(), this.#parts.randomId);
+    if (!covers(scope, task)) throw actionNotAllowed("task:submit");
     task.redriveOf = redriveOf;
     // A coordinator that does not trace itself must not break the trace of those who do.
     const { traceparent = "", tracestate = "" } = isTracing() ? carrierFromContext() : incoming;
@@ -138,7 +146,7 @@ export class Submitter {
       body: encodeDispatch(dispatch),
       trace: { traceparent, tracestate },
     };
-    return { task, dispatch, draft };
+    return { task, dispatch, draft, scope };
   }
 
   /** Takes room in the log and in the queue of tasks, which is the same for all. Throws STORAGE_FULL and QUEUE_FULL. */
@@ -221,12 +229,16 @@ export class Submitter {
     return { answer: existing, stored: undefined };
   }
 
-  /** The answer if the same submission stands already; undefined if none stands. Throws TASK_ALREADY_EXISTS for a different one. */
-  async existing({ dispatch, draft }: Prepared): Promise<SubmitTaskResponse | undefined> {
+  /**
+   * The answer if the same submission stands already; undefined if none stands. Throws TASK_ALREADY_EXISTS for a different one, and
+   * ACTION_NOT_ALLOWED for one of which the caller is to know nothing.
+   */
+  async existing({ dispatch, draft, scope }: Prepared): Promise<SubmitTaskResponse | undefined> {
     const record = await this.#parts.log.readCurrent(draft.tenant, draft.taskId);
     if (record === undefined) return undefined;
     // The repetition has armed its own deadlines in place of the task's: whoever repeats often enough would put them off for ever.
     if (!isTerminal(stateOf(viewOf(record)))) await this.#arm(record);
+    if (!isVisible(record, scope)) throw actionNotAllowed("task:submit");
     const same = Buffer.compare(record.dispatch.message.requestDigest, dispatch.requestDigest) === 0;
     if (!same) {
       throw new MeshError("TASK_ALREADY_EXISTS", `task ${draft.taskId} exists already with another content`, {

@@ -5,6 +5,7 @@ import { create } from "@bufbuild/protobuf";
 import { type Agent, AgentState } from "../../../gen/mycel/v1/agent_pb.ts";
 import { ListDeadLettersRequestSchema } from "../../../gen/mycel/v1/agent_service_pb.ts";
 import { type TaskExplanation, TaskExplanationSchema } from "../../../gen/mycel/v1/task_explanation_pb.ts";
+import type { TaskScope } from "../../../lib/core/access/task-scope.ts";
 import type { Clock } from "../../../lib/core/clock.ts";
 import { explain, type ExplainAgent, type ExplainFacts, type ExplainLane } from "../../../lib/core/explain.ts";
 import { MeshError } from "../../../lib/core/mesh-error.ts";
@@ -33,16 +34,16 @@ export interface ExplainerParts {
 }
 
 /** Explains a task. */
-export type ExplainTask = (tenant: string, taskId: string) => Promise<TaskExplanation>;
+export type ExplainTask = (tenant: string, taskId: string, scope?: TaskScope) => Promise<TaskExplanation>;
 
 /** How many tasks that were accepted in the same millisecond are looked through for one. */
 const SAME_MOMENT = 1_000;
 
-/** Makes the one that explains; it throws TASK_NOT_FOUND and BROKER_UNAVAILABLE. */
+/** Makes the one that explains; it throws TASK_NOT_FOUND, also of a task outside of the scope, and BROKER_UNAVAILABLE. */
 export function createExplainer(parts: ExplainerParts): ExplainTask {
-  return async (tenant, taskId) => {
+  return async (tenant, taskId, scope) => {
     const { lifecycle, settings, registry, clock, leaseMs } = parts;
-    const record = await lifecycle.readCurrent(tenant, taskId);
+    const record = await lifecycle.readCurrent(tenant, taskId, scope);
     const { task } = record.dispatch.message;
     const status = statusOf(record, record.event);
     const [type, queue] = [task?.type ?? "", task?.queue ?? ""];

@@ -2,6 +2,7 @@
 
 import type { NatsConnection } from "@nats-io/nats-core";
 import type { Payload } from "../../../gen/mycel/v1/payload_pb.ts";
+import type { TaskScope } from "../../../lib/core/access/task-scope.ts";
 import type { Clock } from "../../../lib/core/clock.ts";
 import type { EventDraft } from "../../../lib/core/event.ts";
 import { timeOutTask } from "../../../lib/core/expire.ts";
@@ -17,6 +18,7 @@ import type { TaskLog, WriteOutcome } from "../../../lib/nats/task-log.ts";
 import type { Timers } from "../../../lib/nats/timers.ts";
 import { encodeDispatch, type TaskRecord, viewOf } from "../../../lib/wire/task-codec.ts";
 import { mayBePurged } from "./expiry.ts";
+import { readVisible } from "./visibility.ts";
 
 /** What moving tasks needs. */
 export interface LifecycleParts {
@@ -47,11 +49,9 @@ export class Lifecycle {
     return record;
   }
 
-  /** Reads a task as whoever may have heard of its end must be told of it. Throws TASK_NOT_FOUND. */
-  async readCurrent(tenant: string, taskId: string): Promise<TaskRecord> {
-    const record = await this.#parts.log.readCurrent(tenant, taskId);
-    if (record === undefined) throw taskNotFound(taskId);
-    return record;
+  /** Reads a task as whoever may have heard of its end must be told of it. Throws TASK_NOT_FOUND, also of one outside of a scope. */
+  async readCurrent(tenant: string, taskId: string, scope?: TaskScope): Promise<TaskRecord> {
+    return await readVisible(taskId, scope, () => this.#parts.log.readCurrent(tenant, taskId));
   }
 
   /** Writes the event that a decision asks for, and does what follows. A conflict leaves everything as it was. */
@@ -76,9 +76,9 @@ export class Lifecycle {
     if (isTerminal(event.state) && event.ended === undefined) await this.#withdraw(record);
   }
 
-  /** Cancels a task. Throws TASK_NOT_FOUND and TASK_NOT_CANCELABLE. */
-  async cancel(tenant: string, taskId: string, reason: string): Promise<TaskRecord> {
-    return this.#decide(tenant, taskId, async (record) => {
+  /** Cancels a task. Throws TASK_NOT_FOUND, also of one outside of a scope, and TASK_NOT_CANCELABLE. */
+  async cancel(tenant: string, taskId: string, reason: string, scope?: TaskScope): Promise<TaskRecord> {
+    return this.#decide(tenant, taskId, scope, async (record) => {
       const decision = decideCancel(viewOf(record), reason);
       if (decision.kind === "canceled") {
         await this.#cancelAgain(record);
@@ -120,7 +120,7 @@ export class Lifecycle {
 
   /** Ends a task that is still open when its log is about to expire. */
   async expire(tenant: string, taskId: string): Promise<void> {
-    await this.#decide(tenant, taskId, async (record) => {
+    await this.#decide(tenant, taskId, undefined, async (record) => {
       const view = viewOf(record);
       if (isTerminal(stateOf(view))) return fenceOf(view);
       return sequenceOf(await this.move(record, timeOutTask(view, "retention"), crypto.randomUUID()));
@@ -191,10 +191,12 @@ export class Lifecycle {
   async #decide(
     tenant: string,
     taskId: string,
+    scope: TaskScope | undefined,
     decide: (record: TaskRecord) => Promise<number | undefined>,
   ): Promise<TaskRecord> {
     for (let tries = 0; tries < MAX_CONFLICTS; tries += 1) {
-      const sequence = await decide(await this.#readForDecision(tenant, taskId));
+      const record = await readVisible(taskId, scope, () => this.#readForDecision(tenant, taskId));
+      const sequence = await decide(record);
       if (sequence !== undefined) return this.read(tenant, taskId, sequence);
     }
     throw tooFast(taskId);

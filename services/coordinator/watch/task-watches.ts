@@ -1,6 +1,7 @@
 // All watches of all tasks in one process: how many there may be, which feed each shares, and how they end.
 
 import type { TaskFilter, WatchTasksResponse } from "../../../gen/mycel/v1/agent_service_pb.ts";
+import type { TaskScope } from "../../../lib/core/access/task-scope.ts";
 import type { Clock } from "../../../lib/core/clock.ts";
 import { MeshError } from "../../../lib/core/mesh-error.ts";
 import type { TenantFeed, TenantListener } from "../../../lib/nats/tenant-feed.ts";
@@ -11,6 +12,8 @@ import { Watcher } from "./watcher.ts";
 export interface WatchQuestion {
   readonly tenant: string;
   readonly filter: TaskFilter | undefined;
+  /** The tasks that whoever watches may see; all if undefined. */
+  readonly scope: TaskScope | undefined;
   /** Ends the watch, in silence. */
   readonly signal: AbortSignal;
 }
@@ -49,7 +52,7 @@ export class TaskWatches {
   }
 
   /** Tells what happens from now on. Throws MeshError TOO_MANY_STREAMS, DRAINING, BROKER_UNAVAILABLE. */
-  async *watch({ tenant, filter, signal }: WatchQuestion): AsyncGenerator<WatchTasksResponse, void, undefined> {
+  async *watch({ tenant, filter, scope, signal }: WatchQuestion): AsyncGenerator<WatchTasksResponse, void, undefined> {
     if (this.#count >= MAX_WATCHES) {
       throw new MeshError("TOO_MANY_STREAMS", `${MAX_WATCHES} watches of tasks are open here`, {
         retryDelayMs: RETRY_MS,
@@ -57,7 +60,7 @@ export class TaskWatches {
     }
     this.#count += 1;
     const { drain } = this.#options;
-    const watcher = new Watcher(filter);
+    const watcher = new Watcher(filter, scope);
     let house: House | undefined;
     try {
       house = this.#houseOf(tenant);

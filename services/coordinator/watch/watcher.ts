@@ -9,6 +9,7 @@ import {
   WatchTasksResponseSchema,
 } from "../../../gen/mycel/v1/agent_service_pb.ts";
 import type { Task } from "../../../gen/mycel/v1/task_pb.ts";
+import { covers, type TaskScope } from "../../../lib/core/access/task-scope.ts";
 import { matchesFilter, mayMatch } from "./filter-match.ts";
 
 /** How many changes wait for a slow reader. */
@@ -27,12 +28,15 @@ type Waiting =
 /** A reader of changes. */
 export class Watcher {
   readonly #filter: TaskFilter | undefined;
+  readonly #scope: TaskScope | undefined;
   readonly #keepAliveMs: number;
   #waiting: Waiting[] = [];
   #wake: (() => void) | undefined;
 
-  constructor(filter: TaskFilter | undefined, keepAliveMs: number = KEEP_ALIVE_MS) {
+  /** `scope` has the tasks that whoever reads may see; all if undefined. */
+  constructor(filter: TaskFilter | undefined, scope: TaskScope | undefined, keepAliveMs: number = KEEP_ALIVE_MS) {
     this.#filter = filter;
+    this.#scope = scope;
     this.#keepAliveMs = keepAliveMs;
   }
 
@@ -43,13 +47,17 @@ export class Watcher {
 
   /** Offers a change. */
   tell(task: Task): void {
-    if (!matchesFilter(this.#filter, task)) return;
-    if (this.#waiting.length >= MAX_WAITING) this.miss(1);
+    if (!covers(this.#scope, task) || !matchesFilter(this.#filter, task)) return;
+    if (this.#waiting.length >= MAX_WAITING) this.#miss(1);
     else this.#add({ kind: "change", task });
   }
 
-  /** Tells that changes were missed. */
+  /** Tells that changes were missed, of whichever tasks: how many is for nobody who may not see them all. */
   miss(count: MissedCount): void {
+    this.#miss(this.#scope === undefined ? count : undefined);
+  }
+
+  #miss(count: MissedCount): void {
     const last = this.#waiting.at(-1);
     if (last?.kind === "missed") this.#waiting.pop();
     const before = last?.kind === "missed" ? last.count : 0;

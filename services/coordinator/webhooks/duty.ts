@@ -156,7 +156,7 @@ export class Duty implements AsyncDisposable {
     await using _answers = answerAsHolder(
       connection,
       WEBHOOK_QUESTIONS,
-      (verb, tenant, request) => this.#answer(verb, tenant, request),
+      (verb, { tenant }, request) => this.#answer(verb, tenant, request),
       (err) => logger.error({ err }, "webhooks could not be looked at"),
     );
     for (let rounds = 1; !signal.aborted; rounds += 1) {

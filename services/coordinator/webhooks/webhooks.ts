@@ -105,7 +105,13 @@ export class Webhooks implements AsyncDisposable {
   async list(tenant: string, request: ListWebhookDeliveriesRequest): Promise<ListWebhookDeliveriesResponse> {
     if (this.#duty !== undefined) return this.#duty.list(tenant, request);
     const question = toBinary(ListWebhookDeliveriesRequestSchema, request);
-    const answer = await askHolder(this.#options.connection, WEBHOOK_QUESTIONS, "list_deliveries", tenant, question);
+    const answer = await askHolder(
+      this.#options.connection,
+      WEBHOOK_QUESTIONS,
+      "list_deliveries",
+      { tenant },
+      question,
+    );
     return fromBinary(ListWebhookDeliveriesResponseSchema, answer);
   }
 
@@ -113,7 +119,7 @@ export class Webhooks implements AsyncDisposable {
   async redeliver(tenant: string, request: RedeliverWebhookRequest): Promise<WebhookDelivery | undefined> {
     if (this.#duty !== undefined) return await this.#duty.redeliver(tenant, request.deliveryId);
     const question = toBinary(RedeliverWebhookRequestSchema, request);
-    const answer = await askHolder(this.#options.connection, WEBHOOK_QUESTIONS, "redeliver", tenant, question);
+    const answer = await askHolder(this.#options.connection, WEBHOOK_QUESTIONS, "redeliver", { tenant }, question);
     return fromBinary(RedeliverWebhookResponseSchema, answer).delivery;
   }
 

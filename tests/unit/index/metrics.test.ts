@@ -9,6 +9,7 @@ import {
   type TaskMetrics,
 } from "../../../gen/mycel/v1/metrics_service_pb.ts";
 import type { StoredMessage } from "../../../lib/nats/direct-reader.ts";
+import type { TaskScope } from "../../../lib/core/access/task-scope.ts";
 import type { TaskState } from "../../../lib/core/task-state.ts";
 import { durationFromMs, msFromDuration, msFromTimestamp, timestampFromMs } from "../../../lib/wire/time-codec.ts";
 import { getMetrics } from "../../../services/coordinator/index/metric-query.ts";
@@ -20,10 +21,10 @@ const NOW = 1_800_000_000_000;
 function ask(
   index: MemoryIndex,
   request: MessageInitShape<typeof GetMetricsRequestSchema> = {},
-  { asOfMs = NOW, tenant = "default" } = {},
+  { asOfMs = NOW, tenant = "default", scope }: { asOfMs?: number; tenant?: string; scope?: TaskScope } = {},
 ): Metrics {
   const source = { database: index.database, metrics: index.table.metrics };
-  return getMetrics(source, tenant, create(GetMetricsRequestSchema, request), asOfMs).metrics!;
+  return getMetrics(source, tenant, create(GetMetricsRequestSchema, request), { asOfMs, scope }).metrics!;
 }
 
 /** A task of the last minute: created, started 100 ms later, ended 400 ms after that. */

@@ -8,6 +8,7 @@ import {
   type ListDeadLettersResponse,
   type ListTasksResponse,
 } from "../../../gen/mycel/v1/agent_service_pb.ts";
+import type { TaskScope } from "../../../lib/core/access/task-scope.ts";
 import type { StoredMessage } from "../../../lib/nats/direct-reader.ts";
 import { openDatabase } from "../../../services/coordinator/index/database.ts";
 import { countTasks, listDeadLetters, listTasks } from "../../../services/coordinator/index/task-queries.ts";
@@ -18,10 +19,14 @@ export interface MemoryIndex extends Disposable {
   readonly database: DatabaseSync;
   readonly table: TaskTable;
   apply(...messages: StoredMessage[]): number;
-  list(request?: MessageInitShape<typeof ListTasksRequestSchema>, tenant?: string): ListTasksResponse;
-  ids(request?: MessageInitShape<typeof ListTasksRequestSchema>, tenant?: string): string[];
-  dead(request?: MessageInitShape<typeof ListDeadLettersRequestSchema>): ListDeadLettersResponse;
-  counts(request?: MessageInitShape<typeof CountTasksRequestSchema>): Record<number, number>;
+  list(
+    request?: MessageInitShape<typeof ListTasksRequestSchema>,
+    tenant?: string,
+    scope?: TaskScope,
+  ): ListTasksResponse;
+  ids(request?: MessageInitShape<typeof ListTasksRequestSchema>, tenant?: string, scope?: TaskScope): string[];
+  dead(request?: MessageInitShape<typeof ListDeadLettersRequestSchema>, scope?: TaskScope): ListDeadLettersResponse;
+  counts(request?: MessageInitShape<typeof CountTasksRequestSchema>, scope?: TaskScope): Record<number, number>;
   /** Everything that the index holds, but for the position. */
   contents(): unknown;
 }
@@ -30,8 +35,8 @@ export interface MemoryIndex extends Disposable {
 export function openMemoryIndex(): MemoryIndex {
   const database = openDatabase({ dataDir: "" });
   const table = new TaskTable(database);
-  const list: MemoryIndex["list"] = (request = {}, tenant = "default") =>
-    listTasks(database, tenant, create(ListTasksRequestSchema, request), 1);
+  const list: MemoryIndex["list"] = (request = {}, tenant = "default", scope) =>
+    listTasks(database, tenant, create(ListTasksRequestSchema, request), { asOfMs: 1, scope });
   const all = (sql: string): unknown[] => database.prepare(sql).all();
   return {
     database,
@@ -41,10 +46,14 @@ export function openMemoryIndex(): MemoryIndex {
       return table.apply({ messages, position, created: "once" });
     },
     list,
-    ids: (request, tenant) => list(request, tenant).tasks.map(({ taskId }) => taskId),
-    dead: (request = {}) => listDeadLetters(database, "default", create(ListDeadLettersRequestSchema, request), 1),
-    counts: (request = {}) => {
-      const { counts } = countTasks(database, "default", create(CountTasksRequestSchema, request), 1);
+    ids: (request, tenant, scope) => list(request, tenant, scope).tasks.map(({ taskId }) => taskId),
+    dead: (request = {}, scope) =>
+      listDeadLetters(database, "default", create(ListDeadLettersRequestSchema, request), { asOfMs: 1, scope }),
+    counts: (request = {}, scope) => {
+      const { counts } = countTasks(database, "default", create(CountTasksRequestSchema, request), {
+        asOfMs: 1,
+        scope,
+      });
       return Object.fromEntries(counts.map(({ state, taskCount }) => [state, Number(taskCount)]));
     },
     contents: () => {

@@ -222,7 +222,7 @@ describe("the plans of the main lists", () => {
   ])("%s: ranges of an index, no scan and no sort", ([, filter]) => {
     using index = openMemoryIndex();
     for (const after of [undefined, { ms: 5, taskId: "t" }]) {
-      const ranges = taskRanges("default", create(TaskFilterSchema, filter), after);
+      const ranges = taskRanges("default", { filter: create(TaskFilterSchema, filter), conditions: [] }, after);
       expect(ranges.length).toBeGreaterThan(0);
       for (const plan of ranges.map((range) => planOf(index, range))) {
         expect(plan).not.toMatch(/SCAN|TEMP B-TREE/);
@@ -234,7 +234,10 @@ describe("the plans of the main lists", () => {
   test("dead letters: a range of an index, no scan and no sort", () => {
     using index = openMemoryIndex();
     for (const redriven of [true, false]) {
-      const plan = planOf(index, deadLetterRange("default", undefined, redriven, { ms: 5, taskId: "t" }));
+      const plan = planOf(
+        index,
+        deadLetterRange("default", { filter: undefined, conditions: [] }, redriven, { ms: 5, taskId: "t" }),
+      );
       expect(plan).toMatch(/tasks_by_failure/);
       expect(plan).not.toMatch(/SCAN|TEMP B-TREE/);
     }

@@ -64,6 +64,7 @@ function mesh(
         {
           tenant: "t",
           queue: "q",
+          scope: undefined,
           types: [],
           priorities: [],
           states: WAITING_STATES,

@@ -3,6 +3,7 @@ import { expect, test } from "vitest";
 import { TaskFilterSchema, type WatchTasksResponse } from "../../../gen/mycel/v1/agent_service_pb.ts";
 import { DispatchSchema, TaskEventSchema } from "../../../gen/mycel/v1/task_log_pb.ts";
 import { TaskState } from "../../../gen/mycel/v1/task_pb.ts";
+import type { TaskScope } from "../../../lib/core/access/task-scope.ts";
 import type { Clock } from "../../../lib/core/clock.ts";
 import type { StoredMessage } from "../../../lib/nats/direct-reader.ts";
 import type { TenantListener } from "../../../lib/nats/tenant-feed.ts";
@@ -27,6 +28,25 @@ test("a submission is told when it stands in the log, then each event, with what
   expect(await seen()).toBe("t1 working echo q1 a1");
   expect(await seen()).toBe("t1 completed echo q1 a1");
   expect(log.reads).toEqual([["t1"]]);
+});
+
+test("a watch within a scope is told of the tasks in it, and not how many others it has missed", async () => {
+  const { listener, log, watch } = watching();
+  const all = watch();
+  const some = watch(undefined, { rules: [{ types: ["echo"], labels: { team: "a" } }] });
+  expect([await all(), await some()]).toEqual(["keepAlive", "keepAlive"]);
+  log.submit("t1", { type: "other", labels: { team: "a" } });
+  log.submit("t2", { labels: { team: "b" } });
+  log.submit("t3", { labels: { team: "a" } });
+  for (const taskId of ["t1", "t2", "t3"]) listener().dispatch(taskId);
+  listener().event("t4", event("t4", { state: TaskState.WORKING }));
+  expect([await all(), await all(), await all(), await all()]).toEqual([
+    "t1 submitted other other",
+    "t2 submitted echo echo",
+    "t3 submitted echo echo",
+    "missed 1",
+  ]);
+  expect([await some(), await some()]).toEqual(["t3 submitted echo echo", "missed 0"]);
 });
 
 test("a submission that is heard before it stands is looked for again", async () => {
@@ -187,7 +207,7 @@ function watching(): {
     /** Once, after the next read has found what stands. */
     onRead(act: () => void): void;
   };
-  readonly watch: (filter?: MessageInitShape<typeof TaskFilterSchema>) => Seen;
+  readonly watch: (filter?: MessageInitShape<typeof TaskFilterSchema>, scope?: TaskScope) => Seen;
 } {
   const stored = new Map<string, StoredMessage>();
   const reads: (readonly string[])[] = [];
@@ -236,10 +256,10 @@ function watching(): {
         });
       },
     },
-    watch(filter) {
+    watch(filter, scope) {
       const wanted = filter === undefined ? undefined : create(TaskFilterSchema, filter);
       const signal = new AbortController().signal;
-      const messages = watches.watch({ tenant: TENANT, filter: wanted, signal });
+      const messages = watches.watch({ tenant: TENANT, filter: wanted, scope, signal });
       const next = async (): Promise<string> => {
         const { value, done } = await messages.next();
         return done === true ? "end" : lineOf(value);
