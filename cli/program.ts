@@ -7,11 +7,13 @@ import { capabilitiesCommand } from "./commands/capabilities.ts";
 import { completeCommand, completionCommand } from "./commands/completion.ts";
 import { doctorCommand } from "./commands/doctor.ts";
 import { explainCommand } from "./commands/explain.ts";
+import { keysCommand } from "./commands/keys.ts";
 import { countCommand, deadLettersCommand, listCommand } from "./commands/lists.ts";
 import { queueCommand } from "./commands/queues.ts";
 import { submitCommand } from "./commands/submit.ts";
 import { tailCommand } from "./commands/tail.ts";
 import { cancelCommand, getCommand, retryCommand, statusCommand, watchCommand } from "./commands/tasks.ts";
+import { tokenCommand } from "./commands/token.ts";
 import { topCommand } from "./commands/top.ts";
 import { upCommand } from "./commands/up.ts";
 import { webhooksCommand } from "./commands/webhooks.ts";
@@ -82,6 +84,8 @@ export function createProgram(context: CliContext, version: string): Command {
     queueCommand(context),
     blobCommand(context),
     webhooksCommand(context),
+    keysCommand(context),
+    tokenCommand(context),
     benchCommand(context),
     doctorCommand(context),
     completionCommand(context),

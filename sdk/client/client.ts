@@ -4,6 +4,7 @@ import type { Agent } from "../../gen/mycel/v1/agent_pb.ts";
 import { AgentService, type DeadLetter } from "../../gen/mycel/v1/agent_service_pb.ts";
 import { AuditService } from "../../gen/mycel/v1/audit_service_pb.ts";
 import { BlobService } from "../../gen/mycel/v1/blob_service_pb.ts";
+import { KeyService } from "../../gen/mycel/v1/key_service_pb.ts";
 import { MetricsService } from "../../gen/mycel/v1/metrics_service_pb.ts";
 import { QueueService } from "../../gen/mycel/v1/queue_service_pb.ts";
 import { WebhookService } from "../../gen/mycel/v1/webhook_service_pb.ts";
@@ -87,6 +88,8 @@ export interface MycelClient extends AsyncDisposable {
   readonly audit: Client<typeof AuditService>;
   /** The service of queues: look at them, pause, resume and purge them. */
   readonly queues: Client<typeof QueueService>;
+  /** The service of API keys: create, list and revoke them. */
+  readonly keys: Client<typeof KeyService>;
   /** The service of metrics: rates, success and durations of tasks. */
   readonly metrics: Client<typeof MetricsService>;
   /** The circuit breakers of its coordinators. */
@@ -197,6 +200,7 @@ export function createClientOver(
   const webhooks = createRpcClient(WebhookService, transport);
   const audit = createRpcClient(AuditService, transport);
   const queues = createRpcClient(QueueService, transport);
+  const keys = createRpcClient(KeyService, transport);
   const metrics = createRpcClient(MetricsService, transport);
   const calls = { rpc, blobs: { rpc: blobs, options }, options };
   const gatherer = new SubmitGatherer(calls);
@@ -252,6 +256,7 @@ export function createClientOver(
     webhooks,
     audit,
     queues,
+    keys,
     metrics,
     breakers,
     health: () => health.get(),

@@ -13,6 +13,8 @@ const SILENT = ["up", "completion", "complete"];
 const ARGUMENTS: Readonly<Record<string, readonly string[]>> = {
   "blob put": ["package.json"],
   "webhooks redeliver": ["msg_1"],
+  "keys create": ["--role", "reader"],
+  "token issue": ["task-1"],
 };
 
 /** Commands that make several calls, with the methods in their order. */
