@@ -5,6 +5,7 @@ import { benchCommand } from "./commands/bench.ts";
 import { blobCommand } from "./commands/blob.ts";
 import { capabilitiesCommand } from "./commands/capabilities.ts";
 import { completeCommand, completionCommand } from "./commands/completion.ts";
+import { configCommand } from "./commands/config.ts";
 import { doctorCommand } from "./commands/doctor.ts";
 import { explainCommand } from "./commands/explain.ts";
 import { keysCommand } from "./commands/keys.ts";
@@ -88,6 +89,7 @@ export function createProgram(context: CliContext, version: string): Command {
     tokenCommand(context),
     benchCommand(context),
     doctorCommand(context),
+    configCommand(context),
     completionCommand(context),
   ]) {
     program.addCommand(command);

@@ -17,6 +17,7 @@ import { AgentError, runAgent } from "../../sdk/agent/index.ts";
 import { stopSignal } from "../stop-signal.ts";
 import { openModelProviders } from "./inference/model-providers.ts";
 import { readInferenceSettings } from "./inference/provider-settings.ts";
+import { accessOf } from "./access.ts";
 import { configOf } from "./config.ts";
 import { stockAgent } from "./stock-agent.ts";
 
@@ -49,6 +50,7 @@ async function main(): Promise<void> {
     labels: { inference: inference.summary },
   });
   const agent = await runAgent(definition, {
+    ...(await accessOf(settings, secrets)),
     urls: config.urls,
     logger,
     interceptors: [clientTracing()],

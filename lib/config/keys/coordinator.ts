@@ -1,4 +1,4 @@
-// The settings of a coordinator alone. One entry a key; the order is that of the reference.
+// The settings of a coordinator alone. One entry a key.
 import {
   DEFAULT_LEASE_MS,
   DEFAULT_MAX_START_TO_CLOSE_MS,
@@ -82,5 +82,6 @@ export const corsOrigins: Key<readonly string[]> = list({
   path: "coordinator.corsOrigins",
   variable: "MYCEL_CORS_ORIGINS",
   fallback: [],
+  allowed: "a list of origins",
   doc: "Web origins that browsers may call from, or `*` for all.",
 });

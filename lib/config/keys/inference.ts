@@ -1,5 +1,5 @@
 // The settings of language models, for the stock agent's `inference`. They are judged in services/worker/inference, by the same variables.
-// One entry a key; the order is that of the reference.
+// One entry a key.
 import type { SecretReference } from "../../secrets/secret-reference.ts";
 import type { Key } from "../key.ts";
 import { list, secret, text } from "../kinds.ts";
@@ -24,6 +24,7 @@ export const models: Key<readonly string[]> = list({
   variable: "MYCEL_INFERENCE_MODELS",
   fallback: [],
   fallbackText: "all",
+  allowed: "a list of models",
   doc: "The models that tasks may ask for; a `*` at the end stands for anything.",
 });
 

@@ -1,4 +1,4 @@
-// The settings that coordinators and stock agents have in common. One entry a key; the order is that of the reference.
+// The settings that coordinators and stock agents have in common. One entry a key.
 import { readAllowList } from "../../outbound/allow-list.ts";
 import type { Key } from "../key.ts";
 import { list, oneOf } from "../kinds.ts";

@@ -1,5 +1,5 @@
 // The settings of OpenTelemetry, by their standard variables. They are judged where they are used (lib/telemetry), which says what it cannot
-// use and goes on without: telemetry must not keep a service from starting. One entry a key; the order is that of the reference.
+// use and goes on without: telemetry must not keep a service from starting. One entry a key.
 import type { SecretReference } from "../../secrets/secret-reference.ts";
 import type { Key } from "../key.ts";
 import { secret, text } from "../kinds.ts";

@@ -1,4 +1,4 @@
-// The settings that say where HashiCorp Vault is and who this process is to it. One entry a key; the order is that of the reference.
+// The settings that say where HashiCorp Vault is and who this process is to it. One entry a key.
 import type { Key } from "../key.ts";
 import { duration, file, oneOf, secret, text } from "../kinds.ts";
 import type { SecretReference } from "../../secrets/secret-reference.ts";

@@ -1,4 +1,4 @@
-// The settings of a stock agent alone. One entry a key; the order is that of the reference.
+// The settings of a stock agent alone. One entry a key.
 import { delimiter } from "node:path";
 import type { Key } from "../key.ts";
 import { integer, list, text } from "../kinds.ts";
@@ -7,6 +7,7 @@ export const coordinatorUrls: Key<readonly string[]> = list({
   path: "worker.urls",
   variable: "MYCEL_URL",
   fallback: ["http://127.0.0.1:8080"],
+  allowed: "a list of URLs",
   doc: "Where coordinators are; any of them will do. The `mycel` command knows them by the same variable.",
 });
 
