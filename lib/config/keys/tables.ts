@@ -4,7 +4,6 @@ import * as audit from "./audit.ts";
 import * as coordinator from "./coordinator.ts";
 import * as credentials from "./credentials.ts";
 import * as inference from "./inference.ts";
-import * as limits from "./limits.ts";
 import * as nats from "./nats.ts";
 import * as shared from "./shared.ts";
 import * as telemetry from "./telemetry.ts";
@@ -21,7 +20,6 @@ export interface Table {
 const SHARED: Table = { title: "Every process", keys: keysOf(shared) };
 const COORDINATOR: Table = { title: "Coordinator", keys: keysOf(coordinator) };
 const CREDENTIALS: Table = { title: "Who calls", keys: keysOf(credentials) };
-const LIMITS: Table = { title: "Limits", keys: keysOf(limits) };
 const AUDIT: Table = { title: "Audit log", keys: keysOf(audit) };
 const NATS: Table = { title: "NATS, as the coordinator reaches it", keys: keysOf(nats) };
 const WORKER: Table = { title: "Stock agent", keys: keysOf(worker) };
