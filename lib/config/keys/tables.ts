@@ -4,6 +4,7 @@ import * as audit from "./audit.ts";
 import * as coordinator from "./coordinator.ts";
 import * as credentials from "./credentials.ts";
 import * as inference from "./inference.ts";
+import * as limits from "./limits.ts";
 import * as nats from "./nats.ts";
 import * as shared from "./shared.ts";
 import * as telemetry from "./telemetry.ts";
@@ -20,6 +21,7 @@ export interface Table {
 const SHARED: Table = { title: "Every process", keys: keysOf(shared) };
 const COORDINATOR: Table = { title: "Coordinator", keys: keysOf(coordinator) };
 const CREDENTIALS: Table = { title: "Who calls", keys: keysOf(credentials) };
+const LIMITS: Table = { title: "Limits", keys: keysOf(limits) };
 const AUDIT: Table = { title: "Audit log", keys: keysOf(audit) };
 const NATS: Table = { title: "NATS, as the coordinator reaches it", keys: keysOf(nats) };
 const WORKER: Table = { title: "Stock agent", keys: keysOf(worker) };
@@ -32,6 +34,7 @@ const TELEMETRY: Table = { title: "OpenTelemetry", keys: keysOf(telemetry) };
 export const TABLES: readonly Table[] = [
   COORDINATOR,
   CREDENTIALS,
+  LIMITS,
   AUDIT,
   NATS,
   WORKER,
@@ -47,6 +50,7 @@ export const COORDINATOR_KEYS: readonly Key[] = keysIn([
   SHARED,
   COORDINATOR,
   CREDENTIALS,
+  LIMITS,
   AUDIT,
   NATS,
   VAULT,
