@@ -4,6 +4,7 @@ import { agentsCommand } from "./commands/agents.ts";
 import { benchCommand } from "./commands/bench.ts";
 import { blobCommand } from "./commands/blob.ts";
 import { capabilitiesCommand } from "./commands/capabilities.ts";
+import { certsCommand } from "./commands/certs.ts";
 import { completeCommand, completionCommand } from "./commands/completion.ts";
 import { configCommand } from "./commands/config.ts";
 import { doctorCommand } from "./commands/doctor.ts";
@@ -89,6 +90,7 @@ export function createProgram(context: CliContext, version: string): Command {
     tokenCommand(context),
     benchCommand(context),
     doctorCommand(context),
+    certsCommand(context),
     configCommand(context),
     completionCommand(context),
   ]) {

@@ -23,6 +23,7 @@ import {
   SubjectKeyIdentifierExtension,
   X509Certificate,
   X509CertificateGenerator,
+  X509Crl,
   X509CrlGenerator,
   X509CrlReason,
 } from "@peculiar/x509";
@@ -150,6 +151,14 @@ export async function createRevocationList(
   });
   // The library writes another word there than OpenSSL reads.
   return `${list.toString("pem").replaceAll(/(?<=BEGIN |END )CRL/g, "X509 CRL")}\n`;
+}
+
+/** What a list says, in its order. Throws for what is none. */
+export function readRevocationList(pem: string): RevokedCertificate[] {
+  return new X509Crl(pem.replaceAll("X509 CRL", "CRL")).entries.map(({ serialNumber, revocationDate }) => ({
+    serialNumber,
+    revokedMs: revocationDate.getTime(),
+  }));
 }
 
 function usagesOf(use: CertificateUse): ExtendedKeyUsage[] {

@@ -193,7 +193,7 @@ describe("an agent", () => {
   test("that does not trust the coordinator says so and sends nothing", async () => {
     await using mesh = await openMesh();
     const run = (tls: ClientTlsOptions): Promise<unknown> =>
-      runAgent(agent, { url: mesh.url, token: "secret", tls, connectTimeoutMs: 300, logger: silentLogger });
+      runAgent(agent, { url: mesh.url, token: "secret", tls, connectTimeoutMs: 3_000, logger: silentLogger });
     await expect(run({})).rejects.toThrow(
       /^no coordinator answers at .*: its certificate is not signed by an authority/,
     );
