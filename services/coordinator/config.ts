@@ -3,11 +3,14 @@
 import { COORDINATOR_KEYS } from "../../lib/config/keys/tables.ts";
 import * as audit from "../../lib/config/keys/audit.ts";
 import * as coordinator from "../../lib/config/keys/coordinator.ts";
+import * as limits from "../../lib/config/keys/limits.ts";
 import * as nats from "../../lib/config/keys/nats.ts";
 import * as shared from "../../lib/config/keys/shared.ts";
+import type { Key } from "../../lib/config/key.ts";
 import { type Environment, readSettings, type Settings } from "../../lib/config/settings.ts";
 import type { AuditLevel } from "../../lib/core/audit/level.ts";
 import { MAX_WAIT_MS } from "../../lib/core/limits.ts";
+import type { RateLimitSettings } from "./limits/rate-limits.ts";
 
 /** Everything that an operator can set. */
 export interface CoordinatorConfig {
@@ -51,6 +54,8 @@ export interface CoordinatorConfig {
   /** What webhooks may reach beyond public addresses: ranges, addresses and names. */
   readonly outboundAllow: readonly string[];
   readonly logLevel: string;
+  /** How fast callers may come. */
+  readonly rateLimits: RateLimitSettings;
   /** What the audit log records. */
   readonly auditLevel: AuditLevel;
   /** How long the audit log is kept. */
@@ -89,10 +94,27 @@ export function configOf(settings: Settings): CoordinatorConfig {
     corsOrigins: settings.get(coordinator.corsOrigins),
     outboundAllow: settings.get(shared.outboundAllow),
     logLevel: settings.get(shared.logLevel),
+    rateLimits: rateLimitsIn(settings),
     auditLevel: settings.get(audit.level),
     auditRetentionMs: settings.get(audit.retentionMs),
     auditMaxBytes: settings.get(audit.maxBytes),
     operatorTenant: settings.get(audit.operatorTenant),
+  };
+}
+
+const LOOPBACK = /^(?:localhost|127(?:\.\d+){3}|::1)$/;
+
+/** Where only this machine comes in, limits are off unless they are asked for. */
+function rateLimitsIn(settings: Settings): RateLimitSettings {
+  const mode = settings.get(limits.rates);
+  const areOn = mode === "on" || (mode === "auto" && !LOOPBACK.test(settings.get(coordinator.listen).host));
+  const limit = (key: Key<number>): number => (areOn ? settings.get(key) : 0);
+  return {
+    requestsPerAddress: limit(limits.requestsPerAddress),
+    badCredentialsPerAddress: limit(limits.badCredentialsPerAddress),
+    tasksPerPrincipal: limit(limits.tasksPerPrincipal),
+    tasksPerTenant: limit(limits.tasksPerTenant),
+    trustedProxies: settings.get(limits.trustedProxies),
   };
 }
 

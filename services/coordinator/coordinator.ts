@@ -45,10 +45,12 @@ import { openLivePolicy } from "./access/live-policy.ts";
 import { openAgentAccess } from "./agents/agent-access.ts";
 import { Fleet } from "./agents/fleet.ts";
 import { AuditReader } from "./audit/audit-reader.ts";
+import { noteRefusal } from "./audit/audited-calls.ts";
 import { StoredAuditLog } from "./audit/stored-audit-log.ts";
 import { agentTtlMsOf, type CoordinatorConfig, maxWaitMsOf } from "./config.ts";
 import { openThreadedIndex } from "./index/threaded-index.ts";
 import { rpcErrorOf } from "./interceptors/mesh-errors.ts";
+import { createRateLimits } from "./limits/rate-limits.ts";
 import { quietLog } from "./quiet-log.ts";
 import { openPauseFollower } from "./queues/pause-follower.ts";
 import { QueueBoard } from "./queues/queue-board.ts";
@@ -319,13 +321,16 @@ async function open(options: CoordinatorOptions, stack: AsyncDisposableStack): P
     clock,
     drain: draining.signal,
   });
+  const rateLimits = createRateLimits(config.rateLimits, ({ method, requestHeader: header, values }, refusal) =>
+    noteRefusal(audit, { method, header, values }, undefined, refusal),
+  );
   const agentService: ServiceImpl<typeof AgentService> = {
     ...agentRpcs({ fleet, registry, draining: draining.signal }),
-    ...submissionRpcs({ submitter, bulk, lifecycle }),
+    ...submissionRpcs({ submitter, bulk, lifecycle, admitTasks: rateLimits.admitTasks }),
     ...taskRpcs({ lifecycle, waitForStatus: streams.waitForStatus, explainTask }),
     ...listRpcs({ index }),
     ...resultRpcs(streams),
-    ...runRpcs({ submitter, listenToNew: streams.listenToNew }),
+    ...runRpcs({ submitter, listenToNew: streams.listenToNew, admitTasks: rateLimits.admitTasks }),
     ...watchTasksRpcs({ watches }),
     ...streamTokenRpcs({ desk: credentials.streamTokenDesk }),
   };
@@ -334,6 +339,7 @@ async function open(options: CoordinatorOptions, stack: AsyncDisposableStack): P
     host: config.host,
     port: config.port,
     corsOrigins: config.corsOrigins,
+    limits: rateLimits,
     audit,
     services: [
       served(AgentService, agentService),

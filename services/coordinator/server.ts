@@ -38,6 +38,7 @@ import { type AuditLog, NO_AUDIT } from "./audit/audit-log.ts";
 import { jsonPayloads } from "./interceptors/json-payloads.ts";
 import { meshErrors } from "./interceptors/mesh-errors.ts";
 import { outageLog } from "./interceptors/outage-log.ts";
+import type { RateLimits } from "./limits/rate-limits.ts";
 import type { QuietLog } from "./quiet-log.ts";
 
 /** What is served where. */
@@ -47,6 +48,8 @@ export interface ServerOptions {
   readonly corsOrigins: readonly string[];
   /** Lets calls in; if undefined, all are, and everybody may do everything. */
   readonly gate?: CallGate | undefined;
+  /** How fast callers may come; as they like, if undefined. */
+  readonly limits?: Pick<RateLimits, "limited">;
   /** Is told of calls; if undefined, nobody is. */
   readonly audit?: AuditLog;
   /** The mesh's own services; health and reflection are added. */
@@ -110,9 +113,9 @@ export async function openServer(options: ServerOptions): Promise<Server> {
     // Fields of a newer contract are not kept: nothing that this version cannot check is stored.
     binaryOptions: { readUnknownFields: false },
   };
-  const { gate } = options;
+  const gate = options.limits === undefined ? options.gate : options.limits.limited(options.gate);
   // Without a gate, nobody has to show who it is.
-  const valuesAt = gate === undefined ? openValues : valuesWithPeer;
+  const valuesAt = options.gate === undefined ? openValues : valuesWithPeer;
   const direct = createGrpcHandler({
     ...shared,
     makeValues: valuesAt,

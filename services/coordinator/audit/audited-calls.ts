@@ -8,11 +8,11 @@ import type { Action } from "../../../lib/core/access/action.ts";
 import type { Principal } from "../../../lib/core/access/principal.ts";
 import { waitsForAudit } from "../../../lib/core/audit/level.ts";
 import type { MeshError, MeshErrorReason } from "../../../lib/core/mesh-error.ts";
-import { peerOf } from "../../../lib/rpc/peer.ts";
 import type { Decision } from "../access/gate.ts";
 import { principalIn } from "../access/principal-values.ts";
 import type { InterceptedCall } from "../interceptors/mesh-errors.ts";
 import { accessOf } from "../access/rpc-access.ts";
+import { clientAddressIn } from "../limits/client-address.ts";
 import type { AuditEvent, AuditLog } from "./audit-log.ts";
 
 /** What of a call the audit log can be told. */
@@ -106,7 +106,7 @@ function eventOf(
   return {
     ...decided,
     principal,
-    peer: peerOf(values).address,
+    peer: clientAddressIn(values),
     method: `${method.parent.typeName}/${method.name}`,
     traceId: trace.getActiveSpan()?.spanContext().traceId ?? TRACEPARENT.exec(header.get("traceparent") ?? "")?.[1],
     requestId: header.get("x-request-id") ?? undefined,

@@ -56,7 +56,7 @@ export function codeOf(reason: MeshErrorReason): Code {
 /** The RPC error that says what a mesh error says. */
 export function rpcErrorOf(error: MeshError): ConnectError {
   const code = CODES[error.reason];
-  const subject = error.resource?.name ?? "mesh";
+  const subject = error.metadata["subject"] ?? error.resource?.name ?? "mesh";
   const options: RichErrorOptions = {
     code,
     reason: error.reason,

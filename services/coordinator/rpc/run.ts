@@ -10,6 +10,7 @@ import {
 import { covers } from "../../../lib/core/access/task-scope.ts";
 import { Violations } from "../../../lib/wire/validation.ts";
 import { actionNotAllowed } from "../access/refusals.ts";
+import type { AdmitTasks } from "../limits/rate-limits.ts";
 import type { ListenToNew } from "../results/stream-results.ts";
 import type { Submitter } from "../submission/submitter.ts";
 import { callerOf, scopeOf } from "./caller.ts";
@@ -19,10 +20,16 @@ import { addKindViolations } from "./results.ts";
 export interface RunRpcParts {
   readonly submitter: Pick<Submitter, "check" | "idFor" | "place">;
   readonly listenToNew: ListenToNew;
+  /** Bounds how fast callers submit; if undefined, nothing does. */
+  readonly admitTasks?: AdmitTasks | undefined;
 }
 
 /** Implements RunTask. */
-export function runRpcs({ submitter, listenToNew }: RunRpcParts): Pick<ServiceImpl<typeof AgentService>, "runTask"> {
+export function runRpcs({
+  submitter,
+  listenToNew,
+  admitTasks,
+}: RunRpcParts): Pick<ServiceImpl<typeof AgentService>, "runTask"> {
   return {
     runTask: async function* runTask({ task, kinds }, context): AsyncGenerator<RunTaskResponse> {
       const v = new Violations();
@@ -31,6 +38,7 @@ export function runRpcs({ submitter, listenToNew }: RunRpcParts): Pick<ServiceIm
       if (task !== undefined) v.addAll(submitter.check(task, "task."));
       v.throwIfAny();
       if (task === undefined) return;
+      await admitTasks?.(context, 1);
       const caller = callerOf(context);
       task.taskId = submitter.idFor(caller, task);
       const scope = scopeOf(context, "task:read");

@@ -13,6 +13,7 @@ import { Violations } from "../../../lib/wire/validation.ts";
 import type { BulkSubmitter } from "../submission/bulk.ts";
 import { submitStream } from "../submission/stream.ts";
 import type { Submitter } from "../submission/submitter.ts";
+import type { AdmitTasks } from "../limits/rate-limits.ts";
 import type { Lifecycle } from "../tasks/lifecycle.ts";
 import { callerOf, scopeOf, tenantOf } from "./caller.ts";
 
@@ -26,10 +27,45 @@ export interface SubmissionRpcParts {
   readonly submitter: Submitter;
   readonly bulk: BulkSubmitter;
   readonly lifecycle: Lifecycle;
+  /** Bounds how fast callers submit; if undefined, nothing does. */
+  readonly admitTasks?: AdmitTasks | undefined;
 }
 
 /** Implements the RPCs that hand in work. */
-export function submissionRpcs({ submitter, bulk, lifecycle }: SubmissionRpcParts): SubmissionRpcs {
+export function submissionRpcs({ submitter, bulk, lifecycle, admitTasks }: SubmissionRpcParts): SubmissionRpcs {
+  const rpcs = rpcsOf({ submitter, bulk, lifecycle });
+  return admitTasks === undefined ? rpcs : admitted(rpcs, { submitter, admitTasks });
+}
+
+/** The same, none of them sooner than its tasks are admitted. */
+function admitted(
+  rpcs: SubmissionRpcs,
+  { submitter, admitTasks }: { readonly submitter: Submitter; readonly admitTasks: AdmitTasks },
+): SubmissionRpcs {
+  return {
+    submitTask: async (request, context) => {
+      await admitTasks(context, 1);
+      return await rpcs.submitTask(request, context);
+    },
+    batchSubmitTasks: async (request, context) => {
+      await admitTasks(context, request.tasks.length);
+      return await rpcs.batchSubmitTasks(request, context);
+    },
+    submitTaskStream: (requests, context) => {
+      const submit: Submitter["submit"] = async (caller, request) => {
+        await admitTasks(context, 1);
+        return await submitter.submit(caller, request);
+      };
+      return submitStream({ submit }, callerOf(context), requests);
+    },
+    retryTask: async (request, context) => {
+      await admitTasks(context, 1);
+      return await rpcs.retryTask(request, context);
+    },
+  };
+}
+
+function rpcsOf({ submitter, bulk, lifecycle }: Omit<SubmissionRpcParts, "admitTasks">): SubmissionRpcs {
   return {
     submitTask: (request, context) => submitter.submit(callerOf(context), request),
     batchSubmitTasks: (request, context) => bulk.submit(callerOf(context), request),

@@ -15,7 +15,7 @@ export const MAX_UNANSWERED = 1_024;
 
 /** Answers SubmitTaskStream. */
 export async function* submitStream(
-  submitter: Submitter,
+  submitter: Pick<Submitter, "submit">,
   caller: Caller,
   requests: AsyncIterable<SubmitTaskStreamRequest>,
 ): AsyncGenerator<SubmitTaskStreamResponse> {
@@ -76,7 +76,7 @@ export async function* submitStream(
 }
 
 async function answerOne(
-  submitter: Submitter,
+  submitter: Pick<Submitter, "submit">,
   caller: Caller,
   index: bigint,
   request: SubmitTaskStreamRequest,
