@@ -20,6 +20,7 @@ import { OperatorKey } from "../../../services/coordinator/access/keys/operator-
 import { OPEN_PRINCIPAL } from "../../../services/coordinator/access/principal-values.ts";
 import { grantOf, policyOf } from "../../support/fake-policy.ts";
 import { type HandClock, handClock } from "../../support/hand-clock.ts";
+import { openTcpProxy } from "../../faults/mesh/tcp-proxy.ts";
 import { type KeyBroker, openKeyBroker } from "../../support/test-keys.ts";
 
 const OPERATOR_KEY = `mk_operator_${"0".repeat(32)}`;
@@ -48,8 +49,8 @@ beforeEach(async () => {
 });
 afterEach(() => broker[Symbol.asyncDispose]());
 
-async function coordinator(operatorKey?: OperatorKey): Promise<Coordinator> {
-  const [keys, policy] = [await broker.store(), policyOf()];
+async function coordinator(operatorKey?: OperatorKey, url?: string): Promise<Coordinator> {
+  const [keys, policy] = [await broker.store(url), policyOf()];
   const lastUse = new LastUse({ keys, clock, logger: silentLogger });
   const onUse = lastUse.used.bind(lastUse);
   const authenticator = createApiKeyAuthenticator({ keys, operatorKey, policy, clock, onUse });
@@ -326,4 +327,20 @@ test("keys survive the broker's restart, and what was revoked stays so", async (
     present(each, kept.secret);
     expect(() => present(each, gone.secret)).toThrow(invalid);
   }
+});
+
+test("a coordinator that was cut off from the broker hears of what was revoked meanwhile as soon as it is back", async () => {
+  await using proxy = await openTcpProxy({ targetPort: Number(new URL(broker.nats.url).port) });
+  const [one, cut] = [await coordinator(), await coordinator(undefined, `nats://127.0.0.1:${proxy.port}`)];
+  const { key, secret } = await one.desk.create(ADMIN, creation());
+  await vi.waitFor(() => present(cut, secret));
+  await proxy.cut();
+  await one.desk.revoke(ADMIN, revocation(key.keyId));
+  const young = await one.desk.create(ADMIN, creation());
+  const heard = Promise.withResolvers<void>();
+  cut.authenticator.onRevoked?.(heard.resolve);
+  await proxy.heal();
+  await heard.promise;
+  expect(() => present(cut, secret)).toThrow(invalid);
+  await vi.waitFor(() => present(cut, young.secret));
 });
