@@ -37,6 +37,7 @@ import { ensureTopology } from "../../lib/nats/topology.ts";
 import { createOutbound } from "../../lib/outbound/outbound.ts";
 import { served } from "../../lib/rpc/grpc/grpc-route.ts";
 import { openBusTrust } from "../../lib/nats/trust/bus-trust.ts";
+import { isLoopbackUrl } from "../../lib/nats/trust/loopback-url.ts";
 import { readCoordinatorTrust } from "../../lib/nats/trust/trust-folder.ts";
 import { WriteRingWriter, writeRingMemory } from "../../lib/nats/write-ring.ts";
 import type { Readiness } from "../../lib/rpc/interceptors/probes.ts";
@@ -119,6 +120,7 @@ async function open(options: CoordinatorOptions, stack: AsyncDisposableStack): P
     credentialsFile: trust?.credentialsFile,
     name: "mycel coordinator",
     onThrown: (err: unknown) => quiet({ err }, "message of NATS not taken"),
+    onRefused: (err: unknown) => quiet({ err }, "refused by NATS"),
   };
   const connection = stack.adopt(await openNats(nats), (opened) => opened.drain().catch(() => undefined));
   const topology = {
@@ -375,11 +377,6 @@ async function open(options: CoordinatorOptions, stack: AsyncDisposableStack): P
     );
   }
   return { url: listener.url, [Symbol.asyncDispose]: () => stack.disposeAsync() };
-}
-
-function isLoopbackUrl(url: string): boolean {
-  const host = URL.parse(url.includes("://") ? url : `nats://${url}`)?.hostname.replaceAll(/[[\]]/g, "") ?? "";
-  return host === "localhost" || LOOPBACK.has(host);
 }
 
 async function readiness(connection: NatsConnection, draining: AbortSignal): Promise<Readiness> {

@@ -94,7 +94,8 @@ test("a taken port is one clear line and exit code 2, and nothing stays behind",
 test.for([
   [["--path", "/no/such/folder"], "/no/such/folder"],
   [["--port", "70000"], "from 0 to 65535"],
-  [["--listen", "nonsense"], "is not an address"],
+  [["--listen", "nonsense"], "must be an address as host:port"],
+  [["--config", "/no/such/file"], "/no/such/file cannot be read: there is no such file"],
   [["--agents", "many"], "from 0 to 64"],
   [["--sync", "sometimes"], "--sync sometimes must be always, or an interval such as 1s"],
   [["--once", "--agents", "0"], "--once stops when the job is done"],
@@ -105,6 +106,23 @@ test.for([
   expect(await exited).toBe(2);
   expect(text()).toContain(words);
   expect(text()).not.toMatch(/^\s+at /m);
+});
+
+test("a configuration file serves every process, and what is wrong with it is told at once", async () => {
+  const file = join(dir, "mycel.yaml");
+  await writeFile(file, "coordinator: { listen: 127.0.0.1:0 }\nworker: { name: from-the-file, concurrency: 3 }\n");
+  const mesh = await up("config", ["--no-job", "--agents", "1", "--config", file]);
+  const [, url = ""] = await mesh.line(/^ready (\S+)/m);
+  await using client = createClient({ url });
+  const [agent] = await Array.fromAsync(client.agents());
+  expect(agent).toMatchObject({ name: "from-the-file", concurrency: 3 });
+  mesh.child.kill("SIGTERM");
+  expect(await mesh.exited).toBe(0);
+  await writeFile(file, "coordinator: { lisen: x }\nworker: { concurrency: 0 }\n");
+  const wrong = await up("wrong", ["--no-job", "--config", file]);
+  expect(await wrong.exited).toBe(2);
+  expect(wrong.text()).toContain("unknown key coordinator.lisen; did you mean coordinator.listen?");
+  expect(wrong.text()).toContain("worker.concurrency must be a whole number");
 });
 
 test("a folder without files to analyse is one clear line and exit code 2", async () => {
