@@ -5,9 +5,7 @@ import process from "node:process";
 import { Command } from "commander";
 import { type CliContext, examples } from "../context.ts";
 import { wholeNumberOption } from "../option-values.ts";
-import { DEFAULT_LISTEN, DEFAULT_SYNC, type UpOptions } from "../up/up-options.ts";
-
-const DEFAULT_CONCURRENCY = 2;
+import { DEFAULT_CONCURRENCY, DEFAULT_LISTEN, DEFAULT_SYNC, type UpOptions } from "../up/up-options.ts";
 
 /** Makes the command. */
 export function upCommand(context: CliContext): Command {
@@ -19,12 +17,12 @@ export function upCommand(context: CliContext): Command {
     .option("--no-job", "bring the mesh up without running the job")
     .option("--port <n>", "the port to listen on; 0 picks a free one", wholeNumberOption(0, 65_535))
     .option("--listen <address>", `where to listen, as host:port (MYCEL_LISTEN; default ${DEFAULT_LISTEN})`)
+    .option("--config <file>", "the configuration file of coordinators and agents (MYCEL_CONFIG)")
     .option("--agents <n>", "how many stock agents", wholeNumberOption(0, 64), defaultAgents())
     .option(
       "--concurrency <n>",
-      "how many tasks each agent runs at once",
+      `how many tasks each agent runs at once (default ${DEFAULT_CONCURRENCY})`,
       wholeNumberOption(1, 1_000),
-      DEFAULT_CONCURRENCY,
     )
     .option("--data <dir>", "the folder for data and logs; it survives restarts", ".mycel")
     .option(

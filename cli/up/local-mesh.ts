@@ -3,6 +3,7 @@
 import { mkdir } from "node:fs/promises";
 import { delimiter, join, resolve } from "node:path";
 import { findNatsServer } from "../../lib/nats/server/find-server.ts";
+import { withoutCredentials } from "../../lib/secrets/redactor.ts";
 import { openTraceStore, type TraceStore } from "../traces/trace-store.ts";
 import { Broker } from "./broker.ts";
 import { Supervisor } from "./supervisor.ts";
@@ -110,7 +111,7 @@ async function openBroker(options: LocalMeshOptions, stack: AsyncDisposableStack
   const { env, dataDir, syncInterval, report, signal } = options;
   const given = env["NATS_URL"];
   if (given !== undefined && given !== "") {
-    report(`nats-server  ${given} (NATS_URL; nothing is started)`);
+    report(`nats-server  ${withoutCredentials(given)} (NATS_URL; nothing is started)`);
     return given;
   }
   const { binary, version, source } = await findNatsServer({ environment: env, report, signal });

@@ -3,6 +3,7 @@
 import { resolve } from "node:path";
 import process from "node:process";
 import { isSyncInterval } from "../../lib/nats/server/server-config.ts";
+import { withoutCredentials } from "../../lib/secrets/redactor.ts";
 import { openTracing } from "../../lib/telemetry/tracing.ts";
 import { createClient } from "../../sdk/client/index.ts";
 import { defaultSources } from "../analysis/default-sources.ts";
@@ -14,7 +15,8 @@ import { type AnalysisJobResult, runAnalysisJob } from "./analysis-job.ts";
 import { type LocalMesh, openLocalMesh } from "./local-mesh.ts";
 import { nextSteps } from "./next-steps.ts";
 import { StartError } from "./supervisor.ts";
-import { DEFAULT_LISTEN, DEFAULT_SYNC, type UpOptions } from "./up-options.ts";
+import { upConfig } from "./up-config.ts";
+import { DEFAULT_CONCURRENCY, DEFAULT_LISTEN, DEFAULT_SYNC, type UpOptions } from "./up-options.ts";
 
 const PROJECT = resolve(import.meta.dirname, "../..");
 
@@ -25,16 +27,17 @@ export async function up(context: CliContext, options: UpOptions): Promise<numbe
   const stopped = stopRequested(stop);
   if (options.once === true && (!options.job || options.agents === 0))
     throw new UsageError("--once stops when the job is done: it goes with neither --no-job nor --agents 0");
+  const config = await upConfig(options.config, context.env);
   const sources = options.job ? await sourcesOf(options.path) : undefined;
-  const roots = [...new Set([PROJECT, ...(sources?.files ?? []).map(({ root }) => root)])];
+  const roots = [...new Set([PROJECT, ...(sources?.files ?? []).map(({ root }) => root), ...config.allowedRoots])];
   const dataDir = resolve(options.data);
   const opened = await openLocalMesh({
-    env: context.env,
-    listen: addressOf(options, context.env),
+    env: config.env,
+    listen: addressOf(options, config.listen),
     agents: options.agents,
-    concurrency: options.concurrency,
+    concurrency: options.concurrency ?? config.concurrency ?? DEFAULT_CONCURRENCY,
     dataDir,
-    syncInterval: syncOf(options, context.env),
+    syncInterval: syncOf(options, config.env),
     allowedRoots: roots,
     report: say,
     signal: stop.signal,
@@ -57,7 +60,8 @@ export async function up(context: CliContext, options: UpOptions): Promise<numbe
   await tracing.flush();
   if (options.once === true) return result === undefined || result.failed > 0 ? 1 : 0;
   const traceOf = result === undefined || result.traceId === "" ? undefined : mesh.traces?.addressOf(result.traceId);
-  say(nextSteps({ url: mesh.url, natsUrl: mesh.natsUrl, logDir: mesh.logDir, trace: traceOf ?? mesh.traces?.address }));
+  const natsUrl = withoutCredentials(mesh.natsUrl);
+  say(nextSteps({ url: mesh.url, natsUrl, logDir: mesh.logDir, trace: traceOf ?? mesh.traces?.address }));
   await stopped;
   say("stopping");
   return 0;
@@ -107,8 +111,8 @@ function complaintOf(error: unknown): Error {
   return new UsageError(line + advice);
 }
 
-function addressOf({ listen, port }: UpOptions, env: CliContext["env"]): string {
-  const base = listen ?? env["MYCEL_LISTEN"] ?? DEFAULT_LISTEN;
+function addressOf({ listen, port }: UpOptions, configured: string | undefined): string {
+  const base = listen ?? configured ?? DEFAULT_LISTEN;
   return port === undefined ? base : base.replace(/[^:]*$/, String(port));
 }
 

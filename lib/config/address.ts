@@ -15,3 +15,8 @@ export function readAddress(text: string): Address | undefined {
   if (match === null || port > 65_535) return undefined;
   return { host: match.groups?.["v6"] || match.groups?.["host"] || "127.0.0.1", port };
 }
+
+/** The address as {@link readAddress} reads it. */
+export function shownAddress({ host, port }: Address): string {
+  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+}

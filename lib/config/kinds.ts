@@ -10,7 +10,7 @@ import {
   shownPlace,
 } from "../secrets/secret-reference.ts";
 import { withoutCredentials } from "../secrets/redactor.ts";
-import { type Address, readAddress } from "./address.ts";
+import { type Address, readAddress, shownAddress } from "./address.ts";
 import { BadValueError, type Given, type Key, type Kind, shownSource } from "./key.ts";
 import { readAmount, readDuration, shownAmount, shownDuration } from "./units.ts";
 
@@ -148,9 +148,7 @@ export function address(entry: Omit<Entry<Address>, "fallbackText">): Key<Addres
     if (value === undefined) throw notAllowed(allowed, written);
     return value;
   };
-  return made<Address, Address>(entry, "address", allowed, read, ({ host, port }) =>
-    host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`,
-  );
+  return made<Address, Address>(entry, "address", allowed, read, shownAddress);
 }
 
 /** The path of a file, absolute once read; relative ones start from the configuration file's folder. Whoever uses it looks whether it is there. */
