@@ -1,4 +1,4 @@
-// The nats-server of a local mesh: started, kept running on its port and data, and stopped.
+// The nats-server of a local mesh: started, kept running on its port and data, and stopped. It trusts whom any server of a mesh trusts.
 
 import {
   type NatsServerProcess,
@@ -6,6 +6,7 @@ import {
   type StartNatsServerOptions,
 } from "../../lib/nats/server/start-server.ts";
 import { storeBound } from "../../lib/nats/server/store-bound.ts";
+import { exists, makeTrust, readServerTrust } from "../../lib/nats/trust/trust-folder.ts";
 import { pause } from "../../lib/time/pause.ts";
 
 /** What a broker needs. */
@@ -13,6 +14,8 @@ export interface BrokerOptions {
   readonly binary: string;
   /** Its data; survives restarts. */
   readonly dataDir: string;
+  /** The folder of trust; made if it is missing. */
+  readonly trustDir: string;
   /** When it forces what it stored to the disk: `always`, before it acknowledges, or an interval such as `1s`. */
   readonly syncInterval: string;
   /** Hears, in one line each, of what the user should know. */
@@ -42,8 +45,10 @@ export class Broker implements AsyncDisposable {
   }
 
   /** Starts it on a free port and resolves when it serves. */
-  static async open({ binary, dataDir, syncInterval, report }: BrokerOptions): Promise<Broker> {
-    const start = { binary, dataDir, syncInterval, maxFileBytes: await storeBound(dataDir) };
+  static async open({ binary, dataDir, trustDir, syncInterval, report }: BrokerOptions): Promise<Broker> {
+    if (!(await exists(trustDir))) await makeTrust(trustDir, Date.now());
+    const trust = await readServerTrust(trustDir);
+    const start = { binary, dataDir, syncInterval, trust, maxFileBytes: await storeBound(dataDir) };
     return new Broker(start, report, await startNatsServer(start));
   }
 

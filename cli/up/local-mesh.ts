@@ -3,6 +3,7 @@
 import { mkdir } from "node:fs/promises";
 import { delimiter, join, resolve } from "node:path";
 import { findNatsServer } from "../../lib/nats/server/find-server.ts";
+import { TRUST_FILES } from "../../lib/nats/trust/trust-folder.ts";
 import { withoutCredentials } from "../../lib/secrets/redactor.ts";
 import { openTraceStore, type TraceStore } from "../traces/trace-store.ts";
 import { Broker } from "./broker.ts";
@@ -61,7 +62,7 @@ async function open(options: LocalMeshOptions, stack: AsyncDisposableStack): Pro
   const { env, dataDir, report, signal } = options;
   const logDir = join(dataDir, "logs");
   await mkdir(logDir, { recursive: true });
-  const natsUrl = await openBroker(options, stack);
+  const { url: natsUrl, trustDir } = await openBroker(options, stack);
   const own = env["OTEL_EXPORTER_OTLP_ENDPOINT"] ?? env["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"];
   const traces = own === undefined ? stack.use(await openTraceStore({ dir: join(dataDir, "traces") })) : undefined;
   const tracingEnv = traces === undefined ? env : sendingTraces(env, traces.endpoint);
@@ -71,10 +72,11 @@ async function open(options: LocalMeshOptions, stack: AsyncDisposableStack): Pro
   const agents = stack.use(new Supervisor({ logDir, report }));
   signal.throwIfAborted();
   const childEnv = { ...tracingEnv, NODE_NO_WARNINGS: "1", NATS_URL: natsUrl };
+  const trustEnv = trustDir === undefined ? {} : { MYCEL_NATS_TRUST: join(trustDir, TRUST_FILES.coordinator) };
   const coordinator = await coordinators.start({
     name: "coordinator",
     entry: join(SERVICES, "coordinator/main.ts"),
-    env: { ...childEnv, MYCEL_LISTEN: options.listen, MYCEL_DATA_DIR: join(dataDir, "index") },
+    env: { ...childEnv, ...trustEnv, MYCEL_LISTEN: options.listen, MYCEL_DATA_DIR: join(dataDir, "index") },
     // Clients and agents know the port that a free choice gave; it must be the same after a restart.
     pinned: ({ url }) => ({ MYCEL_LISTEN: new URL(String(url)).host }),
   });
@@ -107,15 +109,24 @@ export function sendingTraces(env: Env, endpoint: string): Env {
   return { ...env, OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: endpoint, OTEL_BSP_SCHEDULE_DELAY: "200" };
 }
 
-async function openBroker(options: LocalMeshOptions, stack: AsyncDisposableStack): Promise<string> {
+interface OpenBroker {
+  readonly url: string;
+  /** Undefined for a server that somebody else runs. */
+  readonly trustDir: string | undefined;
+}
+
+async function openBroker(options: LocalMeshOptions, stack: AsyncDisposableStack): Promise<OpenBroker> {
   const { env, dataDir, syncInterval, report, signal } = options;
   const given = env["NATS_URL"];
   if (given !== undefined && given !== "") {
     report(`nats-server  ${withoutCredentials(given)} (NATS_URL; nothing is started)`);
-    return given;
+    return { url: given, trustDir: undefined };
   }
   const { binary, version, source } = await findNatsServer({ environment: env, report, signal });
-  const broker = stack.use(await Broker.open({ binary, dataDir: join(dataDir, "nats"), syncInterval, report }));
+  const trustDir = join(dataDir, "trust");
+  const broker = stack.use(
+    await Broker.open({ binary, dataDir: join(dataDir, "nats"), trustDir, syncInterval, report }),
+  );
   report(`nats-server  ${broker.url} (${version}, ${source}; data in ${join(dataDir, "nats")}; sync ${syncInterval})`);
-  return broker.url;
+  return { url: broker.url, trustDir };
 }

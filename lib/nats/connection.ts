@@ -33,6 +33,8 @@ export interface NatsOptions {
   readonly inboxPrefix?: string;
   /** Hears what a callback threw for a message, which is lost by that; the connection goes on. Default: a warning of the process. */
   readonly onThrown?: (error: unknown) => void;
+  /** Hears of what the user of the connection may not do, but tried: its permissions lack something. Default: a warning of the process. */
+  readonly onRefused?: (error: unknown) => void;
 }
 
 /** NATS could not be reached, or it will not do: too old, without JetStream, or without room. The message is one line for the operator. */
@@ -87,6 +89,7 @@ export async function openNats(options: NatsOptions): Promise<NatsConnection> {
     throw new NatsUnavailableError("NATS_UNREACHABLE", `no NATS server answers at ${where}`, cause);
   });
   guardMessages(connection, options.onThrown ?? warn);
+  void hearRefusals(connection, options.onRefused ?? warn);
   const { version = "", jetstream } = connection.info ?? {};
   const parsed = parseNatsServerVersion(version);
   if (parsed === undefined || !isNewEnough(parsed)) {
@@ -101,6 +104,12 @@ export async function openNats(options: NatsOptions): Promise<NatsConnection> {
     throw new NatsUnavailableError("NATS_NO_JETSTREAM", message);
   }
   return connection;
+}
+
+async function hearRefusals(connection: NatsConnection, onRefused: (error: unknown) => void): Promise<void> {
+  for await (const status of connection.status()) {
+    if (status.type === "error" && status.error instanceof errors.PermissionViolationError) onRefused(status.error);
+  }
 }
 
 /** Reads the file for each connection; one that is not whole at a reconnect, because it is being replaced, is taken as it was. */

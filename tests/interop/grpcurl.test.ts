@@ -12,7 +12,7 @@ const grpcurl = await findGrpcurl();
 describe.skipIf(grpcurl === undefined)("grpcurl", () => {
   let stock: StockMesh;
   beforeAll(async () => {
-    stock = await openStockMesh();
+    stock = await openStockMesh({ trusted: false });
   });
   afterAll(() => stock[Symbol.asyncDispose]());
 

@@ -72,7 +72,7 @@ export interface TestMeshOptions {
   readonly leaseMs?: number;
   /** Settings of the NATS server. */
   readonly nats?: Omit<TestNatsSettings, "trust">;
-  /** Whether the NATS server asks everybody for credentials. Default false. */
+  /** Whether the NATS server asks everybody for credentials. Default true. */
   readonly trusted?: boolean;
   /** Further settings of the coordinators. */
   readonly env?: Readonly<Record<string, string>>;
@@ -94,10 +94,17 @@ export interface TestMesh extends AsyncDisposable {
   startAgent(agentId: string, env?: Readonly<Record<string, string>>): Promise<TestProcess>;
 }
 
+/** A coordinator's credentials allow exactly what it does: it must never have met a refusal. */
+function expectAllowed(coordinators: readonly TestProcess[]): void {
+  const lines = coordinators.flatMap((coordinator) => coordinator.output().split("\n"));
+  const refused = lines.find((line) => line.includes("refused by NATS"));
+  if (refused !== undefined) throw new Error(`a coordinator tried what it may not do: ${refused}`);
+}
+
 /** Opens a mesh of real processes on free ports. */
 export async function openMesh(options: TestMeshOptions = {}): Promise<TestMesh> {
   const dir = await mkdtemp(join(tmpdir(), "mycel-mesh-"));
-  const trust = options.trusted === true ? await testTrust() : undefined;
+  const trust = options.trusted === false ? undefined : await testTrust();
   const nats = await openTestNats({ ...options.nats, trust });
   const processes: TestProcess[] = [];
   const coordinators: TestProcess[] = [];
@@ -138,6 +145,7 @@ export async function openMesh(options: TestMeshOptions = {}): Promise<TestMesh>
       await Promise.all(processes.map((started) => started[Symbol.asyncDispose]()));
       await nats[Symbol.asyncDispose]();
       await rm(dir, { recursive: true, force: true });
+      expectAllowed(coordinators);
     },
   };
   try {

@@ -5,6 +5,7 @@ import { closeSync, openSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { resolve } from "node:path";
 
+import { adoptStore } from "./adopt-store.ts";
 import { claimDataDir } from "./data-dir.ts";
 import { guardOrphan } from "./orphan-guard.ts";
 import { awaitReady, type NatsServerAddresses } from "./readiness.ts";
@@ -53,6 +54,7 @@ export async function startNatsServer(options: StartNatsServerOptions): Promise<
   const dataDir = await claimDataDir(resolve(options.dataDir));
   try {
     const { files } = dataDir;
+    if (options.trust !== undefined) await adoptStore(files.storeDir, options.trust.meshAccount);
     await writeFile(files.config, serverConfig(options, files), { mode: 0o600 });
     const log = await openServerLog(files.log);
     const child = spawnServer(options.binary, files);

@@ -6,6 +6,8 @@ export interface ServerTrust {
   readonly operator: string;
   /** The public key of the servers' own account. */
   readonly systemAccount: string;
+  /** The public key of the account that has the mesh's streams. */
+  readonly meshAccount: string;
   /** The accounts' JWTs by public key, as they were made. A server keeps newer ones that were pushed to it. */
   readonly accounts: Readonly<Record<string, string>>;
 }

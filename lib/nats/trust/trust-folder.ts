@@ -85,6 +85,7 @@ export async function makeTrust(dir: string, nowMs: number): Promise<void> {
   const server: ServerTrust = {
     operator: signClaims(operatorClaims(ids, [operatorSigning.publicKey], issuedAtS), operator),
     systemAccount: ids.system,
+    meshAccount: ids.mesh,
     accounts: Object.fromEntries(accounts.map((claims) => [claims.subject, signClaims(claims, operatorSigning)])),
   };
   const user = (name: string, account: SigningKey, permissions?: typeof COORDINATOR_PERMISSIONS): string =>
@@ -118,9 +119,14 @@ export async function makeTrust(dir: string, nowMs: number): Promise<void> {
 export async function readServerTrust(dir: string): Promise<ServerTrust> {
   const file = join(dir, TRUST_FILES.serverJson);
   const found = await readJson(file);
-  const { operator, systemAccount, accounts } = found;
-  if (typeof operator !== "string" || typeof systemAccount !== "string" || !isTexts(accounts)) throw notTrust(file);
-  return { operator, systemAccount, accounts };
+  const { operator, systemAccount, meshAccount, accounts } = found;
+  if (typeof operator !== "string" || !isTexts(accounts)) throw notTrust(file);
+  return {
+    operator,
+    systemAccount: keyIn(systemAccount, "A", file),
+    meshAccount: keyIn(meshAccount, "A", file),
+    accounts,
+  };
 }
 
 /** Reads a coordinator's folder, `coordinator/` of the whole. Throws TrustError, also when others can read its secrets. */

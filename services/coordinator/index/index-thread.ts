@@ -53,6 +53,7 @@ async function openIndex({ config, holderId, writes }: IndexThreadData, logger: 
     credentialsFile: config.natsTrustDir === "" ? undefined : coordinatorCredentials(config.natsTrustDir),
     name: "mycel coordinator",
     onThrown: (err: unknown) => quiet({ err }, "message of NATS not taken"),
+    onRefused: (err: unknown) => quiet({ err }, "refused by NATS"),
   };
   const connection = stack.adopt(await openNats(nats), (opened) => opened.drain().catch(() => undefined));
   const manager = await jetstreamManager(connection, { checkAPI: false });

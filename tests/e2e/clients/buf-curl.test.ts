@@ -42,7 +42,7 @@ function readError(stderr: string): PrintedError {
 
 let stock: StockMesh;
 beforeAll(async () => {
-  stock = await openStockMesh();
+  stock = await openStockMesh({ trusted: false });
 });
 afterAll(() => stock[Symbol.asyncDispose]());
 

@@ -15,7 +15,7 @@ const SERVICE = "mycel.v1.AgentService";
 
 let stock: StockMesh;
 beforeAll(async () => {
-  stock = await openStockMesh();
+  stock = await openStockMesh({ trusted: false });
 });
 afterAll(() => stock[Symbol.asyncDispose]());
 

@@ -19,7 +19,7 @@ const SERVICE = "mycel.v1.AgentService";
 
 let mesh: TestMesh;
 beforeAll(async () => {
-  mesh = await openMesh({ env: { MYCEL_QUEUE_LIMIT: String(QUEUE_LIMIT) } });
+  mesh = await openMesh({ trusted: false, env: { MYCEL_QUEUE_LIMIT: String(QUEUE_LIMIT) } });
 });
 afterAll(() => mesh[Symbol.asyncDispose]());
 

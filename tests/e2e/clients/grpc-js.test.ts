@@ -18,7 +18,7 @@ import { SERVICES } from "../../support/services.ts";
 let stock: StockMesh;
 let rpc: GrpcJsClient;
 beforeAll(async () => {
-  stock = await openStockMesh();
+  stock = await openStockMesh({ trusted: false });
   rpc = openGrpcJs(stock.address);
 });
 afterAll(async () => {

@@ -70,7 +70,7 @@ test("kinds are filtered, but the end is always told", async () => {
 });
 
 test("1,000 concurrent streams open no JetStream consumer and all see the end", async () => {
-  const connection = await connect({ servers: mesh.nats.url });
+  const connection = await connect(mesh.nats.access);
   const manager = await jetstreamManager(connection);
   const consumers = async (): Promise<string[]> => {
     const names: string[] = [];

@@ -21,7 +21,7 @@ test("an unsampled traceparent is in the dispatch, the agent's report, and the e
   const otel = { OTEL_EXPORTER_OTLP_ENDPOINT: store.address, OTEL_BSP_SCHEDULE_DELAY: "0" };
   await using mesh = await openMesh({ env: otel });
   await mesh.startAgent("traced", otel);
-  await using nats = await connect({ servers: mesh.nats.url });
+  await using nats = await connect(mesh.nats.access);
   const reported: (string | undefined)[] = [];
   nats.subscribe("mycel.agent.*.*.report", {
     callback: (_error, message) => void reported.push(message.headers?.get("traceparent")),
