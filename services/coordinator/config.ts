@@ -3,6 +3,7 @@
 import { COORDINATOR_KEYS } from "../../lib/config/keys/tables.ts";
 import * as audit from "../../lib/config/keys/audit.ts";
 import * as coordinator from "../../lib/config/keys/coordinator.ts";
+import * as credentials from "../../lib/config/keys/credentials.ts";
 import * as limits from "../../lib/config/keys/limits.ts";
 import * as nats from "../../lib/config/keys/nats.ts";
 import * as shared from "../../lib/config/keys/shared.ts";
@@ -53,6 +54,8 @@ export interface CoordinatorConfig {
   readonly corsOrigins: readonly string[];
   /** What webhooks may reach beyond public addresses: ranges, addresses and names. */
   readonly outboundAllow: readonly string[];
+  /** The policy's file; only the built-in roles, bound to nobody, if undefined. */
+  readonly policyFile: string | undefined;
   readonly logLevel: string;
   /** How fast callers may come. */
   readonly rateLimits: RateLimitSettings;
@@ -93,6 +96,7 @@ export function configOf(settings: Settings): CoordinatorConfig {
     drainMs: settings.get(coordinator.drainMs),
     corsOrigins: settings.get(coordinator.corsOrigins),
     outboundAllow: settings.get(shared.outboundAllow),
+    policyFile: settings.get(credentials.policyFile),
     logLevel: settings.get(shared.logLevel),
     rateLimits: rateLimitsIn(settings),
     auditLevel: settings.get(audit.level),

@@ -42,11 +42,13 @@ import { readCoordinatorTrust } from "../../lib/nats/trust/trust-folder.ts";
 import { WriteRingWriter, writeRingMemory } from "../../lib/nats/write-ring.ts";
 import type { Readiness } from "../../lib/rpc/interceptors/probes.ts";
 import { type CredentialSettings, openCredentials } from "./access/credentials.ts";
+import { checkOpen, openEntrance } from "./access/entrance.ts";
 import { openLivePolicy } from "./access/live-policy.ts";
+import { OPEN_PRINCIPAL } from "./access/principal-values.ts";
 import { openAgentAccess } from "./agents/agent-access.ts";
 import { Fleet } from "./agents/fleet.ts";
 import { AuditReader } from "./audit/audit-reader.ts";
-import { noteRefusal } from "./audit/audited-calls.ts";
+import { auditedDecisions, noteRefusal } from "./audit/audited-calls.ts";
 import { StoredAuditLog } from "./audit/stored-audit-log.ts";
 import { agentTtlMsOf, type CoordinatorConfig, maxWaitMsOf } from "./config.ts";
 import { openThreadedIndex } from "./index/threaded-index.ts";
@@ -98,8 +100,6 @@ export interface Coordinator extends AsyncDisposable {
   readonly url: string;
 }
 
-const LOOPBACK: ReadonlySet<string> = new Set(["127.0.0.1", "::1"]);
-
 /** Opens a coordinator. Throws NatsUnavailableError and ListenError; whatever was opened before is closed then. */
 export async function openCoordinator(options: CoordinatorOptions): Promise<Coordinator> {
   const stack = new AsyncDisposableStack();
@@ -113,6 +113,8 @@ export async function openCoordinator(options: CoordinatorOptions): Promise<Coor
 
 async function open(options: CoordinatorOptions, stack: AsyncDisposableStack): Promise<Coordinator> {
   const { config, logger } = options;
+  const isOpen = !asksWhoCalls(options);
+  if (isOpen) checkOpen(config.host);
   const quiet = quietLog(logger, SYSTEM_CLOCK);
   const trust = config.natsTrustDir === "" ? undefined : await readCoordinatorTrust(config.natsTrustDir);
   const nats = {
@@ -290,7 +292,7 @@ async function open(options: CoordinatorOptions, stack: AsyncDisposableStack): P
   stack.use(openDueTimers({ connection, manager, log, timers, lifecycle, clock, random: Math.random, logger }));
   stack.use(await openDelayedSubmissions({ connection, manager, timers, clock, logger }));
 
-  const policy = stack.use(await openLivePolicy({ logger }));
+  const policy = stack.use(await openLivePolicy({ file: config.policyFile, logger }));
   const credentials = stack.use(
     await openCredentials({
       ...options.credentials,
@@ -336,11 +338,24 @@ async function open(options: CoordinatorOptions, stack: AsyncDisposableStack): P
     ...watchTasksRpcs({ watches }),
     ...streamTokenRpcs({ desk: credentials.streamTokenDesk }),
   };
+  const entrance = isOpen
+    ? undefined
+    : stack.use(
+        openEntrance({
+          policy,
+          authenticators: credentials.authenticators,
+          clock: SYSTEM_CLOCK,
+          onDecision: auditedDecisions(audit),
+          quiet,
+        }),
+      );
   await index.opened;
   const { listener, health } = await openServer({
     host: config.host,
     port: config.port,
     corsOrigins: config.corsOrigins,
+    gate: entrance?.gate,
+    everybody: isOpen ? OPEN_PRINCIPAL : undefined,
     limits: rateLimits,
     audit,
     services: [
@@ -370,13 +385,20 @@ async function open(options: CoordinatorOptions, stack: AsyncDisposableStack): P
     draining.abort(rpcErrorOf(new MeshError("DRAINING", "the coordinator is shutting down", { retryDelayMs: 100 })));
     await listener.drain(config.drainMs);
   });
-  if (!LOOPBACK.has(listener.address.host)) {
+  if (isOpen) {
+    // What a name stands for is known by now.
+    checkOpen(listener.address.host);
     logger.warn(
-      { host: listener.address.host },
-      "anybody who reaches this address may do everything: there is no authentication",
+      { url: listener.url },
+      "THIS MESH IS OPEN: everybody on this machine may do everything in it; MYCEL_ADMIN_KEY, MYCEL_JWT_ISSUER or MYCEL_POLICY has it ask who calls",
     );
   }
   return { url: listener.url, [Symbol.asyncDispose]: () => stack.disposeAsync() };
+}
+
+/** Whether anything is set by which callers show who they are, or what they may do. */
+function asksWhoCalls({ config, credentials }: CoordinatorOptions): boolean {
+  return config.policyFile !== undefined || credentials?.operatorKey !== undefined || credentials?.jwt !== undefined;
 }
 
 async function readiness(connection: NatsConnection, draining: AbortSignal): Promise<Readiness> {

@@ -1,7 +1,6 @@
 // The public port: the services, their interceptors, reflection, health and probes, over gRPC, gRPC-Web and Connect.
 
 import { createRegistry, type DescService } from "@bufbuild/protobuf";
-import type { ContextValues } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
 import {
   BadRequestSchema,
@@ -14,6 +13,7 @@ import {
 import { ServerReflection as ServerReflectionV1 } from "../../gen/grpc/reflection/v1/reflection_pb.ts";
 import { ServerReflection as ServerReflectionV1Alpha } from "../../gen/grpc/reflection/v1alpha/reflection_pb.ts";
 import { Health as HealthService } from "../../gen/health/v1/health_pb.ts";
+import type { Principal } from "../../lib/core/access/principal.ts";
 import type { Logger } from "../../lib/core/logger.ts";
 import { type CallGate, endWithPass, passThrough } from "../../lib/rpc/call-gate.ts";
 import { createGrpcHandler } from "../../lib/rpc/grpc/grpc-handler.ts";
@@ -32,7 +32,7 @@ import { unexpectedErrors } from "../../lib/rpc/interceptors/unexpected-error.ts
 import { type Listener, openListener } from "../../lib/rpc/listener/listener.ts";
 import { type Connection, valuesWithPeer } from "../../lib/rpc/peer.ts";
 import { addReflection } from "../../lib/rpc/reflection/reflection.ts";
-import { OPEN_PRINCIPAL, principalIn, setPrincipal } from "./access/principal-values.ts";
+import { principalIn, setPrincipal } from "./access/principal-values.ts";
 import { noteRefusal, auditedCalls } from "./audit/audited-calls.ts";
 import { type AuditLog, NO_AUDIT } from "./audit/audit-log.ts";
 import { jsonPayloads } from "./interceptors/json-payloads.ts";
@@ -46,8 +46,10 @@ export interface ServerOptions {
   readonly host: string;
   readonly port: number;
   readonly corsOrigins: readonly string[];
-  /** Lets calls in; if undefined, all are, and everybody may do everything. */
-  readonly gate?: CallGate | undefined;
+  /** Lets calls in; all are if undefined. */
+  readonly gate: CallGate | undefined;
+  /** Who makes the calls of which no gate says who makes them; nobody if undefined, who may do nothing. */
+  readonly everybody: Principal | undefined;
   /** How fast callers may come; as they like, if undefined. */
   readonly limits?: Pick<RateLimits, "limited">;
   /** Is told of calls; if undefined, nobody is. */
@@ -114,8 +116,11 @@ export async function openServer(options: ServerOptions): Promise<Server> {
     binaryOptions: { readUnknownFields: false },
   };
   const gate = options.limits === undefined ? options.gate : options.limits.limited(options.gate);
-  // Without a gate, nobody has to show who it is.
-  const valuesAt = options.gate === undefined ? openValues : valuesWithPeer;
+  const { everybody } = options;
+  const valuesAt =
+    everybody === undefined
+      ? valuesWithPeer
+      : (connection: Connection | undefined) => setPrincipal(valuesWithPeer(connection), everybody);
   const direct = createGrpcHandler({
     ...shared,
     makeValues: valuesAt,
@@ -151,10 +156,6 @@ export async function openServer(options: ServerOptions): Promise<Server> {
     onUnexpected: (err) => logger.error({ err }, "connection failed"),
   });
   return { listener, health };
-}
-
-function openValues(connection: Connection | undefined): ContextValues {
-  return setPrincipal(valuesWithPeer(connection), OPEN_PRINCIPAL);
 }
 
 /** The paths of the calls whose clients stream. */

@@ -69,3 +69,11 @@ export const jwtClockSkewMs: Key<number> = duration({
   max: 300_000,
   doc: "By how much the issuer's clock may differ from the coordinators'.",
 });
+
+export const policyFile: Key<string | undefined> = file({
+  path: "access.policy",
+  variable: "MYCEL_POLICY",
+  fallback: undefined,
+  fallbackText: "the built-in roles, bound to nobody",
+  doc: "The file that says what roles allow and who has them. Read again when it changes.",
+});

@@ -101,6 +101,7 @@ describe.each([
       port: 0,
       corsOrigins: [],
       gate: gate.admit,
+      everybody: undefined,
       services: [agents, blobs],
       ready: () => Promise.resolve({ ready: true }),
       shutdown: new AbortController().signal,

@@ -1,0 +1,27 @@
+// Who a caller is by its client certificate, which the handshake has verified. Only who shows nothing else is known by it: a certificate
+// may be that of a machine from which somebody calls.
+
+import type { Principal } from "../../../lib/core/access/principal.ts";
+import type { PeerCertificateFacts } from "../../../lib/rpc/peer.ts";
+import type { Authenticator } from "./authenticator.ts";
+import type { Policy } from "./policy.ts";
+
+/** Makes the authenticator of certificates: they stand for one of their URIs, or else for their common name. */
+export function createCertificateAuthenticator(policy: Policy): Authenticator {
+  return {
+    authenticate({ authorization, peer: { certificate } }) {
+      return authorization === undefined && certificate !== undefined ? principalOf(policy, certificate) : undefined;
+    },
+  };
+}
+
+/** Of several names, the first that is bound to anything counts. */
+function principalOf(policy: Policy, { uris, commonName, expiresMs }: PeerCertificateFacts): Principal | undefined {
+  const bound = [...uris, commonName]
+    .filter((id) => id !== "")
+    .map((id) => ({ id, ...policy.bindingOf({ kind: "certificate", id }) }));
+  const found = bound.find(({ roles }) => roles.length > 0) ?? bound[0];
+  if (found === undefined) return undefined;
+  const { id, tenant, roles } = found;
+  return { kind: "certificate", id, tenant, grants: policy.grantsOf(roles), expiresMs };
+}
