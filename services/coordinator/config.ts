@@ -3,6 +3,10 @@
 import { COORDINATOR_KEYS } from "../../lib/config/keys/tables.ts";
 import * as audit from "../../lib/config/keys/audit.ts";
 import * as coordinator from "../../lib/config/keys/coordinator.ts";
+import * as listenerTls from "../../lib/config/keys/listener-tls.ts";
+import { listenerTlsOf, natsTlsOf } from "../../lib/config/tls-settings.ts";
+import type { NatsTlsOptions } from "../../lib/nats/nats-tls.ts";
+import type { ServerTlsOptions } from "../../lib/tls/server-credentials.ts";
 import * as credentials from "../../lib/config/keys/credentials.ts";
 import * as limits from "../../lib/config/keys/limits.ts";
 import * as nats from "../../lib/config/keys/nats.ts";
@@ -19,8 +23,14 @@ export interface CoordinatorConfig {
   readonly host: string;
   /** See `host`; port 0 picks a free one. */
   readonly port: number;
+  /** The port's TLS; none if undefined. */
+  readonly tls: ServerTlsOptions | undefined;
+  /** Addresses and ranges that may connect; everybody if empty. */
+  readonly allowFrom: readonly string[];
   /** Where NATS is. */
   readonly natsUrls: readonly string[];
+  /** The TLS to NATS; as the URLs and the servers have it if undefined. */
+  readonly natsTls: NatsTlsOptions | undefined;
   /** The folder of trust; empty if NATS asks nobody who it is. */
   readonly natsTrustDir: string;
   /** Where agents reach NATS, if not by the same URLs. */
@@ -80,7 +90,10 @@ export function configOf(settings: Settings): CoordinatorConfig {
   const agentNatsUrls = settings.get(nats.agentUrls);
   return {
     ...settings.get(coordinator.listen),
+    tls: listenerTlsOf(settings),
+    allowFrom: settings.get(listenerTls.allowFrom),
     natsUrls,
+    natsTls: natsTlsOf(settings),
     natsTrustDir: settings.get(nats.trustDir) ?? "",
     agentNatsUrls: agentNatsUrls.length === 0 ? natsUrls : agentNatsUrls,
     replicas: settings.get(nats.replicas),

@@ -39,6 +39,7 @@ import { served } from "../../lib/rpc/grpc/grpc-route.ts";
 import { openBusTrust } from "../../lib/nats/trust/bus-trust.ts";
 import { isLoopbackUrl } from "../../lib/nats/trust/loopback-url.ts";
 import { readCoordinatorTrust } from "../../lib/nats/trust/trust-folder.ts";
+import { openServerCredentials } from "../../lib/tls/server-credentials.ts";
 import { WriteRingWriter, writeRingMemory } from "../../lib/nats/write-ring.ts";
 import type { Readiness } from "../../lib/rpc/interceptors/probes.ts";
 import { type CredentialSettings, openCredentials } from "./access/credentials.ts";
@@ -119,6 +120,7 @@ async function open(options: CoordinatorOptions, stack: AsyncDisposableStack): P
   const trust = config.natsTrustDir === "" ? undefined : await readCoordinatorTrust(config.natsTrustDir);
   const nats = {
     servers: config.natsUrls,
+    tls: config.natsTls,
     credentialsFile: trust?.credentialsFile,
     name: "mycel coordinator",
     onThrown: (err: unknown) => quiet({ err }, "message of NATS not taken"),
@@ -232,6 +234,7 @@ async function open(options: CoordinatorOptions, stack: AsyncDisposableStack): P
             connection,
             replicas: config.replicas,
             servers: config.natsUrls,
+            tls: config.natsTls,
             clock,
             onTrouble: (err) => quiet({ err }, "the servers were not told which credentials are revoked; trying again"),
           }),
@@ -354,6 +357,8 @@ async function open(options: CoordinatorOptions, stack: AsyncDisposableStack): P
     host: config.host,
     port: config.port,
     corsOrigins: config.corsOrigins,
+    tls: config.tls === undefined ? undefined : stack.use(await openServerCredentials(config.tls, logger)),
+    allowFrom: config.allowFrom,
     gate: entrance?.gate,
     everybody: isOpen ? OPEN_PRINCIPAL : undefined,
     limits: rateLimits,

@@ -39,6 +39,7 @@ import { jsonPayloads } from "./interceptors/json-payloads.ts";
 import { meshErrors } from "./interceptors/mesh-errors.ts";
 import { outageLog } from "./interceptors/outage-log.ts";
 import type { RateLimits } from "./limits/rate-limits.ts";
+import type { ServerCredentials } from "../../lib/tls/server-credentials.ts";
 import type { QuietLog } from "./quiet-log.ts";
 
 /** What is served where. */
@@ -46,6 +47,10 @@ export interface ServerOptions {
   readonly host: string;
   readonly port: number;
   readonly corsOrigins: readonly string[];
+  /** Speaks TLS with these; cleartext if undefined. */
+  readonly tls?: ServerCredentials | undefined;
+  /** Addresses and ranges that may connect; everybody if left out or empty. */
+  readonly allowFrom?: readonly string[];
   /** Lets calls in; all are if undefined. */
   readonly gate: CallGate | undefined;
   /** Who makes the calls of which no gate says who makes them; nobody if undefined, who may do nothing. */
@@ -153,7 +158,10 @@ export async function openServer(options: ServerOptions): Promise<Server> {
     port: options.port,
     handler,
     direct,
+    ...(options.tls === undefined ? {} : { tls: options.tls }),
+    ...(options.allowFrom === undefined ? {} : { allow: options.allowFrom }),
     onUnexpected: (err) => logger.error({ err }, "connection failed"),
+    onRefused: (reason, address) => logger.debug({ reason, address }, "connection refused"),
   });
   return { listener, health };
 }

@@ -1,18 +1,24 @@
 // How the stock agent shows who it is and knows whom it talks to: from settings to what the SDK takes.
 import * as keys from "../../lib/config/keys/worker-access.ts";
 import type { Settings } from "../../lib/config/settings.ts";
+import { natsTlsOf } from "../../lib/config/tls-settings.ts";
 import type { SecretReference } from "../../lib/secrets/secret-reference.ts";
 import type { Secrets } from "../../lib/secrets/secrets.ts";
-import type { AccessOptions, ClientTlsOptions, TokenSource } from "../../sdk/agent/index.ts";
+import type { AccessOptions, ClientTlsOptions, NatsTlsOptions, TokenSource } from "../../sdk/agent/index.ts";
 
 /** The options. Throws SecretError. What contradicts itself in them is refused by the SDK. */
-export async function accessOf(settings: Settings, secrets: Secrets): Promise<AccessOptions> {
+export async function accessOf(
+  settings: Settings,
+  secrets: Secrets,
+): Promise<AccessOptions & { readonly natsTls?: NatsTlsOptions }> {
   const [token, apiKey] = [settings.get(keys.token), settings.get(keys.apiKey)];
   const tls = tlsOf(settings);
+  const natsTls = natsTlsOf(settings);
   return {
     ...(token === undefined ? {} : { token: await sourceOf(token, secrets) }),
     ...(apiKey === undefined ? {} : { apiKey: await sourceOf(apiKey, secrets) }),
     ...(Object.keys(tls).length === 0 ? {} : { tls }),
+    ...(natsTls === undefined ? {} : { natsTls }),
     allowCleartextCredentials: settings.get(keys.allowCleartext),
   };
 }

@@ -5,6 +5,8 @@ import * as coordinator from "./coordinator.ts";
 import * as credentials from "./credentials.ts";
 import * as inference from "./inference.ts";
 import * as limits from "./limits.ts";
+import * as listenerTls from "./listener-tls.ts";
+import * as natsTls from "./nats-tls.ts";
 import * as nats from "./nats.ts";
 import * as shared from "./shared.ts";
 import * as telemetry from "./telemetry.ts";
@@ -20,10 +22,12 @@ export interface Table {
 
 const SHARED: Table = { title: "Every process", keys: keysOf(shared) };
 const COORDINATOR: Table = { title: "Coordinator", keys: keysOf(coordinator) };
+const LISTENER_TLS: Table = { title: "Who may connect to the coordinator, and how", keys: keysOf(listenerTls) };
 const CREDENTIALS: Table = { title: "Who calls", keys: keysOf(credentials) };
 const LIMITS: Table = { title: "Limits", keys: keysOf(limits) };
 const AUDIT: Table = { title: "Audit log", keys: keysOf(audit) };
 const NATS: Table = { title: "NATS, as the coordinator reaches it", keys: keysOf(nats) };
+const NATS_TLS: Table = { title: "TLS to NATS, of coordinators and stock agents", keys: keysOf(natsTls) };
 const WORKER: Table = { title: "Stock agent", keys: keysOf(worker) };
 const WORKER_ACCESS: Table = { title: "Who a stock agent is, and whom it trusts", keys: keysOf(workerAccess) };
 const INFERENCE: Table = { title: "Language models of the stock agent", keys: keysOf(inference) };
@@ -33,10 +37,12 @@ const TELEMETRY: Table = { title: "OpenTelemetry", keys: keysOf(telemetry) };
 /** All tables, in the order of the reference. */
 export const TABLES: readonly Table[] = [
   COORDINATOR,
+  LISTENER_TLS,
   CREDENTIALS,
   LIMITS,
   AUDIT,
   NATS,
+  NATS_TLS,
   WORKER,
   WORKER_ACCESS,
   INFERENCE,
@@ -49,16 +55,26 @@ export const TABLES: readonly Table[] = [
 export const COORDINATOR_KEYS: readonly Key[] = keysIn([
   SHARED,
   COORDINATOR,
+  LISTENER_TLS,
   CREDENTIALS,
   LIMITS,
   AUDIT,
   NATS,
+  NATS_TLS,
   VAULT,
   TELEMETRY,
 ]);
 
 /** What a stock agent reads. */
-export const WORKER_KEYS: readonly Key[] = keysIn([SHARED, WORKER, WORKER_ACCESS, INFERENCE, VAULT, TELEMETRY]);
+export const WORKER_KEYS: readonly Key[] = keysIn([
+  SHARED,
+  WORKER,
+  WORKER_ACCESS,
+  NATS_TLS,
+  INFERENCE,
+  VAULT,
+  TELEMETRY,
+]);
 
 /** What one file may hold: everything that any process of the mesh reads. */
 export const ALL_KEYS: readonly Key[] = keysIn(TABLES);

@@ -8,6 +8,7 @@ import type { Clock } from "../../core/clock.ts";
 import { MeshError } from "../../core/mesh-error.ts";
 import { pause } from "../../time/pause.ts";
 import { brokerUnavailable } from "../broker-errors.ts";
+import type { NatsTlsOptions } from "../nats-tls.ts";
 import { agentsAccountClaims, EVERY_KEY } from "./accounts.ts";
 import { type AgentCredentialRequest, issueAgentCredential } from "./agent-credential.ts";
 import { readClaims, signClaims } from "./claims.ts";
@@ -44,6 +45,8 @@ export interface BusTrustOptions {
   readonly replicas: number;
   /** Where the servers are. */
   readonly servers: string | readonly string[];
+  /** How they are spoken to by TLS. */
+  readonly tls?: NatsTlsOptions | undefined;
   /** The broker's time: it judges credentials. */
   readonly clock: Pick<Clock, "now">;
   /** Hears of what went wrong and is tried again. */
@@ -75,7 +78,11 @@ class Trust implements BusTrust {
   constructor(options: BusTrustOptions) {
     this.#options = options;
     this.#records = new TrustRecords(options.connection, options.replicas);
-    this.#desk = new ClaimsDesk({ servers: options.servers, credentialsFile: options.trust.systemFile });
+    this.#desk = new ClaimsDesk({
+      servers: options.servers,
+      tls: options.tls,
+      credentialsFile: options.trust.systemFile,
+    });
     this.#loop = this.#look();
   }
 

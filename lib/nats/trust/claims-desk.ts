@@ -1,10 +1,13 @@
 // Tells the servers of an account's JWT, and asks what they have. Its connection is one to the servers' own account, opened when it is needed.
 
 import { type NatsConnection, openNats } from "../connection.ts";
+import type { NatsTlsOptions } from "../nats-tls.ts";
 
 /** Where the servers are, and who asks. */
 export interface ClaimsDeskOptions {
   readonly servers: string | readonly string[];
+  /** How they are spoken to by TLS. */
+  readonly tls?: NatsTlsOptions | undefined;
   /** The file of credentials in the servers' account. */
   readonly credentialsFile: string;
 }
@@ -45,8 +48,8 @@ export class ClaimsDesk implements AsyncDisposable {
   }
 
   async #open(): Promise<NatsConnection> {
-    const { servers, credentialsFile } = this.#options;
-    this.#connection ??= openNats({ servers, credentialsFile, name: "mycel coordinator (accounts)" });
+    const { servers, tls, credentialsFile } = this.#options;
+    this.#connection ??= openNats({ servers, tls, credentialsFile, name: "mycel coordinator (accounts)" });
     try {
       return await this.#connection;
     } catch (error) {

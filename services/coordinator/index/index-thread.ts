@@ -28,7 +28,7 @@ import { sendingLogger, type ThreadLogLine } from "./thread-log.ts";
 export interface IndexThreadData {
   readonly config: Pick<
     CoordinatorConfig,
-    "natsUrls" | "natsTrustDir" | "dataDir" | "retentionMs" | "leaseMs" | "queueDepthLimit" | "maxQueues"
+    "natsUrls" | "natsTls" | "natsTrustDir" | "dataDir" | "retentionMs" | "leaseMs" | "queueDepthLimit" | "maxQueues"
   >;
   /** See TaskIndexOptions. */
   readonly holderId: string;
@@ -50,6 +50,7 @@ async function openIndex({ config, holderId, writes }: IndexThreadData, logger: 
   const quiet = quietLog(logger, SYSTEM_CLOCK);
   const nats = {
     servers: config.natsUrls,
+    tls: config.natsTls,
     credentialsFile: config.natsTrustDir === "" ? undefined : coordinatorCredentials(config.natsTrustDir),
     name: "mycel coordinator",
     onThrown: (err: unknown) => quiet({ err }, "message of NATS not taken"),

@@ -92,9 +92,9 @@ class ThreadKeeper implements AsyncDisposable {
   /** Starts a thread and waits for its end; gives what it died of. */
   #live(): Promise<unknown> {
     const { config, holderId, writes, logger } = this.#options;
-    const { natsUrls, natsTrustDir, dataDir, retentionMs, leaseMs, queueDepthLimit, maxQueues } = config;
+    const { natsUrls, natsTls, natsTrustDir, dataDir, retentionMs, leaseMs, queueDepthLimit, maxQueues } = config;
     const workerData: IndexThreadData = {
-      config: { natsUrls, natsTrustDir, dataDir, retentionMs, leaseMs, queueDepthLimit, maxQueues },
+      config: { natsUrls, natsTls, natsTrustDir, dataDir, retentionMs, leaseMs, queueDepthLimit, maxQueues },
       holderId,
       writes,
     };

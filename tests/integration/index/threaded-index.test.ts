@@ -43,6 +43,7 @@ async function serve(mesh: MeshLog, { dataDir = "", url = mesh.nats.url } = {}):
   const publisher = new StreamPublisher(connection, { onStored: (messages, last) => ring.stored(messages, last) });
   const config = {
     natsUrls: [url],
+    natsTls: undefined,
     natsTrustDir: "",
     dataDir,
     retentionMs: 7 * 86_400_000,
