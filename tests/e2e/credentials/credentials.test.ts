@@ -67,7 +67,12 @@ function presenting(credential: string | undefined): Interceptor[] {
 
 type Protocol = "grpc" | "grpc-web" | "connect";
 
-function clientsOf(credential?: string, { coordinator = 0, protocol = "grpc" as Protocol } = {}) {
+interface Way {
+  readonly coordinator?: number;
+  readonly protocol?: Protocol;
+}
+
+function clientsOf(credential?: string, { coordinator = 0, protocol = "grpc" }: Way = {}) {
   const options = { baseUrl: mesh.urls[coordinator]!, interceptors: presenting(credential) };
   const transport =
     protocol === "grpc"
