@@ -40,6 +40,7 @@ export class Attempt implements Watched, DeskOwner, HostedAttempt {
   #signalled: Map<number, string> | undefined;
   #phase: Phase = "held";
   #fence: bigint;
+  #leaseToken: string;
   #holdUntilMs: number;
   #startTimeMs = 0;
   #lazyMs = NEVER;
@@ -61,6 +62,7 @@ export class Attempt implements Watched, DeskOwner, HostedAttempt {
     this.#item = item;
     this.attempt = delivery.dispatch.attempt;
     this.#fence = delivery.dispatch.fence;
+    this.#leaseToken = delivery.dispatch.leaseToken;
     this.#lease = new Lease(host, delivery);
     this.#holdUntilMs = delivery.receivedMs + host.settings.holdMs;
     this.dueMs = 0;
@@ -162,6 +164,7 @@ export class Attempt implements Watched, DeskOwner, HostedAttempt {
     this.#begun ??= this.#reportBegin(false, this.#startTimeMs).then((answer) => {
       if (answer.kind === "accepted") {
         this.#fence = answer.fence;
+        this.#leaseToken = answer.leaseToken;
         return true;
       }
       const why = answer.kind === "abandoned" ? "no coordinator answered" : answer.reason;
@@ -189,6 +192,7 @@ export class Attempt implements Watched, DeskOwner, HostedAttempt {
       return;
     }
     this.#fence = answer.fence;
+    this.#leaseToken = answer.leaseToken;
     this.attempt = answer.attempt;
     this.#begun = Promise.resolve(true);
     const reason = this.#signalled?.get(this.attempt);
@@ -383,6 +387,7 @@ export class Attempt implements Watched, DeskOwner, HostedAttempt {
       taskId: this.taskId,
       attempt: this.attempt,
       fence: this.#fence,
+      leaseToken: this.#leaseToken,
       delivery: this.#delivery.reply,
       startMs,
       outputSequence: kind.kind === "begin" ? 0 : (this.#desk.outputs?.lastSequence ?? 0),

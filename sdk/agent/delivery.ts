@@ -10,7 +10,7 @@ import { isTracing, type TraceCarrier } from "../../lib/wire/trace-context.ts";
 export interface Delivery extends DeliverySubject {
   /** The reply subject, by which the coordinator acknowledges and the agent renews. */
   readonly reply: string;
-  readonly dispatch: Pick<Dispatch, "attempt" | "fence" | "beginRequired">;
+  readonly dispatch: Pick<Dispatch, "attempt" | "fence" | "beginRequired" | "leaseToken">;
   /** The submission's trace; empty while tracing is off. */
   readonly carrier: TraceCarrier;
   /** When it arrived here, on the monotonic clock. */

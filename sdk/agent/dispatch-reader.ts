@@ -13,6 +13,8 @@ export interface DispatchFacts {
   attempt: number;
   fence: bigint;
   beginRequired: boolean;
+  /** What shows that it was delivered here; empty if that need not be shown. */
+  leaseToken: string;
   /** Undefined if it has no limit of its own. */
   startToCloseMs: number | undefined;
   heartbeatMs: number | undefined;
@@ -21,7 +23,7 @@ export interface DispatchFacts {
 }
 
 // Tags: field number and wire type, as in their proto files.
-const DISPATCH = { task: 0x0a, attempt: 0x10, fence: 0x18, beginRequired: 0x20, requestDigest: 0x2a };
+const DISPATCH = { task: 0x0a, attempt: 0x10, fence: 0x18, beginRequired: 0x20, requestDigest: 0x2a, leaseToken: 0x32 };
 const TASK = {
   taskId: 0x0a,
   type: 0x12,
@@ -66,6 +68,9 @@ export function readDispatch(bytes: Uint8Array, facts: DispatchFacts): void {
         break;
       case DISPATCH.requestDigest:
         cursor.passBytes(end);
+        break;
+      case DISPATCH.leaseToken:
+        facts.leaseToken = cursor.text(end);
         break;
       default:
         throw UNUSUAL;

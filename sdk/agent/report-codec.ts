@@ -24,6 +24,8 @@ export interface ReportFacts {
   readonly taskId: string;
   readonly attempt: number;
   readonly fence: bigint;
+  /** What came with them. */
+  readonly leaseToken: string;
   /** The reply subject of the delivery. */
   readonly delivery: string;
   /** When the attempt started, by the agent's clock; undefined if it has not. */
@@ -46,14 +48,15 @@ const MAX_FIXED_BYTES = 96;
 
 /** Makes a report. */
 export function reportOf(facts: ReportFacts, kind: ReportKind): Report {
-  const { taskId, attempt, fence, delivery, startMs, outputSequence } = facts;
-  return { taskId, attempt, fence, delivery, startMs, outputSequence, kind, content: contentOf(kind, attempt) };
+  const { taskId, attempt, fence, leaseToken, delivery, startMs, outputSequence } = facts;
+  const content = contentOf(kind, attempt);
+  return { taskId, attempt, fence, leaseToken, delivery, startMs, outputSequence, kind, content };
 }
 
 /** How many bytes a report adds to a request, at most. */
-export function weightOf({ taskId, delivery, kind, content }: Report): number {
+export function weightOf({ taskId, delivery, leaseToken, kind, content }: Report): number {
   const result = kind.kind === "complete" ? (kind.result?.length ?? 0) : 0;
-  return MAX_FIXED_BYTES + taskId.length + delivery.length + (content?.length ?? result);
+  return MAX_FIXED_BYTES + taskId.length + delivery.length + leaseToken.length + (content?.length ?? result);
 }
 
 /** Encodes a ReportRequest. `writer` may have been used before: what it has grown to is used again. */
@@ -90,6 +93,7 @@ function writeReport(writer: BinaryWriter, report: Report): void {
       writer.tag(1, WireType.LengthDelimited).bytes(kind.result);
     writer.join();
   }
+  if (report.leaseToken !== "") writer.tag(13, WireType.LengthDelimited).string(report.leaseToken);
 }
 
 function contentOf(kind: ReportKind, attempt: number): Uint8Array | undefined {

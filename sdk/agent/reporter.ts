@@ -13,7 +13,7 @@ import { encodeReports, type Report, weightOf } from "./report-codec.ts";
 
 /** What became of a report. */
 export type ReportAnswer =
-  | { readonly kind: "accepted"; readonly fence: bigint; readonly attempt: number }
+  | { readonly kind: "accepted"; readonly fence: bigint; readonly attempt: number; readonly leaseToken: string }
   | { readonly kind: "dropped"; readonly reason: string }
   | { readonly kind: "refused"; readonly reason: string; readonly message: string }
   /** No coordinator answered for so long that the report was given up, or the agent was closed. */
@@ -151,7 +151,12 @@ export class Reporter {
       const outcome = results[at]?.outcome;
       switch (outcome?.case) {
         case "accepted":
-          tell(pending, { kind: "accepted", fence: outcome.value.fence, attempt: outcome.value.attempt });
+          tell(pending, {
+            kind: "accepted",
+            fence: outcome.value.fence,
+            attempt: outcome.value.attempt,
+            leaseToken: outcome.value.leaseToken,
+          });
           break;
         case "dropped":
           tell(pending, { kind: "dropped", reason: outcome.value.reason });

@@ -30,7 +30,7 @@ export function readWorkItem(bytes: Uint8Array): WorkItem {
 
 /** Reads a dispatch by its schema, whatever form it has. Throws MeshError TASK_UNREADABLE. */
 export function readWhole(bytes: Uint8Array): WorkItem {
-  const { attempt, fence, beginRequired, task } = decodeDispatch(bytes);
+  const { attempt, fence, beginRequired, leaseToken, task } = decodeDispatch(bytes);
   if (task === undefined) throw taskUnreadable();
   const { taskId, type, queue, timeouts } = task;
   return {
@@ -40,6 +40,7 @@ export function readWhole(bytes: Uint8Array): WorkItem {
     attempt,
     fence,
     beginRequired,
+    leaseToken,
     startToCloseMs: msFromDuration(timeouts?.startToClose),
     heartbeatMs: msFromDuration(timeouts?.heartbeat),
     input: valueOfPayload(task.input),
@@ -55,6 +56,7 @@ class ReadItem implements WorkItem, DispatchFacts {
   attempt = 0;
   fence = 0n;
   beginRequired = false;
+  leaseToken = "";
   startToCloseMs: number | undefined = undefined;
   heartbeatMs: number | undefined = undefined;
   input: unknown = undefined;

@@ -190,7 +190,14 @@ export class Workshop {
   #askAbout(msg: Msg): void {
     const subject = parseTaskSubject(msg.subject);
     if (subject === undefined || msg.reply === undefined) return;
-    const facts = { taskId: subject.taskId, delivery: msg.reply, attempt: 0, fence: 0n, outputSequence: 0 };
+    const facts = {
+      taskId: subject.taskId,
+      delivery: msg.reply,
+      attempt: 0,
+      fence: 0n,
+      leaseToken: "",
+      outputSequence: 0,
+    };
     const report = reportOf({ ...facts, startMs: undefined }, { kind: "begin", redelivery: true });
     this.#reporter.send(report, () => undefined);
   }

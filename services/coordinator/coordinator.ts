@@ -41,6 +41,7 @@ import { isLoopbackUrl } from "../../lib/nats/trust/loopback-url.ts";
 import { readCoordinatorTrust } from "../../lib/nats/trust/trust-folder.ts";
 import { openServerCredentials } from "../../lib/tls/server-credentials.ts";
 import { WriteRingWriter, writeRingMemory } from "../../lib/nats/write-ring.ts";
+import { LeaseTokens } from "../../lib/wire/lease-token.ts";
 import type { Readiness } from "../../lib/rpc/interceptors/probes.ts";
 import { type CredentialSettings, openCredentials } from "./access/credentials.ts";
 import { checkOpen, openEntrance } from "./access/entrance.ts";
@@ -185,6 +186,9 @@ async function open(options: CoordinatorOptions, stack: AsyncDisposableStack): P
       logger,
       holderId,
       randomId: () => nuid.next(),
+  const tokens = trust === undefined ? undefined : new LeaseTokens(trust.agentsSigning.seed);
+  const lifecycle = new Lifecycle({ connection, log, outputs, timers, lanes, clock, logger, tokens });
+  const limits = { maxStartToCloseMs: config.maxStartToCloseMs, maxWaitMs: maxWaitMsOf(config) };
     }),
   );
   const randomId = (): string => nuid.next();
@@ -214,6 +218,7 @@ async function open(options: CoordinatorOptions, stack: AsyncDisposableStack): P
     hook: (tenant, taskId, webhook) => webhooks.hook(tenant, taskId, webhook),
     clock,
     randomId,
+    tokens,
     limits,
     holdMs: HOLD_MS,
   });
@@ -281,6 +286,8 @@ async function open(options: CoordinatorOptions, stack: AsyncDisposableStack): P
     lifecycle,
     clock,
     random: Math.random,
+    tokens,
+    serves: (from, consumer) => fleet.serves(from, consumer),
     logger,
     isShutOut: (from) => revocations.isShutOut(from),
   });

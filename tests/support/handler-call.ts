@@ -78,6 +78,7 @@ export async function callCapability(
       attempt: 1,
       fence: 1n,
       beginRequired: false,
+      leaseToken: "",
       startToCloseMs: undefined,
       heartbeatMs: undefined,
       input: valueOfPayload(payload),

@@ -29,7 +29,13 @@ import type { Registry } from "../../../lib/nats/registry.ts";
 import { isAgentKey } from "../../../lib/nats/trust/agent-credential.ts";
 import { pause } from "../../../lib/time/pause.ts";
 import { priorityToWire } from "../../../lib/wire/state-codec.ts";
-import { agentSubject, inboxPrefix, signalSubject, TASKS_STREAM } from "../../../lib/wire/subjects.ts";
+import {
+  agentSubject,
+  inboxPrefix,
+  parseLaneConsumer,
+  signalSubject,
+  TASKS_STREAM,
+} from "../../../lib/wire/subjects.ts";
 import { durationFromMs, timestampFromMs } from "../../../lib/wire/time-codec.ts";
 import { Violations } from "../../../lib/wire/validation.ts";
 import { actionNotAllowed } from "../access/refusals.ts";
@@ -182,6 +188,13 @@ export class Fleet implements Disposable {
     const agent = revocations.get(tenant, agentId) ?? registry.get(tenant, agentId);
     if (agent === undefined) throw agentNotFound(agentId);
     return agent;
+  }
+
+  /** Whether an agent is registered for a lane, by the name of its consumer, as far as this process has heard. */
+  serves({ tenant, agentId }: AgentIdentity, consumer: string): boolean {
+    const lane = parseLaneConsumer(consumer);
+    const capabilities = this.#parts.registry.get(tenant, agentId)?.capabilities ?? [];
+    return lane?.tenant === tenant && capabilities.some(({ queue }) => queue === lane.queue);
   }
 
   /** The revoked agents of a tenant. */

@@ -23,13 +23,14 @@ import type { AgentIdentity } from "../../../lib/nats/agent-requests.ts";
 import type { OutputLog } from "../../../lib/nats/output-log.ts";
 import type { TaskLog, WriteOutcome } from "../../../lib/nats/task-log.ts";
 import type { Timers } from "../../../lib/nats/timers.ts";
-import { NO_TOKEN } from "../../../lib/wire/lease-token.ts";
+import type { LeaseTokens } from "../../../lib/wire/lease-token.ts";
 import { type DeliverySubject, parseDeliverySubject, TASKS_STREAM } from "../../../lib/wire/subjects.ts";
 import { failureFromWire, type TaskRecord, viewOf } from "../../../lib/wire/task-codec.ts";
 import { durationFromMs, msFromDuration, msFromTimestamp } from "../../../lib/wire/time-codec.ts";
 import { Violations } from "../../../lib/wire/validation.ts";
 import type { Lifecycle } from "../tasks/lifecycle.ts";
 import { AgentClocks } from "./agent-clocks.ts";
+import { type Delivered, LeaseCheck } from "./lease-check.ts";
 
 /** What the desk needs. */
 export interface ReportDeskParts {
@@ -43,6 +44,10 @@ export interface ReportDeskParts {
   readonly logger: Logger;
   /** Whether nothing of an agent counts. Nobody is shut out if left out. */
   readonly isShutOut?: (from: AgentIdentity) => boolean;
+  /** Shows what agents were given. Undefined where the broker asks agents for no credentials: there, anybody can be any agent. */
+  readonly tokens?: LeaseTokens | undefined;
+  /** Whether an agent is registered for a lane, by the name of its consumer. Needed with tokens. */
+  readonly serves?: (from: AgentIdentity, consumer: string) => boolean;
 }
 
 /** How often a begin is decided anew because somebody else moved the task in between. */
@@ -52,6 +57,7 @@ const MAX_ANSWERS: number = 16 * MAX_REPORTS;
 /** How long an agent waits before it repeats a report that could not be stored, in milliseconds. */
 const RETRY_MS = 500;
 
+const NOT_GIVEN = "lease_token is not that of this attempt";
 const NOT_ITS_OUTPUT = "output_sequence is not an output of this attempt";
 
 const MAX_SEQUENCE = BigInt(Number.MAX_SAFE_INTEGER);
@@ -59,20 +65,16 @@ const MAX_SEQUENCE = BigInt(Number.MAX_SAFE_INTEGER);
 const ACK = new TextEncoder().encode("+ACK");
 const NAK = new TextEncoder().encode("-NAK");
 
-interface Delivered {
-  readonly from: AgentIdentity;
-  readonly report: Report;
-  readonly delivery: DeliverySubject;
-}
-
 /** Answers reports. */
 export class ReportDesk {
   readonly #parts: ReportDeskParts;
   readonly #agentClocks: AgentClocks;
+  readonly #leases: LeaseCheck;
 
   constructor(parts: ReportDeskParts) {
     this.#parts = parts;
     this.#agentClocks = new AgentClocks(parts.clock);
+    this.#leases = new LeaseCheck(parts);
   }
 
   /** Answers the reports of one request, in their order. */
@@ -99,6 +101,8 @@ export class ReportDesk {
     if (violation !== undefined || delivery === undefined) return refused("INVALID_REPORT", violation ?? "delivery");
     const delivered = { from, report, delivery };
     try {
+      if (!this.#leases.shows(delivered) && !(await this.#leases.holds(delivered)))
+        return refused("INVALID_REPORT", NOT_GIVEN);
       if (report.kind.case === "begin") return await this.#begin(delivered, report.kind.value.redelivery);
       if (report.kind.case === "complete") return await this.#complete(delivered);
       return await this.#settle(delivered);
@@ -110,6 +114,11 @@ export class ReportDesk {
       const retryDelay = durationFromMs(err instanceof MeshError ? (err.retryDelayMs ?? RETRY_MS) : RETRY_MS);
       return create(ReportResultSchema, { outcome: { case: "unavailable", value: { retryDelay } } });
     }
+  }
+
+  /** The answer to an agent that has begun: what it holds from now on, and what shows that it does. */
+  #begun(delivered: Delivered, fence: number, attempt: number): ReportResult {
+    return accepted(fence, attempt, this.#leases.tokenOf(delivered, fence, attempt));
   }
 
   async #begin(delivered: Delivered, redelivery: boolean): Promise<ReportResult> {
@@ -137,7 +146,7 @@ export class ReportDesk {
           return refused("LEASE_LOST", "another attempt is in force, or the task has ended");
         case "started":
           this.#guard(record, viewOf(record).last?.attemptStartMs ?? clock.now());
-          return accepted(decision.fence, decision.attempt);
+          return this.#begun(delivered, decision.fence, decision.attempt);
         case "drop": {
           const stale = decision.event === undefined;
           if (stale || (await lifecycle.move(record, decision.event, command.operationId)).kind === "stored") {
@@ -150,7 +159,7 @@ export class ReportDesk {
           const outcome = await lifecycle.move(record, decision.event, command.operationId);
           if (outcome.kind === "stored") {
             this.#guard(record, decision.event.attemptStartMs ?? clock.now());
-            return accepted(outcome.sequence, decision.event.attempt);
+            return this.#begun(delivered, outcome.sequence, decision.event.attempt);
           }
           break;
         }
@@ -165,6 +174,8 @@ export class ReportDesk {
     const begins = report.kind.case === "begin";
     const fields = { task_id: report.taskId, agent_id: from.agentId, sequence: delivery.sequence };
     this.#parts.logger.warn(fields, begins ? "unreadable work item dropped" : "report on an unreadable task refused");
+    // Nothing shows that it was delivered to this agent, but that it could have been.
+    if (!this.#leases.mayHold(delivered)) return refused("INVALID_REPORT", NOT_GIVEN);
     return begins ? this.#drop(delivered, "TASK_UNREADABLE") : refused("LEASE_LOST", "the task can't be read");
   }
 
@@ -349,10 +360,10 @@ function delayOf(delay: Parameters<typeof msFromDuration>[0]): number {
   return Math.min(Math.max(msFromDuration(delay) ?? 0, 0), MAX_WAIT_MS);
 }
 
-function accepted(fence: number, attempt: number): ReportResult {
+function accepted(fence: number, attempt: number, leaseToken = ""): ReportResult {
   return {
     $typeName: "mycel.v1.ReportResult",
-    outcome: { case: "accepted", value: { $typeName: "mycel.v1.Accepted", fence: BigInt(fence), attempt, leaseToken: NO_TOKEN } },
+    outcome: { case: "accepted", value: { $typeName: "mycel.v1.Accepted", fence: BigInt(fence), attempt, leaseToken } },
   };
 }
 

@@ -30,7 +30,7 @@ import {
 import { DISPATCH_TEMPLATE } from "../../../lib/wire/subjects.ts";
 import type { Violations } from "../../../lib/wire/validation.ts";
 import { encodeDispatch, policyOf, statusOf, type TaskRecord, viewOf } from "../../../lib/wire/task-codec.ts";
-import { NO_TOKEN } from "../../../lib/wire/lease-token.ts";
+import type { LeaseTokens } from "../../../lib/wire/lease-token.ts";
 import { startHop } from "../../../lib/wire/hop.ts";
 import {
   carrierFromContext,
@@ -57,6 +57,8 @@ export interface SubmitterParts {
   readonly hook: (tenant: string, taskId: string, webhook: TaskWebhook) => Promise<void>;
   /** How long a submission is held while the broker does not answer, in milliseconds; 0 for not at all. */
   readonly holdMs: number;
+  /** Undefined where the broker asks agents for no credentials. */
+  readonly tokens?: LeaseTokens | undefined;
 }
 
 /** A submission that was checked and is ready to be stored. */
@@ -136,7 +138,7 @@ export class Submitter {
       fence: 0n,
       beginRequired: beginRequiredFor(policyOf(task), 1),
       requestDigest: submissionDigest(request),
-      leaseToken: NO_TOKEN,
+      leaseToken: this.#parts.tokens?.ofDispatch({ tenant, ...task, attempt: 1, fence: 0 }) ?? "",
     };
     const draft: DispatchDraft = {
       tenant,

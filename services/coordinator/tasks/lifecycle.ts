@@ -16,6 +16,7 @@ import type { Lanes } from "../../../lib/nats/lanes.ts";
 import type { OutputLog } from "../../../lib/nats/output-log.ts";
 import type { TaskLog, WriteOutcome } from "../../../lib/nats/task-log.ts";
 import type { Timers } from "../../../lib/nats/timers.ts";
+import type { LeaseTokens } from "../../../lib/wire/lease-token.ts";
 import { encodeDispatch, type TaskRecord, viewOf } from "../../../lib/wire/task-codec.ts";
 import { mayBePurged } from "./expiry.ts";
 import { readVisible } from "./visibility.ts";
@@ -29,6 +30,8 @@ export interface LifecycleParts {
   readonly lanes: Lanes;
   readonly clock: Clock;
   readonly logger: Logger;
+  /** Undefined where the broker asks agents for no credentials. */
+  readonly tokens?: LeaseTokens | undefined;
 }
 
 /** How often a decision is taken anew because somebody else moved the task in between. */
@@ -129,21 +132,21 @@ export class Lifecycle {
 
   /** Puts a delayed or backed-off task into its queue. A conflict means that somebody else did. */
   async dispatch(record: TaskRecord, attempt: number, fence: number): Promise<WriteOutcome> {
-    const { log, lanes } = this.#parts;
+    const { log, lanes, tokens } = this.#parts;
     const { task } = record.dispatch.message;
     if (task === undefined || task.queue === "") throw taskUnreadable();
     await lanes.lanesOf(record.tenant, task.queue);
+    const { tenant, taskId } = record;
+    const lane = { tenant, taskId, queue: task.queue, priority: record.dispatch.priority };
     return log.dispatch(
       {
-        tenant: record.tenant,
-        taskId: record.taskId,
-        queue: task.queue,
-        priority: record.dispatch.priority,
+        ...lane,
         body: encodeDispatch({
           ...record.dispatch.message,
           attempt,
           fence: BigInt(fence),
           beginRequired: beginRequiredFor(viewOf(record).policy, attempt),
+          leaseToken: tokens?.ofDispatch({ ...lane, attempt, fence }) ?? "",
         }),
         trace: record.trace,
       },

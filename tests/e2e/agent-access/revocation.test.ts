@@ -40,7 +40,9 @@ test("a revoked agent is off the bus within seconds, and another one finishes wh
   const revokedMs = performance.now();
   const { agent } = await other.revokeAgent({ agentId: "bad", reason: "it listens to somebody else" });
   expect(agent).toMatchObject({ agentId: "bad", state: AgentState.REVOKED });
-  await expect.poll(() => connectionsNamed(mesh.nats.monitorUrl, "mycel agent bad"), { timeout: PATIENCE_MS }).toEqual([]);
+  await expect
+    .poll(() => connectionsNamed(mesh.nats.monitorUrl, "mycel agent bad"), { timeout: PATIENCE_MS })
+    .toEqual([]);
   for (const taskId of ["taken", "last-chance"]) await running(client, taskId, "good");
   expect(performance.now() - revokedMs).toBeLessThan(LEASE_MS / 4);
   writeFileSync(join(mesh.dir, "taken.go"), "");

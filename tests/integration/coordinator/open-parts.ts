@@ -12,7 +12,7 @@ import { TaskLog } from "../../../lib/nats/task-log.ts";
 import { Timers } from "../../../lib/nats/timers.ts";
 import { laneConsumer, parseDeliverySubject, TASKS_STREAM } from "../../../lib/wire/subjects.ts";
 import type { SubmissionLimits } from "../../../lib/wire/submission.ts";
-import { ReportDesk } from "../../../services/coordinator/reports/report-desk.ts";
+import { ReportDesk, type ReportDeskParts } from "../../../services/coordinator/reports/report-desk.ts";
 import { openDueTimers } from "../../../services/coordinator/reactors/due-timers.ts";
 import { Submitter } from "../../../services/coordinator/submission/submitter.ts";
 import { Lifecycle } from "../../../services/coordinator/tasks/lifecycle.ts";
@@ -61,16 +61,21 @@ export interface Parts extends AsyncDisposable {
   pull(): Promise<Delivery>;
   /** What an agent says of a delivery. */
   report(delivery: Delivery, report: MessageInitShape<typeof ReportSchema>, agentId?: string): Promise<ReportResult>;
+  /** The same, to another coordinator that checks reports in this way. */
+  reportElsewhere(checks: ReportChecks): Parts["report"];
   /** How many deliveries of the queue are unacknowledged, once everything that was sent has arrived. */
   unacknowledged(): Promise<number>;
 }
+
+/** How reports are checked. */
+export type ReportChecks = Pick<ReportDeskParts, "tokens" | "serves">;
 
 const SYSTEM_CLOCK: Clock = { now: () => Date.now(), monotonicMs: () => performance.now() };
 const LIMITS: SubmissionLimits = { maxStartToCloseMs: 60_000, maxWaitMs: 600_000 };
 const CONSUMER = laneConsumer(TENANT, "work", 5);
 
 /** Opens the parts of one coordinator. */
-export async function openParts(settings: TestNatsSettings = {}): Promise<Parts> {
+export async function openParts(settings: TestNatsSettings = {}, checks: ReportChecks = {}): Promise<Parts> {
   const stack = new AsyncDisposableStack();
   const log = stack.use(await openMeshLog(settings));
   const { connection, manager, publisher, outputLog: outputs } = log;
@@ -82,7 +87,8 @@ export async function openParts(settings: TestNatsSettings = {}): Promise<Parts>
   const lanes = new Lanes({ connection, manager }, { leaseMs: 30_000, depthLimit: 1_000, maxQueues: 10 }, () =>
     clock.monotonicMs(),
   );
-  const lifecycle = new Lifecycle({ connection, log: taskLog, outputs, timers, lanes, clock, logger });
+  const { tokens } = checks;
+  const lifecycle = new Lifecycle({ connection, log: taskLog, outputs, timers, lanes, clock, logger, tokens });
   const submitter = new Submitter({
     log: taskLog,
     lanes,
@@ -93,9 +99,11 @@ export async function openParts(settings: TestNatsSettings = {}): Promise<Parts>
     randomId: () => crypto.randomUUID(),
     limits: LIMITS,
     holdMs: 0,
+    tokens,
   });
   const random = (): number => 0.5;
-  const desk = new ReportDesk({ connection, log: taskLog, outputs, timers, lifecycle, clock, random, logger });
+  const deskWith = (given: ReportChecks): ReportDesk =>
+    new ReportDesk({ connection, log: taskLog, outputs, timers, lifecycle, clock, random, logger, ...given });
   return {
     log,
     taskLog,
@@ -119,16 +127,21 @@ export async function openParts(settings: TestNatsSettings = {}): Promise<Parts>
       if (sequence === undefined) throw new Error("nothing was delivered");
       return { taskId: subject.split(".")[2] ?? "", reply, sequence };
     },
-    report: async ({ taskId, reply }, report, agentId = "agent") => {
-      const request = create(ReportRequestSchema, { reports: [{ taskId, delivery: reply, attempt: 1, ...report }] });
-      const [result] = (await desk.answer({ tenant: TENANT, agentId }, request)).results;
-      if (result === undefined) throw new Error("the report was not answered");
-      return result;
-    },
+    report: reportTo(deskWith(checks)),
+    reportElsewhere: (given) => reportTo(deskWith(given)),
     unacknowledged: async () => {
       await connection.flush();
       return (await manager.consumers.info(TASKS_STREAM, CONSUMER)).num_ack_pending;
     },
     [Symbol.asyncDispose]: () => stack.disposeAsync(),
+  };
+}
+
+function reportTo(desk: ReportDesk): Parts["report"] {
+  return async ({ taskId, reply }, report, agentId = "agent") => {
+    const request = create(ReportRequestSchema, { reports: [{ taskId, delivery: reply, attempt: 1, ...report }] });
+    const [result] = (await desk.answer({ tenant: TENANT, agentId }, request)).results;
+    if (result === undefined) throw new Error("the report was not answered");
+    return result;
   };
 }

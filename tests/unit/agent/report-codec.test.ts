@@ -18,6 +18,7 @@ const FACTS = {
   taskId: "t1",
   attempt: 3,
   fence: 2n ** 63n + 5n,
+  leaseToken: "dToken",
   delivery: "$JS.ACK.S.C.1.2.3.4.5",
   startMs: 1_700_000_000_123,
   outputSequence: 2 ** 52 + 1,
@@ -72,6 +73,7 @@ test.for<[ReportKind, object]>([
 ])("the bytes of %o are those of the schema", ([kind, expected]) => {
   const read = written(FACTS, kind);
   expect(read).toMatchObject({ taskId: "t1", attempt: 3, fence: FACTS.fence, delivery: FACTS.delivery });
+  expect(read.leaseToken).toBe("dToken");
   expect(read.outputSequence).toBe(BigInt(FACTS.outputSequence));
   expect(msFromTimestamp(read.startTime)).toBe(FACTS.startMs);
   expect(read.kind).toMatchObject(expected);
@@ -122,7 +124,7 @@ test("many reports are one request, in order, and a writer may be used again", (
 });
 
 test("a report weighs no less than its bytes", () => {
-  const facts = { ...FACTS, taskId: "t".repeat(100), delivery: `$JS.ACK.${"d".repeat(300)}`, attempt: 2 ** 31 - 1 };
+  const facts = { ...FACTS, taskId: "t".repeat(100), leaseToken: "d".repeat(200), delivery: `$JS.ACK.${"d".repeat(300)}`, attempt: 2 ** 31 - 1 };
   const kinds: ReportKind[] = [
     { kind: "begin", redelivery: true },
     { kind: "complete", result: new Uint8Array(70_000) },

@@ -43,7 +43,7 @@ function aReporter(): { readonly reporter: Reporter; readonly requests: Request[
 }
 
 function report(taskId: string): Report {
-  const facts = { taskId, attempt: 1, fence: 0n, delivery: "d", startMs: undefined, outputSequence: 0 };
+  const facts = { taskId, attempt: 1, fence: 0n, leaseToken: "", delivery: "d", startMs: undefined, outputSequence: 0 };
   return reportOf(facts, { kind: "complete", result: undefined });
 }
 
@@ -88,8 +88,8 @@ test("each report gets its own answer once, whatever another one makes of its ow
     requests[0]!.answer([accepted(7n), accepted(8n)]);
     await turn();
     expect(answers).toEqual([
-      ["a", { kind: "accepted", fence: 7n, attempt: 1 }],
-      ["b", { kind: "accepted", fence: 8n, attempt: 1 }],
+      ["a", { kind: "accepted", fence: 7n, attempt: 1, leaseToken: "" }],
+      ["b", { kind: "accepted", fence: 8n, attempt: 1, leaseToken: "" }],
     ]);
     expect(requests).toHaveLength(1);
     expect(unhandled).toMatchObject([{ message: "a logger failed" }]);

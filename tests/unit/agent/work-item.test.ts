@@ -35,9 +35,9 @@ function bytesOf(task: object, change: object = {}): Uint8Array {
   return toBinary(DispatchSchema, create(DispatchSchema, dispatch));
 }
 
-function facts({ taskId, type, queue, attempt, fence, beginRequired, ...rest }: WorkItem): object {
+function facts({ taskId, type, queue, attempt, fence, beginRequired, leaseToken, ...rest }: WorkItem): object {
   const { startToCloseMs, heartbeatMs, input, blob } = rest;
-  return { taskId, type, queue, attempt, fence, beginRequired, startToCloseMs, heartbeatMs, input, blob };
+  return { taskId, type, queue, attempt, fence, beginRequired, leaseToken, startToCloseMs, heartbeatMs, input, blob };
 }
 
 /** What is read, or that nothing can be. */
@@ -54,7 +54,7 @@ function readBy(read: (bytes: Uint8Array) => WorkItem, bytes: Uint8Array): unkno
 
 /** Whether the short way reads the bytes. */
 function isPlain(bytes: Uint8Array): boolean {
-  const read = { taskId: "", type: "", queue: "", attempt: 0, fence: 0n, beginRequired: false };
+  const read = { taskId: "", type: "", queue: "", attempt: 0, fence: 0n, beginRequired: false, leaseToken: "" };
   try {
     readDispatch(bytes, { ...read, startToCloseMs: undefined, heartbeatMs: undefined, input: undefined });
     return true;
@@ -75,6 +75,7 @@ describe("a dispatch as coordinators write it", () => {
     ["with a webhook for each of its states", { webhook: { endpointId: "billing", allStates: true } }, {}],
     ["with reasons that are not tried again", { retryPolicy: { nonRetryableReasons: ["A", "B", "A"] } }, {}],
     ["that must be begun, first of its task", {}, { beginRequired: true, attempt: 1, fence: 0n }],
+    ["with a token", {}, { leaseToken: "d0123456789abcdefghijk_" }],
     ["with all timeouts", { timeouts: { scheduleToStart: durationFromMs(1), scheduleToClose: durationFromMs(9) } }, {}],
   ])("is read in one pass: %s", ([, task, dispatch]) => {
     const bytes = bytesOf(aTask(task), dispatch);
