@@ -158,9 +158,9 @@ async function open(options: CoordinatorOptions, stack: AsyncDisposableStack): P
   const stored = new WriteRingWriter(writes, () => clock.now());
   const publisher = new StreamPublisher(connection, { onStored: (messages, last) => stored.stored(messages, last) });
   const reader = stack.use(new DirectReader(connection));
+  const auditStream = new AuditStream({ connection, manager, publisher: new StreamPublisher(connection), reader });
   const log = new TaskLog({ connection, manager, publisher, reader });
   const outputs = new OutputLog({ connection, publisher, reader });
-  const auditStream = new AuditStream({ connection, manager, publisher: new StreamPublisher(connection), reader });
   const timers = new Timers(publisher);
   const settings = stack.use(
     await QueueSettings.open(connection, {
@@ -176,8 +176,6 @@ async function open(options: CoordinatorOptions, stack: AsyncDisposableStack): P
   );
   stack.use(openPauseFollower({ settings, pauses, logger }));
   const logRoom = new LogRoom({ connection, manager }, () => clock.monotonicMs());
-  const lifecycle = new Lifecycle({ connection, log, outputs, timers, lanes, clock, logger });
-  const limits = { maxStartToCloseMs: config.maxStartToCloseMs, maxWaitMs: maxWaitMsOf(config) };
   const audit = stack.use(
     new StoredAuditLog({
       stream: auditStream,
@@ -186,11 +184,11 @@ async function open(options: CoordinatorOptions, stack: AsyncDisposableStack): P
       logger,
       holderId,
       randomId: () => nuid.next(),
+    }),
+  );
   const tokens = trust === undefined ? undefined : new LeaseTokens(trust.agentsSigning.seed);
   const lifecycle = new Lifecycle({ connection, log, outputs, timers, lanes, clock, logger, tokens });
   const limits = { maxStartToCloseMs: config.maxStartToCloseMs, maxWaitMs: maxWaitMsOf(config) };
-    }),
-  );
   const randomId = (): string => nuid.next();
   const eventReader = new EventReader({ connection, reader });
   const outbound = createOutbound({ allowPrivate: config.outboundAllow });
@@ -218,9 +216,9 @@ async function open(options: CoordinatorOptions, stack: AsyncDisposableStack): P
     hook: (tenant, taskId, webhook) => webhooks.hook(tenant, taskId, webhook),
     clock,
     randomId,
-    tokens,
     limits,
     holdMs: HOLD_MS,
+    tokens,
   });
   const bulk = new BulkSubmitter({ submitter, log, clock, limits });
 
@@ -286,10 +284,10 @@ async function open(options: CoordinatorOptions, stack: AsyncDisposableStack): P
     lifecycle,
     clock,
     random: Math.random,
-    tokens,
-    serves: (from, consumer) => fleet.serves(from, consumer),
     logger,
     isShutOut: (from) => revocations.isShutOut(from),
+    tokens,
+    serves: (from, consumer) => fleet.serves(from, consumer),
   });
   stack.use(
     new AgentRequests(connection, {
@@ -372,9 +370,6 @@ async function open(options: CoordinatorOptions, stack: AsyncDisposableStack): P
     audit,
     services: [
       served(AgentService, agentService),
-      served(BlobService, blobRpcs({ blobs: new BlobStore({ connection, reader }) })),
-      served(KeyService, keyRpcs({ desk: credentials.keyDesk })),
-      served(MetricsService, metricRpcs({ index, draining: draining.signal })),
       served(
         AuditService,
         auditRpcs({
@@ -383,6 +378,9 @@ async function open(options: CoordinatorOptions, stack: AsyncDisposableStack): P
           draining: draining.signal,
         }),
       ),
+      served(BlobService, blobRpcs({ blobs: new BlobStore({ connection, reader }) })),
+      served(KeyService, keyRpcs({ desk: credentials.keyDesk })),
+      served(MetricsService, metricRpcs({ index, draining: draining.signal })),
       served(QueueService, queueRpcs({ board, settings, pauses, index, lifecycle, clock })),
       served(WebhookService, webhookRpcs({ webhooks, outbound })),
     ],
