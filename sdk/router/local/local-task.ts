@@ -118,6 +118,7 @@ export class LocalTask {
       attempt,
       fence: 0n,
       beginRequired: false,
+      leaseToken: "",
       startToCloseMs: msFromDuration(timeouts?.startToClose),
       heartbeatMs: msFromDuration(timeouts?.heartbeat),
       task,
