@@ -6,6 +6,7 @@ import { loadSettings, type Settings } from "../../lib/config/settings.ts";
 import { strangeVariables } from "../../lib/config/strange-variables.ts";
 import type { CliContext } from "../context.ts";
 import { UsageError } from "../failure.ts";
+import { harmless } from "../output/terminal.ts";
 import { jsonDocument } from "../output/json.ts";
 import { type Column, renderTable } from "../output/table.ts";
 
@@ -35,7 +36,7 @@ const COLUMNS: readonly Column<Row>[] = [
 export async function showSettings({ out, err, env }: CliContext, flags: ShowFlags): Promise<void> {
   const path = flags.config ?? (env["MYCEL_CONFIG"] || undefined);
   const settings = await loadSettings({ path, env, keys: ALL_KEYS }).catch((error: unknown) => {
-    throw error instanceof ConfigError ? new UsageError(error.mistakes.join("\n")) : error;
+    throw error instanceof ConfigError ? new UsageError(error.mistakes.map(harmless).join("\n")) : error;
   });
   for (const { name, near } of strangeVariables(env, ALL_KEYS)) {
     await err.line(`${name} is read by nothing; did you mean ${near}?`);

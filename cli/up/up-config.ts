@@ -9,6 +9,7 @@ import * as telemetry from "../../lib/config/keys/telemetry.ts";
 import * as worker from "../../lib/config/keys/worker.ts";
 import { type Environment, loadSettings } from "../../lib/config/settings.ts";
 import { UsageError } from "../failure.ts";
+import { harmless } from "../output/terminal.ts";
 
 /** What holds for a mesh on this machine. */
 export interface UpConfig {
@@ -30,7 +31,7 @@ export async function upConfig(config: string | undefined, env: Environment): Pr
     return { env, listen: env["MYCEL_LISTEN"] || undefined, concurrency: undefined, allowedRoots: [] };
   }
   const settings = await loadSettings({ path, env, keys: ALL_KEYS }).catch((error: unknown) => {
-    throw error instanceof ConfigError ? new UsageError(error.mistakes.join("\n")) : error;
+    throw error instanceof ConfigError ? new UsageError(error.mistakes.map(harmless).join("\n")) : error;
   });
   const isSet = (key: Parameters<typeof settings.sourceOf>[0]): boolean => settings.sourceOf(key) !== undefined;
   const [endpoint, tracesEndpoint] = [settings.get(telemetry.endpoint), settings.get(telemetry.tracesEndpoint)];

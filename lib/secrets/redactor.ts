@@ -1,14 +1,19 @@
-// Owns what is taken out of texts before people see them: credentials in URLs, and secrets that this process knows.
+// Owns what is taken out of texts before people see them: what looks like a credential, and secrets that this process knows.
 
 const REDACTED = "[redacted]";
 // A shorter one would be found in ordinary words; such a secret is no secret anyway.
 const MIN_LENGTH = 6;
 // The user info may itself hold colons, and slashes where somebody forgot to encode them; it ends with the last @ before a space or quote.
-const URL_CREDENTIALS = /\b([a-z][a-z0-9+.-]{0,31}:\/\/)[^\s"'`<>,]*@/gi;
+// Bounded, so that a long line made by a stranger costs little.
+const URL_CREDENTIALS = /\b([a-z][a-z0-9+.-]{0,31}:\/\/)[^\s"'`<>,]{0,512}@/gi;
+// What is a credential by its looks, whoever it belongs to: JWTs, seeds of nkeys, our API keys and webhooks' secrets, tokens of Vault.
+const SHAPES =
+  /\beyJ[\w-]{10,4096}\.eyJ[\w-]{4,4096}\.[\w-]{10,}|\bS[AUOCN][A-Z2-7]{56}\b|\bmk_[0-9a-z]{1,32}_[\w-]{20,}|\bwhsec_[\w+/=-]{16,}|\bhv[sbr]\.[\w-]{20,}/g;
 
-/** `text` with the user name and password of every URL in it replaced. */
+/** `text` without what can be seen to be a credential: names and passwords in URLs, tokens and keys of known forms. */
 export function withoutCredentials(text: string): string {
-  return text.includes("@") ? text.replaceAll(URL_CREDENTIALS, `$1${REDACTED}@`) : text;
+  const shaped = text.replaceAll(SHAPES, REDACTED);
+  return shaped.includes("@") ? shaped.replaceAll(URL_CREDENTIALS, `$1${REDACTED}@`) : shaped;
 }
 
 /** Takes out of texts whatever secret it has been told. One for a process: what reads secrets tells it, what writes lines asks it. */
@@ -39,7 +44,7 @@ export class Redactor {
     }
   }
 
-  /** `text` without credentials in URLs and without known secrets. */
+  /** `text` without known secrets, and without what can be seen to be a credential. */
   clean(text: string): string {
     let cleaned = text;
     for (const secret of this.#ordered) {

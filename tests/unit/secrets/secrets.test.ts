@@ -38,8 +38,21 @@ describe("a redactor", () => {
     ['{"url":"nats://u:p@h"}', '{"url":"nats://[redacted]@h"}'],
     ["mail me@x.example about http://h/", "mail me@x.example about http://h/"],
     ["no address", "no address"],
+    [`Bearer eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJ4In0.${"s".repeat(43)}`, "Bearer [redacted]"],
+    [`seed SUACSSL3UAHUDXKFSNVUZRF5UHPMWZ6BFDTJ7M6USDXIEDNPPQYYYCU3VY.`, "seed [redacted]."],
+    [`key mk_0123456789abcdef_${"k".repeat(43)}, mk_operator_${"o".repeat(32)}`, "key [redacted], [redacted]"],
+    ["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw of hvs.CAESIJlWh1WOW4tXlbq0mDxFOXZ", "[redacted] of [redacted]"],
+    [
+      "subjects and SUBJECT_NAMES, mk_short, task.default.eyJ.q",
+      "subjects and SUBJECT_NAMES, mk_short, task.default.eyJ.q",
+    ],
   ])("makes of %s %s", ([text, cleaned]) => {
     expect(withoutCredentials(text!)).toBe(cleaned);
+  });
+
+  test("costs little for a line that a stranger made long", () => {
+    const cleaned = withoutCredentials(`@${"a://".repeat(50_000)}${"-eyJ-abcdefghijkl".repeat(10_000)}`);
+    expect(cleaned).toContain("a://");
   });
 
   test("takes out what it was told, in whatever form, the longest first, and line by line", () => {
