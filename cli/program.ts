@@ -17,6 +17,7 @@ import { tailCommand } from "./commands/tail.ts";
 import { cancelCommand, getCommand, retryCommand, statusCommand, watchCommand } from "./commands/tasks.ts";
 import { tokenCommand } from "./commands/token.ts";
 import { topCommand } from "./commands/top.ts";
+import { trustCommand } from "./commands/trust.ts";
 import { upCommand } from "./commands/up.ts";
 import { webhooksCommand } from "./commands/webhooks.ts";
 import { type CliContext, examples } from "./context.ts";
@@ -89,6 +90,7 @@ export function createProgram(context: CliContext, version: string): Command {
     keysCommand(context),
     tokenCommand(context),
     benchCommand(context),
+    trustCommand(context),
     doctorCommand(context),
     certsCommand(context),
     configCommand(context),

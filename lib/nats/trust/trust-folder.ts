@@ -31,6 +31,8 @@ export const TRUST_FILES = {
   admin: "people/admin.creds",
   /** What coordinators get, as a folder of its own. */
   coordinator: "coordinator",
+  /** The identities of operator and accounts. */
+  root: "root",
 } as const;
 
 /** The files of a coordinator's folder. */
@@ -92,10 +94,10 @@ export async function makeTrust(dir: string, nowMs: number): Promise<void> {
     makeUserCredentials({ name, account, permissions, issuedAtS });
   const mine = COORDINATOR_FILES;
   const files: Readonly<Record<string, string>> = {
-    "root/operator.nk": operator.seed,
-    "root/system-account.nk": system.seed,
-    "root/mesh-account.nk": mesh.seed,
-    "root/agents-account.nk": agents.seed,
+    [`${TRUST_FILES.root}/operator.nk`]: operator.seed,
+    [`${TRUST_FILES.root}/system-account.nk`]: system.seed,
+    [`${TRUST_FILES.root}/mesh-account.nk`]: mesh.seed,
+    [`${TRUST_FILES.root}/agents-account.nk`]: agents.seed,
     [TRUST_FILES.server]: confOf(server),
     [TRUST_FILES.serverJson]: JSON.stringify(server, null, 2),
     [TRUST_FILES.admin]: user("admin", mesh),

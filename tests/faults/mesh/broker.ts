@@ -1,7 +1,7 @@
 // The nats-servers of a mesh as its members: one alone, or a cluster that elects leaders among its servers.
 import { closeSync, fstatSync, openSync, readSync } from "node:fs";
 import process from "node:process";
-import type { NatsServerSettings } from "../../../lib/nats/server/server-config.ts";
+import type { TestNatsSettings } from "../../support/nats.ts";
 import { openTestNats, type TestNats } from "../../support/nats.ts";
 import { openNatsCluster } from "../../support/nats-cluster.ts";
 import type { LinkProxy, ProxyBook } from "./link-proxy.ts";
@@ -34,7 +34,7 @@ export interface Brokers extends AsyncDisposable {
 /** How many brokers, and how they are set. */
 export interface BrokersOptions {
   readonly count: 1 | 3;
-  readonly settings: NatsServerSettings;
+  readonly settings: TestNatsSettings;
   /** Where the proxies between them are noted; there are none if it is left out. */
   readonly routes?: ProxyBook | undefined;
   /** The disks under their stores, in their order. The system's folder of temporary files if there are none. */

@@ -3,7 +3,7 @@
 import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { NatsServerSettings } from "../../../lib/nats/server/server-config.ts";
+import type { TestNatsSettings } from "../../support/nats.ts";
 import { fixedPort } from "../../support/fixed-port.ts";
 import { type Broker, openBrokers } from "./broker.ts";
 import { type Listener, type LinkProxy, openProxyBook } from "./link-proxy.ts";
@@ -28,7 +28,7 @@ export interface FaultMeshOptions {
   /** Which connections go through proxies. Default none: a proxy costs time. */
   readonly links?: readonly Link[];
   /** Settings of every broker. */
-  readonly brokerSettings?: NatsServerSettings;
+  readonly brokerSettings?: TestNatsSettings;
   /** Each broker keeps its store on a disk of its own of this many bytes, as `disk` of the broker. Needs Linux and root. */
   readonly brokerDiskBytes?: number;
   /** Further settings of every coordinator. */

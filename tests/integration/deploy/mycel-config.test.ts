@@ -9,6 +9,7 @@ import { ALL_KEYS } from "../../../lib/config/keys/tables.ts";
 import { mistakesIn } from "../../../lib/config/settings.ts";
 import { createClient } from "../../../sdk/client/index.ts";
 import { openTestNats } from "../../support/nats.ts";
+import { testTrust } from "../../support/trust.ts";
 import { startProcess } from "../../support/processes.ts";
 
 const DEPLOY = resolve(import.meta.dirname, "../../../deploy");
@@ -31,9 +32,11 @@ test("what is commented out in it is right too", () => {
 test("a coordinator and an agent start from it and do a task", { timeout: 60_000 }, async () => {
   await using stack = new AsyncDisposableStack();
   const dir = stack.adopt(await mkdtemp(join(tmpdir(), "deploy-")), (path) => rm(path, { recursive: true }));
-  const nats = stack.use(await openTestNats());
+  const trust = await testTrust();
+  const nats = stack.use(await openTestNats({ trust }));
   const here = {
     NATS_URL: nats.url,
+    MYCEL_NATS_TRUST: trust.coordinatorDir,
     MYCEL_AGENT_NATS_URL: nats.url,
     MYCEL_REPLICAS: "1",
     MYCEL_LISTEN: "127.0.0.1:0",

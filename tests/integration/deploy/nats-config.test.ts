@@ -2,14 +2,16 @@
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { copyFile, cp, mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { jetstreamManager } from "@nats-io/jetstream";
+import { credsAuthenticator } from "@nats-io/nats-core";
 import { connect } from "@nats-io/transport-node";
 import { expect, test } from "vitest";
 import { BLOBS_BUCKET, OUTPUT_STREAM, TASKS_STREAM, TIMERS_STREAM } from "../../../lib/wire/subjects.ts";
 import { createClient } from "../../../sdk/client/index.ts";
+import { runCli } from "../../support/cli.ts";
 import { fixedPort } from "../../support/fixed-port.ts";
 import { natsServerBinary } from "../../support/nats.ts";
 import { startProcess } from "../../support/processes.ts";
@@ -24,10 +26,22 @@ interface Server extends AsyncDisposable {
   readonly monitor: string;
 }
 
+/** The folder as an operator has it: its own files, and the one that `mycel trust init` makes. */
+async function openFolder() {
+  const stack = new AsyncDisposableStack();
+  const dir = stack.adopt(await mkdtemp(join(tmpdir(), "mycel-deploy-")), (path) => rm(path, { recursive: true }));
+  const [conf, trust] = [join(dir, "nats"), join(dir, "trust")];
+  await cp(DEPLOY, conf, { recursive: true });
+  const made = await runCli("", ["trust", "init", trust]);
+  expect(made).toMatchObject({ code: 0, stderr: "" });
+  await copyFile(join(trust, "nats/trust.conf"), join(conf, "trust.conf"));
+  return { dir, conf, trust, [Symbol.asyncDispose]: () => stack.disposeAsync() };
+}
+
 /** Starts servers from one file of the folder, each with an environment of its own. */
 async function openServers(file: string, count: number) {
   const stack = new AsyncDisposableStack();
-  const dir = stack.adopt(await mkdtemp(join(tmpdir(), "mycel-deploy-")), (path) => rm(path, { recursive: true }));
+  const { dir, conf, trust } = stack.use(await openFolder());
   const routes = await Promise.all(Array.from({ length: count }, fixedPort));
   const servers: Server[] = [];
   for (const [i, route] of routes.entries()) {
@@ -38,11 +52,12 @@ async function openServers(file: string, count: number) {
       NATS_PORT: String(port),
       NATS_MONITOR: `127.0.0.1:${monitor}`,
       NATS_STORE_DIR: join(dir, String(i)),
+      NATS_RESOLVER_DIR: join(dir, `${i}-accounts`),
       NATS_MAX_FILE_STORE: "1GB",
       NATS_CLUSTER_LISTEN: `127.0.0.1:${route}`,
       NATS_ROUTES: `[${routes.map((other) => `nats://127.0.0.1:${other}`).join(", ")}]`,
     };
-    const child = spawn(await natsServerBinary(), ["-c", join(DEPLOY, file)], { env, stdio: "ignore" });
+    const child = spawn(await natsServerBinary(), ["-c", join(conf, file)], { env, stdio: "ignore" });
     const exited = once(child, "exit");
     servers.push({
       child,
@@ -58,7 +73,7 @@ async function openServers(file: string, count: number) {
   for (const { monitor } of servers) {
     await expect.poll(() => fetch(`${monitor}/healthz`).then(({ status }) => status, String), WAIT).toBe(200);
   }
-  return { dir, servers, [Symbol.asyncDispose]: () => stack.disposeAsync() };
+  return { dir, trust, servers, [Symbol.asyncDispose]: () => stack.disposeAsync() };
 }
 
 test.for([
@@ -70,6 +85,7 @@ test.for([
   await using coordinator = await startProcess("services/coordinator/main.ts", {
     NATS_URL: url,
     MYCEL_LISTEN: "127.0.0.1:0",
+    MYCEL_NATS_TRUST: join(nats.trust, "coordinator"),
     MYCEL_REPLICAS: String(count),
   });
   const mesh = String(coordinator.ready["url"]);
@@ -89,7 +105,10 @@ test.for([
       ping_interval: 10_000_000_000,
     });
   }
-  await using connection = await connect({ servers: url.split(",") });
+  const servers = url.split(",");
+  await expect(connect({ servers, reconnect: false })).rejects.toThrow(/Authorization/);
+  const authenticator = credsAuthenticator(await readFile(join(nats.trust, "people/admin.creds")));
+  await using connection = await connect({ servers, authenticator });
   expect(connection.info?.connect_urls ?? []).toEqual([]);
   const manager = await jetstreamManager(connection);
   for (const name of [TASKS_STREAM, OUTPUT_STREAM, TIMERS_STREAM, `OBJ_${BLOBS_BUCKET}`]) {
@@ -105,7 +124,9 @@ test.for([
 });
 
 test("a missing variable is named, instead of a default that nobody knows of", async () => {
-  const child = spawn(await natsServerBinary(), ["-c", join(DEPLOY, "single.conf")], { env: { NATS_NAME: "mycel-1" } });
+  await using folder = await openFolder();
+  const args = ["-c", join(folder.conf, "single.conf")];
+  const child = spawn(await natsServerBinary(), args, { env: { NATS_NAME: "mycel-1" } });
   let said = "";
   child.stderr.on("data", (part: Buffer) => (said += part.toString()));
   expect(await once(child, "close")).toEqual([1, null]);
@@ -113,8 +134,10 @@ test("a missing variable is named, instead of a default that nobody knows of", a
 });
 
 test("the example names exactly the variables that the files use", async () => {
-  const text = async (file: string): Promise<string> => await readFile(join(DEPLOY, file), "utf8");
-  const files = (await Promise.all(["common.conf", "single.conf", "cluster.conf"].map(text))).join("\n");
+  await using folder = await openFolder();
+  const text = async (file: string): Promise<string> => await readFile(join(folder.conf, file), "utf8");
+  const all = ["common.conf", "single.conf", "cluster.conf", "trust.conf"];
+  const files = (await Promise.all(all.map(text))).join("\n");
   const used = new Set([...files.matchAll(/^[^#\n]*\$(\w+)/gm)].map(([, name]) => name));
   const given = new Set([...(await text("node.env.example")).matchAll(/^(\w+)=/gm)].map(([, name]) => name));
   expect(given).toEqual(used);

@@ -7,7 +7,7 @@ import { createProgram, runProgram } from "../../../cli/program.ts";
 import type { CliContext } from "../../../cli/context.ts";
 
 /** Commands that make no call. */
-const SILENT = ["up", "config show", "config check", "config docs", "completion", "complete"];
+const SILENT = ["up", "config show", "config check", "config docs", "completion", "complete", "trust init"];
 
 /** Arguments of commands that take not just anything, or need some of those that they may go without. */
 const ARGUMENTS: Readonly<Record<string, readonly string[]>> = {
