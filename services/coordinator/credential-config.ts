@@ -6,12 +6,18 @@ import * as keys from "../../lib/config/keys/credentials.ts";
 import type { Settings } from "../../lib/config/settings.ts";
 import type { Secrets } from "../../lib/secrets/secrets.ts";
 import type { CredentialSettings, JwtSettings } from "./access/credentials.ts";
+import { checkAlgorithms } from "./access/jwt/algorithms.ts";
+import { jwksUrl } from "./access/jwt/jwks-source.ts";
+import { secretKey } from "./access/jwt/secret-key.ts";
+import { OperatorKey } from "./access/keys/operator-key.ts";
 
 /** Reads the settings of credentials. Throws ConfigError, and SecretError for a secret that can't be read. */
 export async function credentialSettingsOf(settings: Settings, secrets: Secrets): Promise<CredentialSettings> {
   const adminKey = settings.get(keys.adminKey);
+  const operatorKey = adminKey === undefined ? undefined : await secrets.open(adminKey);
+  if (operatorKey !== undefined) check(keys.adminKey, () => new OperatorKey(operatorKey.current));
   return {
-    operatorKey: adminKey === undefined ? undefined : await secrets.open(adminKey),
+    operatorKey,
     jwt: await jwtSettingsOf(settings, secrets),
   };
 }
@@ -30,6 +36,7 @@ async function jwtSettingsOf(settings: Settings, secrets: Secrets): Promise<JwtS
   if (algorithms !== undefined && source === keys.jwtSecret) {
     throw new ConfigError(`${names([keys.jwtAlgorithms])} is for key pairs: tokens of a secret are signed by HS256`);
   }
+  if (algorithms !== undefined) check(keys.jwtAlgorithms, () => checkAlgorithms(algorithms));
   return {
     issuer,
     audience,
@@ -40,10 +47,27 @@ async function jwtSettingsOf(settings: Settings, secrets: Secrets): Promise<JwtS
 }
 
 async function sourceIn(settings: Settings, secrets: Secrets): Promise<JwtSettings["keys"]> {
-  const secret = settings.get(keys.jwtSecret);
-  if (secret !== undefined) return { kind: "secret", secret: await secrets.open(secret) };
+  const reference = settings.get(keys.jwtSecret);
+  if (reference !== undefined) {
+    const secret = await secrets.open(reference);
+    check(keys.jwtSecret, () => secretKey(secret.current));
+    return { kind: "secret", secret };
+  }
   const path = settings.get(keys.jwksFile);
-  return path === undefined ? { kind: "url", url: settings.get(keys.jwksUrl) ?? "" } : { kind: "file", path };
+  if (path !== undefined) return { kind: "file", path };
+  const url = settings.get(keys.jwksUrl) ?? "";
+  check(keys.jwksUrl, () => jwksUrl(url));
+  return { kind: "url", url };
+}
+
+/** Has those judge a setting who will use it, and tells what they say with the setting's name. */
+function check(key: Key, judge: () => unknown): void {
+  try {
+    judge();
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    throw new ConfigError(`${names([key])}: ${error.message}`);
+  }
 }
 
 function names(of: readonly Key[]): string {

@@ -14,7 +14,7 @@ import { openMesh, type TestMesh } from "../../support/processes.ts";
 import { failureOf, iteratorOf } from "../../support/rpc-call.ts";
 import { openTestIssuer, type TestIssuer } from "../../support/test-issuer.ts";
 
-const OPERATOR_KEY = `mk_operator_${"c".repeat(40)}`;
+let operatorKey = `mk_operator_${"c".repeat(40)}`;
 const ORIGIN = "https://page.example";
 
 const POLICY = `
@@ -32,10 +32,11 @@ beforeAll(async () => {
   await writeFile(policy, POLICY);
   issuer = await openTestIssuer();
   await showKeys();
+  await write("admin-key", operatorKey);
   mesh = await openMesh({
     coordinators: 3,
     env: {
-      MYCEL_ADMIN_KEY: OPERATOR_KEY,
+      MYCEL_ADMIN_KEY_FILE: join(folder, "admin-key"),
       MYCEL_POLICY: policy,
       MYCEL_JWT_ISSUER: issuer.issuer,
       MYCEL_JWT_AUDIENCE: issuer.audience,
@@ -50,10 +51,13 @@ afterAll(async () => {
   await rm(folder, { recursive: true });
 });
 
-async function showKeys(): Promise<void> {
-  await writeFile(join(folder, "new.json"), JSON.stringify(issuer.jwks));
-  await rename(join(folder, "new.json"), join(folder, "jwks.json"));
+/** Writes a file as whoever cares about its readers does. */
+async function write(name: string, text: string): Promise<void> {
+  await writeFile(join(folder, "new"), text, { mode: 0o600 });
+  await rename(join(folder, "new"), join(folder, name));
 }
+
+const showKeys = (): Promise<void> => write("jwks.json", JSON.stringify(issuer.jwks));
 
 function presenting(credential: string | undefined): Interceptor[] {
   if (credential === undefined) return [];
@@ -86,7 +90,7 @@ function clientsOf(credential?: string, { coordinator = 0, protocol = "grpc" }: 
 const reasonOf = async (call: Promise<unknown>): Promise<string | undefined> =>
   readDetails(await failureOf(call)).reason;
 
-const operator = () => clientsOf(OPERATOR_KEY);
+const operator = () => clientsOf(operatorKey);
 
 test("nobody gets in without a credential, or with one that is forged, and all are told the same", async () => {
   const task = { type: "t" };
@@ -274,3 +278,19 @@ test("a stream token does not show what was put into its task", async () => {
     "what was put in",
   );
 });
+
+test("the operator's key is exchanged in its file without a restart, and the former one is worth nothing then", async () => {
+  const former = operator();
+  const { taskId } = await former.agents.submitTask({ type: "never-run" });
+  const stream = iteratorOf(former.agents.streamResults({ taskId }));
+  await stream.next();
+  const end = reasonOf(stream.next());
+  operatorKey = `mk_operator_${"e".repeat(40)}`;
+  await write("admin-key", `${operatorKey}\n`);
+  for (const coordinator of [0, 1, 2]) {
+    const { keys } = clientsOf(operatorKey, { coordinator });
+    await vi.waitFor(() => keys.listKeys({}), { timeout: 20_000, interval: 100 });
+  }
+  expect(await end).toBe("CREDENTIAL_INVALID");
+  expect(await reasonOf(former.keys.listKeys({}))).toBe("CREDENTIAL_INVALID");
+}, 30_000);

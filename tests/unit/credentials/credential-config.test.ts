@@ -30,10 +30,16 @@ test("without any, there is neither an operator's key nor an issuer", async () =
 });
 
 test("secrets are told to nobody who prints them", async () => {
-  const { operatorKey, jwt } = await read({ ...ISSUER, MYCEL_JWT_SECRET: SECRET, MYCEL_ADMIN_KEY: "mk_operator_x" });
-  expect(operatorKey?.current.reveal()).toBe("mk_operator_x");
+  const { operatorKey, jwt } = await read({
+    ...ISSUER,
+    MYCEL_JWT_SECRET: SECRET,
+    MYCEL_ADMIN_KEY: "mk_operator_0123456789abcdef0123456789abcdef",
+  });
+  expect(operatorKey?.current.reveal()).toBe("mk_operator_0123456789abcdef0123456789abcdef");
   expect(JSON.stringify(jwt)).not.toContain(SECRET);
-  expect(redactor.clean(`${SECRET} and mk_operator_x`)).toBe("[redacted] and [redacted]");
+  expect(redactor.clean(`${SECRET} and mk_operator_0123456789abcdef0123456789abcdef`)).toBe(
+    "[redacted] and [redacted]",
+  );
   expect(jwt).toMatchObject({ issuer: "https://issuer.example", audience: "mycel", clockSkewMs: 30_000 });
 });
 
@@ -80,6 +86,26 @@ test.for<[string, Env, string]>([
     "a secret with algorithms",
     { ...ISSUER, MYCEL_JWT_SECRET: SECRET, MYCEL_JWT_ALGORITHMS: "RS256" },
     "access.jwt.algorithms (MYCEL_JWT_ALGORITHMS) is for key pairs: tokens of a secret are signed by HS256",
+  ],
+  [
+    "an operator's key that can be guessed",
+    { MYCEL_ADMIN_KEY: "mk_operator_secret" },
+    "access.adminKey (MYCEL_ADMIN_KEY): the operator's key must be mk_operator_ and 32 to 256 characters of A-Z a-z 0-9 _ -",
+  ],
+  [
+    "a secret that can be guessed",
+    { ...ISSUER, MYCEL_JWT_SECRET: "secret" },
+    `${secret}: the secret of tokens must have at least 32 bytes, has 6`,
+  ],
+  [
+    "keys that anybody on the way could exchange",
+    { ...ISSUER, MYCEL_JWKS_URL: "http://issuer.example/jwks" },
+    `${url}: the JWKS URL must be an https URL without user and password (http on loopback only)`,
+  ],
+  [
+    "an algorithm that is none of key pairs",
+    { ...ISSUER, MYCEL_JWKS_URL: "https://x/", MYCEL_JWT_ALGORITHMS: "ES256,HS256" },
+    'access.jwt.algorithms (MYCEL_JWT_ALGORITHMS): algorithms must be of RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, ES512, EdDSA, Ed25519, one is "HS256"',
   ],
 ])("%s is refused in a line", async ([, env, message]) => {
   await expect(read(env)).rejects.toMatchObject({ name: "ConfigError", message });

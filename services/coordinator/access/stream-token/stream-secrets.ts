@@ -29,6 +29,7 @@ export const MAX_STREAM_TOKEN_MS = 86_400_000;
 const DAY_MS = 86_400_000;
 const AHEAD_MS = 3_600_000;
 const LOOK_MS = 600_000;
+const RETRY_MS = 5_000;
 const SECRET_BYTES = 32;
 
 /** The secrets of stream tokens. */
@@ -41,11 +42,10 @@ export class StreamSecrets implements AsyncDisposable {
     this.#options = options;
   }
 
-  /** Opens the secrets, of which there is one for today then. Throws MeshError BROKER_UNAVAILABLE. */
+  /** Opens the secrets, of which there is one for today then; or, where the broker does not take it now, as soon as it does. */
   static async open(options: StreamSecretsOptions): Promise<StreamSecrets> {
     const secrets = new StreamSecrets(options);
-    await secrets.#keepUp();
-    secrets.#loop = secrets.#keepUpAgain();
+    secrets.#loop = secrets.#keepUpAgain(await secrets.#tryToKeepUp());
     return secrets;
   }
 
@@ -77,14 +77,20 @@ export class StreamSecrets implements AsyncDisposable {
     await this.#loop;
   }
 
-  async #keepUpAgain(): Promise<void> {
-    const { lookMs = LOOK_MS, logger } = this.#options;
-    while (await pause(lookMs, this.#stopping.signal)) {
-      try {
-        await this.#keepUp();
-      } catch (err) {
-        logger.warn({ err }, "secrets of stream tokens not kept up; trying again");
-      }
+  async #keepUpAgain(isUp: boolean): Promise<void> {
+    const { lookMs = LOOK_MS } = this.#options;
+    for (let up = isUp; await pause(up ? lookMs : Math.min(lookMs, RETRY_MS), this.#stopping.signal);) {
+      up = await this.#tryToKeepUp();
+    }
+  }
+
+  async #tryToKeepUp(): Promise<boolean> {
+    try {
+      await this.#keepUp();
+      return true;
+    } catch (err) {
+      this.#options.logger.warn({ err }, "secrets of stream tokens not kept up; trying again");
+      return false;
     }
   }
 
