@@ -21,15 +21,16 @@ export class Redactor {
   readonly #known = new Set<string>();
   #ordered: readonly string[] = [];
 
-  /** Tells it a secret, in every form in which it may come to stand in a line. Fewer than 6 characters are not looked for. */
+  /** Tells it a secret. Fewer than 6 characters are not looked for. */
   add(secret: string): void {
-    // A secret of several lines, such as a private key, may be shown by any of them.
-    for (const part of [secret, ...secret.split(/\r?\n/)].map((text) => text.trim())) {
-      if (part.length < MIN_LENGTH) continue;
-      for (const form of [part, JSON.stringify(part).slice(1, -1), encodeURIComponent(part)]) this.#known.add(form);
-    }
-    // One secret may begin like another.
-    this.#ordered = [...this.#known].sort((one, other) => other.length - one.length);
+    for (const form of formsOf(secret)) this.#known.add(form);
+    this.#order();
+  }
+
+  /** Takes back a secret that is worth nothing any more, so that what comes and goes does not add up. */
+  forget(secret: string): void {
+    for (const form of formsOf(secret)) this.#known.delete(form);
+    this.#order();
   }
 
   /** Tells it the password in a URL, if there is one. */
@@ -52,4 +53,20 @@ export class Redactor {
     }
     return withoutCredentials(cleaned);
   }
+
+  /** One secret may begin like another. */
+  #order(): void {
+    this.#ordered = [...this.#known].sort((one, other) => other.length - one.length);
+  }
+}
+
+/** Every form in which a secret may come to stand in a line. One of several lines, such as a private key, may be shown by any of them. */
+function formsOf(secret: string): readonly string[] {
+  const parts = [secret, ...secret.split(/\r?\n/)]
+    .map((text) => text.trim())
+    .filter(({ length }) => length >= MIN_LENGTH);
+  return parts.flatMap((part) => {
+    const encoded = part.isWellFormed() ? encodeURIComponent(part) : part;
+    return [part, JSON.stringify(part).slice(1, -1), encoded];
+  });
 }

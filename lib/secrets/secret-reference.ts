@@ -21,7 +21,7 @@ export interface SecretReference {
 export const REFERENCE_FORMS = "file:PATH or vault:MOUNT/PATH#FIELD";
 
 /**
- * Reads `file:PATH` (relative to `folder`) or `vault:MOUNT/PATH#FIELD`. Returns undefined for a text that begins with neither, and throws
+ * Reads `file:PATH` (relative to `folder`), `vault:MOUNT/PATH#FIELD`, or `vault:MOUNT//PATH#FIELD` for a mount with slashes. Returns undefined for a text that begins with neither, and throws
  * RangeError, without quoting it, for one that is malformed.
  */
 export function readSecretPlace(text: string, folder: string): SecretPlace | undefined {
@@ -31,13 +31,18 @@ export function readSecretPlace(text: string, folder: string): SecretPlace | und
     return { kind: "file", path: isAbsolute(path) ? path : resolve(folder, path) };
   }
   if (!text.startsWith("vault:")) return undefined;
-  const match = /^vault:([^/#]+)\/([^#]+)#([^#]+)$/.exec(text.trim());
-  const [, mount = "", rawPath = "", field = ""] = match ?? [];
-  const path = rawPath.replace(/^\/+|\/+$/g, "");
-  const parts = path.split("/");
+  const written = text.slice("vault:".length).trim();
+  const hash = written.lastIndexOf("#");
+  const [place, field] = hash < 0 ? [written, ""] : [written.slice(0, hash), written.slice(hash + 1)];
+  // A mount may have slashes of its own; then two of them end it.
+  const divider = place.includes("//") ? "//" : "/";
+  const at = place.indexOf(divider);
+  const [mount, path] = at < 0 ? ["", ""] : [place.slice(0, at), place.slice(at + divider.length)];
   // What a URL would resolve away leads to another secret than the one that was written.
-  const isPlain = parts.every((part) => part !== "" && part !== "." && part !== "..") && !/[\s?%]/.test(mount + path);
-  if (match === null || !isPlain) throw new RangeError("must be vault:MOUNT/PATH#FIELD, e.g. vault:secret/mycel#token");
+  const isPlain = [mount, path].every(
+    (part) => /^[^\s?%#/]+(?:\/[^\s?%#/]+)*$/.test(part) && !/(?:^|\/)\.{1,2}(?:\/|$)/.test(part),
+  );
+  if (!isPlain || field === "") throw new RangeError("must be vault:MOUNT/PATH#FIELD, e.g. vault:secret/mycel#token");
   return { kind: "vault", mount, path, field };
 }
 
@@ -49,6 +54,6 @@ export function shownPlace(place: SecretPlace): string {
     case "file":
       return `file:${place.path}`;
     case "vault":
-      return `vault:${place.mount}/${place.path}#${place.field}`;
+      return `vault:${place.mount}${place.mount.includes("/") ? "//" : "/"}${place.path}#${place.field}`;
   }
 }

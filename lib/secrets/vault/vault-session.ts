@@ -28,6 +28,8 @@ export class VaultSession implements AsyncDisposable {
   readonly #options: VaultSessionOptions;
   readonly #closing = new AbortController();
   #lease: VaultLease | undefined;
+  #latest: Secret | undefined;
+  #former: Secret | undefined;
   #entering: Promise<VaultLease> | undefined;
   #keeping: Promise<void> | undefined;
 
@@ -58,7 +60,13 @@ export class VaultSession implements AsyncDisposable {
   }
 
   #keep(lease: VaultLease): VaultLease {
-    this.#options.redactor.add(lease.token.reveal());
+    const { redactor } = this.#options;
+    redactor.add(lease.token.reveal());
+    if (this.#latest?.equals(lease.token) !== true) {
+      // The one before may still be good, and may still be spoken of.
+      if (this.#former !== undefined) redactor.forget(this.#former.reveal());
+      [this.#former, this.#latest] = [this.#latest, lease.token];
+    }
     this.#lease = lease;
     if (lease.ttlMs !== undefined && !this.#closing.signal.aborted) this.#keeping ??= this.#renewals();
     return lease;

@@ -284,6 +284,18 @@ describe("the session", () => {
     expect(lines.of("secret cannot be read again, keeping the last one")).toEqual([]);
   });
 
+  test("has its present token and the one before taken out of lines, and no more of them", async () => {
+    const { secrets, redactor } = open({ auth: appRole(), refreshMs: 20 });
+    const secret = await secrets.open(KEY);
+    for (const login of [2, 3]) {
+      vault.tokens.clear();
+      await vault.called(LOGIN, login);
+      await vault.called(DATA, vault.count(DATA) + 2);
+    }
+    expect(redactor.clean("hvs.login-1 hvs.login-2 hvs.login-3")).toBe("hvs.login-1 [redacted] [redacted]");
+    expect(secret.current.reveal()).toBe("key-number-1");
+  });
+
   test("warns once while it can neither renew nor log in, and goes on trying", async () => {
     vault.granted = { ttl: 1, renewable: true };
     const { secrets, lines } = open({ auth: appRole() });

@@ -5,7 +5,7 @@ import { inspect } from "node:util";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { Redactor, withoutCredentials } from "../../../lib/secrets/redactor.ts";
 import { Secret } from "../../../lib/secrets/secret.ts";
-import type { SecretReference } from "../../../lib/secrets/secret-reference.ts";
+import { readSecretPlace, type SecretReference, shownPlace } from "../../../lib/secrets/secret-reference.ts";
 import { openSecrets, type Secrets } from "../../../lib/secrets/secrets.ts";
 import { createLogger } from "../../../lib/telemetry/logging.ts";
 import { logLines } from "../../support/log-lines.ts";
@@ -29,6 +29,31 @@ describe("a secret", () => {
   });
 });
 
+describe("a reference to Vault", () => {
+  test.for([
+    ["vault:secret/mycel#key", ["secret", "mycel", "key"]],
+    ["vault:secret/a/b/c#key", ["secret", "a/b/c", "key"]],
+    ["vault:teams/a/kv//mycel/keys#key", ["teams/a/kv", "mycel/keys", "key"]],
+  ] as const)("%s names mount, path and field, and is shown as it was written", ([text, [mount, path, field]]) => {
+    const place = readSecretPlace(text, "/")!;
+    expect(place).toEqual({ kind: "vault", mount, path, field });
+    expect(shownPlace(place)).toBe(text);
+  });
+
+  test.for([
+    "vault:secret",
+    "vault:secret//#k",
+    "vault:a//b//c#k",
+    "vault:/a#k",
+    "vault:secret/a/#k",
+    "vault:s/./a#k",
+    "vault:s/a#",
+    "vault:s/a%2fb#k",
+  ])("%s is none", (text) => {
+    expect(() => readSecretPlace(text, "/")).toThrow("must be vault:MOUNT/PATH#FIELD");
+  });
+});
+
 describe("a redactor", () => {
   test.for([
     ["nats://u:pa$$w0rd@h:4222", "nats://[redacted]@h:4222"],
@@ -48,6 +73,13 @@ describe("a redactor", () => {
     ],
   ])("makes of %s %s", ([text, cleaned]) => {
     expect(withoutCredentials(text!)).toBe(cleaned);
+  });
+
+  test("forgets what it is told to, and takes any text", () => {
+    const redactor = new Redactor();
+    for (const secret of ["broken \ud800 text", "token-one", "token-two"]) redactor.add(secret);
+    redactor.forget("token-one");
+    expect(redactor.clean("token-one token-two")).toBe("token-one [redacted]");
   });
 
   test("costs little for a line that a stranger made long", () => {
