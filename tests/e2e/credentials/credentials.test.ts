@@ -1,6 +1,6 @@
 // Callers of a mesh of several coordinators show who they are by every kind of credential but certificates: what lets them in, for how
 // long, and what ends their streams.
-import { mkdtemp, rename, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createClient, type Interceptor } from "@connectrpc/connect";
@@ -42,6 +42,7 @@ beforeAll(async () => {
       MYCEL_JWT_AUDIENCE: issuer.audience,
       MYCEL_JWKS_FILE: join(folder, "jwks.json"),
       MYCEL_CORS_ORIGINS: ORIGIN,
+      MYCEL_LOG_LEVEL: "trace",
     },
   });
 });
@@ -59,8 +60,12 @@ async function write(name: string, text: string): Promise<void> {
 
 const showKeys = (): Promise<void> => write("jwks.json", JSON.stringify(issuer.jwks));
 
+/** Every credential that was presented. */
+const presented = new Set<string>();
+
 function presenting(credential: string | undefined): Interceptor[] {
   if (credential === undefined) return [];
+  presented.add(credential);
   return [
     (next) => (request) => {
       request.header.set("authorization", `Bearer ${credential}`);
@@ -294,3 +299,19 @@ test("the operator's key is exchanged in its file without a restart, and the for
   expect(await end).toBe("CREDENTIAL_INVALID");
   expect(await reasonOf(former.keys.listKeys({}))).toBe("CREDENTIAL_INVALID");
 }, 30_000);
+
+test("no credential that was presented stands in any log, nor in anything that the broker has stored", async () => {
+  const { key, secret } = await operator().keys.createKey({ roles: ["submitter"] });
+  await clientsOf(secret).agents.submitTask({ type: "t" });
+  const logs = mesh.coordinators.map(({ output }) => output()).join("\n");
+  const files = await readdir(mesh.nats.dataDir, { recursive: true, withFileTypes: true });
+  const stored = Buffer.concat(
+    await Promise.all(files.filter((file) => file.isFile()).map((file) => readFile(join(file.parentPath, file.name)))),
+  );
+  // What is not secret of it is there: the search finds what there is.
+  await vi.waitFor(() => expect(mesh.coordinators.map(({ output }) => output()).join("\n")).toContain("call refused"));
+  expect(stored.includes(key!.keyId)).toBe(true);
+  const secrets = [...presented].map((credential) => credential.slice(-16)).filter((end) => end.length === 16);
+  expect(secrets.length).toBeGreaterThan(20);
+  expect(secrets.filter((end) => logs.includes(end) || stored.includes(end))).toEqual([]);
+});
