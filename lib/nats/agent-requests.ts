@@ -1,6 +1,6 @@
 // What agents ask the coordinators over NATS, shared by all coordinators as a queue group; and the signals that go the other way.
 
-import type { Msg, NatsConnection, Subscription } from "@nats-io/nats-core";
+import { headers, type Msg, type NatsConnection, type Subscription } from "@nats-io/nats-core";
 import { create, type DescMessage, fromBinary, type MessageShape, toBinary } from "@bufbuild/protobuf";
 import {
   AgentSignalSchema,
@@ -14,6 +14,7 @@ import {
   type ReportResponse,
   ReportResponseSchema,
 } from "../../gen/mycel/v1/agent_protocol_pb.ts";
+import { SIGNAL } from "../wire/headers.ts";
 import {
   type AgentVerb,
   agentVerbFilter,
@@ -125,5 +126,7 @@ export function signalCancel(
 ): void {
   const cancel = create(CancelSignalSchema, attempt);
   const signal = create(AgentSignalSchema, { kind: { case: "cancel", value: cancel } });
-  connection.publish(signalSubject(to.tenant, to.agentId), toBinary(AgentSignalSchema, signal));
+  const header = headers();
+  header.set(SIGNAL, "1");
+  connection.publish(signalSubject(to.tenant, to.agentId), toBinary(AgentSignalSchema, signal), { headers: header });
 }

@@ -40,5 +40,7 @@ export const TRACESTATE = "tracestate";
 export const TENANT = "Mycel-Tenant";
 /** Mycel: the scope of tasks that the question of one coordinator to another is about; not there for all. */
 export const SCOPE = "Mycel-Scope";
+/** Mycel: what makes a message to an agent a signal of a coordinator, and not an answer that somebody had sent there. */
+export const SIGNAL = "Mycel-Signal";
 /** Mycel: the error with which one coordinator answers another. */
 export const ERROR = "Mycel-Error";

@@ -1,5 +1,6 @@
 // Owns one connection to NATS: an inbox for every answer, requests that fail the moment the connection is lost, and which pulls may still
 // bring something. It knows neither what it carries nor that there may be others of its kind.
+import { randomBytes } from "node:crypto";
 import {
   connect,
   errors,
@@ -98,7 +99,8 @@ export class Wire {
     this.#nc = nc;
     this.#options = options;
     this.#endsMs = credential?.endsMs ?? Number.POSITIVE_INFINITY;
-    this.#inbox = `${options.inboxPrefix}.${Math.random().toString(36).slice(2, 12)}`;
+    // Other agents can have answers sent to any subject that they can name: nobody must guess this one.
+    this.#inbox = `${options.inboxPrefix}.${randomBytes(15).toString("base64url")}`;
     this.#pullInbox = `${this.#inbox}p`;
     guardMessages(nc, (err) => options.logger.error({ err }, "message of NATS not taken"));
     this.#pulls = nc.subscribe(`${this.#pullInbox}.*`, { callback: (_error, msg) => this.#onPulled(msg) });

@@ -4,6 +4,7 @@ import type { Msg } from "@nats-io/transport-node";
 import { AgentSignalSchema } from "../../gen/mycel/v1/agent_protocol_pb.ts";
 import type { Clock } from "../../lib/core/clock.ts";
 import type { Logger } from "../../lib/core/logger.ts";
+import { SIGNAL } from "../../lib/wire/headers.ts";
 import { parseDeliverySubject, parseTaskSubject } from "../../lib/wire/subjects.ts";
 import { lineOf } from "./agent-error.ts";
 import { Attempt } from "./attempt.ts";
@@ -227,6 +228,8 @@ export class Workshop {
 
   /** Takes in what a coordinator tells the agent. */
   onSignal(msg: Msg): void {
+    // Whoever asks the broker for something may have the answer sent here. Only coordinators can send what carries this header.
+    if (msg.headers?.has(SIGNAL) !== true) return;
     let signal;
     try {
       signal = fromBinary(AgentSignalSchema, msg.data);

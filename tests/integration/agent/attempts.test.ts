@@ -175,6 +175,28 @@ test("a cancel signal aborts the handler with CANCELED and nothing is settled", 
   expect(running.stats().endings.canceled).toBe(1);
 });
 
+test("what others have sent to an agent's signals cancels nothing", async () => {
+  await using mesh = await openFakeMesh();
+  const context = Promise.withResolvers<TaskContext>();
+  const reason = Promise.withResolvers<unknown>();
+  const agent = defineAgent({
+    name: "a",
+    capabilities: {
+      echo: async (_task, ctx) => {
+        context.resolve(ctx);
+        await aborted(ctx.signal);
+        reason.resolve(ctx.signal.reason);
+      },
+    },
+  });
+  await using _running = await runAgent(agent, mesh.agentOptions({ agentId: "a1" }));
+  await mesh.submit({ taskId: "t1" });
+  await context.promise;
+  mesh.misdirect("a1", "t1", 1, "an answer that somebody had sent here");
+  mesh.cancel("a1", "t1", 1, "not needed any more");
+  expect(await reason.promise).toMatchObject({ code: "CANCELED", message: "not needed any more" });
+});
+
 test("an attempt beyond start_to_close is aborted and fails at once, though its handler goes on, and its slot stays taken", async () => {
   await using mesh = await openFakeMesh();
   const gate = Promise.withResolvers<void>();

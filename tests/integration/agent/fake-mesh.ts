@@ -21,6 +21,7 @@ import { type BlobRef, type Payload, PayloadSchema } from "../../../gen/mycel/v1
 import { DispatchSchema } from "../../../gen/mycel/v1/task_log_pb.ts";
 import { type Priority, TaskSchema } from "../../../gen/mycel/v1/task_pb.ts";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
+import { SIGNAL } from "../../../lib/wire/headers.ts";
 import { durationFromMs, timestampFromMs } from "../../../lib/wire/time-codec.ts";
 import type { RunAgentOptions } from "../../../sdk/agent/index.ts";
 import { silentLogger } from "../../../lib/core/logger.ts";
@@ -208,10 +209,18 @@ export class FakeMesh implements AsyncDisposable {
     for await (const _ of taken) break;
   }
 
+  /** Sends an agent what looks like a signal, as an answer looks that another agent had sent there. */
+  misdirect(agentId: string, taskId: string, attempt: number, reason: string): void {
+    const signal = create(AgentSignalSchema, { kind: { case: "cancel", value: { taskId, attempt, reason } } });
+    this.nc.publish(`mycel.signal.${agentId}`, toBinary(AgentSignalSchema, signal));
+  }
+
   /** Tells an agent that a task ended elsewhere. */
   cancel(agentId: string, taskId: string, attempt: number, reason: string): void {
     const signal = create(AgentSignalSchema, { kind: { case: "cancel", value: { taskId, attempt, reason } } });
-    this.nc.publish(`mycel.signal.${agentId}`, toBinary(AgentSignalSchema, signal));
+    const header = headers();
+    header.set(SIGNAL, "1");
+    this.nc.publish(`mycel.signal.${agentId}`, toBinary(AgentSignalSchema, signal), { headers: header });
   }
 
   /** Resolves when the condition holds; checked whenever something came in. */
