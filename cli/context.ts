@@ -4,6 +4,7 @@ import type { Command } from "commander";
 import { type Logger, silentLogger } from "../lib/core/logger.ts";
 import { createClientOver } from "../sdk/client/client.ts";
 import type { ClientOptions, MycelClient } from "../sdk/client/index.ts";
+import { accessOf } from "./access.ts";
 import type { CallPrinter } from "./grpcurl/call-printer.ts";
 import type { Terminal } from "./output/terminal.ts";
 
@@ -47,7 +48,7 @@ export function openClient(command: Command, options: Omit<ClientOptions, "url" 
   const printer = printerOf(command);
   const urls = urlsOf(command);
   const made = { urls, timeoutMs: 15_000, retry: { attempts: 3 }, ...options };
-  if (printer === undefined) return createClientOver(made, (transport) => transport);
+  if (printer === undefined) return createClientOver({ ...accessOf(command), ...made }, (transport) => transport);
   const [url = ""] = urls;
   return createClientOver({ ...made, gatherSubmissions: false }, () => printer.transport(url));
 }

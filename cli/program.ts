@@ -20,6 +20,7 @@ import { topCommand } from "./commands/top.ts";
 import { trustCommand } from "./commands/trust.ts";
 import { upCommand } from "./commands/up.ts";
 import { webhooksCommand } from "./commands/webhooks.ts";
+import { addAccessOptions, shownSecurityOf } from "./access.ts";
 import { type CliContext, examples } from "./context.ts";
 import { UsageError } from "./failure.ts";
 import { CallPrinter } from "./grpcurl/call-printer.ts";
@@ -31,7 +32,7 @@ export const DEFAULT_URL = "http://127.0.0.1:8080";
 
 /** Runs the `mycel` command with the arguments that stand behind its name. */
 export async function runProgram(context: CliContext, version: string, args: readonly string[]): Promise<void> {
-  const printer = new CallPrinter(context.out, context.env);
+  const printer = new CallPrinter(context.out, () => shownSecurityOf(program));
   const isQuiet = (): boolean => program.opts<{ grpcurl?: unknown }>().grpcurl !== undefined;
   const quiet = { out: quietTerminal(context.out, isQuiet), err: quietTerminal(context.err, isQuiet) };
   const program = createProgram(args.includes("--grpcurl") ? { ...context, ...quiet } : context, version);
@@ -68,6 +69,7 @@ export function createProgram(context: CliContext, version: string): Command {
       "after",
       examples(`mycel submit echo '{"message":"hello"}' --wait`, "mycel watch TASK", "mycel doctor"),
     );
+  addAccessOptions(program, context.env);
   for (const command of [
     upCommand(context),
     submitCommand(context),

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { Command, InvalidArgumentError } from "commander";
 import { certificatesIn, type CertificateFacts, factsOf } from "../../lib/tls/certificate-facts.ts";
 import type { StoredCertificate } from "../../lib/tls/certificate-folder.ts";
-import { type CliContext, examples } from "../context.ts";
+import { type CliContext, examples, printerOf } from "../context.ts";
 import { UsageError } from "../failure.ts";
 import { repeatedOption, wholeNumberOption } from "../option-values.ts";
 import { jsonDocument } from "../output/json.ts";
@@ -29,6 +29,9 @@ export function certsCommand(context: CliContext): Command {
       "Make a certificate authority of your own, and certificates of it for coordinators, NATS servers, agents and clients. Keys are written for their owner alone; whoever has ca.key can be anybody.",
     )
     .helpCommand("help [command]", "print help for a command")
+    .hook("preAction", (_, command) => {
+      if (printerOf(command) !== undefined) throw new UsageError("this command makes no call that could be printed");
+    })
     .addHelpText(
       "after",
       examples(

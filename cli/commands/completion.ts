@@ -1,5 +1,6 @@
 // `mycel completion` prints what makes a shell complete; `mycel complete` is what it then asks.
 import { Argument, Command } from "commander";
+import { accessOf } from "../access.ts";
 import { type CliContext, examples, urlsOf } from "../context.ts";
 import { candidatesFor } from "../completion/candidates.ts";
 import { namesOf } from "../completion/mesh-names.ts";
@@ -38,7 +39,7 @@ export function completeCommand(context: CliContext): Command {
       const { parent } = command;
       if (parent === null) return;
       const found = await candidatesFor(parent, words, (kind, url) =>
-        namesOf(kind, url?.split(",") ?? urlsOf(command)),
+        namesOf(kind, url?.split(",") ?? urlsOf(command), () => accessOf(command)),
       );
       for (const { value, description } of found) {
         await context.out.line(`${harmless(value)}\t${cut(harmless(description), DESCRIPTION_WIDTH)}`);

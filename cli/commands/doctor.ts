@@ -1,5 +1,6 @@
 // `mycel doctor`: goes through what a mesh needs, says what is there and what to do about the rest.
 import { Command } from "commander";
+import { resolvedAccessOf } from "../access.ts";
 import { type CliContext, examples, openClient, printerOf, urlsOf } from "../context.ts";
 import { checkClock, checkHealth, checkReflection, printCoordinatorCalls } from "../doctor/coordinator.ts";
 import { type Check, type Finding, runChecks } from "../doctor/check.ts";
@@ -34,6 +35,7 @@ export function doctorCommand(context: CliContext): Command {
         await runEcho(client, context.interrupted).submitted;
         return;
       }
+      const access = resolvedAccessOf(command, urls);
       // With what speaks NATS, for which the other commands need not wait.
       const { checkNats, checkNode } = await import("../doctor/machine.ts");
       const checks: Check[] = [
@@ -41,11 +43,11 @@ export function doctorCommand(context: CliContext): Command {
         { name: "nats", run: () => checkNats(context.env) },
         ...urls.map((url) => ({
           name: urls.length === 1 ? "coordinator" : `coordinator ${url}`,
-          run: () => checkHealth(url),
+          run: () => checkHealth(url, access),
         })),
         ...urls.slice(0, 1).flatMap((url): Check[] => [
-          { name: "reflection", needs: "coordinator", run: () => checkReflection(url) },
-          { name: "clock", needs: "coordinator", run: () => checkClock(url) },
+          { name: "reflection", needs: "coordinator", run: () => checkReflection(url, access) },
+          { name: "clock", needs: "coordinator", run: () => checkClock(url, access) },
         ]),
         { name: "agents", needs: "coordinator", run: () => checkAgents(client) },
         { name: "inference", needs: "coordinator", run: () => checkInference(client) },

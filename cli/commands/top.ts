@@ -1,11 +1,12 @@
 // `mycel top`: the mesh live, on the whole terminal. What draws is only loaded when it is wanted: other commands need not wait for it.
 import { Command } from "commander";
+import { shownSecurityOf } from "../access.ts";
 import { type CliContext, examples, openClient, printerOf, type Screen, urlsOf } from "../context.ts";
 import { Failed, UsageError } from "../failure.ts";
 import { durationOption, numberOption, repeatedOption } from "../option-values.ts";
 import type { CallPrinter } from "../grpcurl/call-printer.ts";
 import { jsonDocument } from "../output/json.ts";
-import { callsOf } from "../top/state/calls.ts";
+import { callsOf, type CallTarget } from "../top/state/calls.ts";
 import { START } from "../top/state/model.ts";
 
 const REFRESH_S = 2;
@@ -51,7 +52,8 @@ export function topCommand(context: CliContext): Command {
       const attempts = Math.max(1, urlsOf(command).length);
       await using client = openClient(command, { timeoutMs: MAX_CALL_MS, retry: { attempts } });
       if (flags.once === true) return await once(context, client, flags);
-      await live(context, client, flags, urlsOf(command));
+      const [url = ""] = urlsOf(command);
+      await live(context, client, flags, { url, ...shownSecurityOf(command) });
     });
 }
 
@@ -74,10 +76,10 @@ async function once(context: CliContext, client: Client, flags: TopFlags): Promi
 }
 
 async function live(
-  { screen, out, env, interrupted }: CliContext,
+  { screen, out, interrupted }: CliContext,
   client: Client,
   flags: TopFlags,
-  urls: readonly string[],
+  target: CallTarget,
 ): Promise<void> {
   const { input, output }: Partial<Screen> = screen?.() ?? {};
   if (input?.isTTY !== true || output?.isTTY !== true)
@@ -91,11 +93,7 @@ async function live(
     refreshMs: flags.refresh * 1000,
     windowMs: flags.window,
     types: flags.type ?? [],
-    target: {
-      url: urls[0] ?? "",
-      caFile: env["NODE_EXTRA_CA_CERTS"],
-      insecure: env["NODE_TLS_REJECT_UNAUTHORIZED"] === "0",
-    },
+    target,
     interrupted,
   });
 }

@@ -1,7 +1,7 @@
 // The names that a mesh knows, for whoever presses Tab: few, soon, or none at all.
 import type { Agent } from "../../gen/mycel/v1/agent_pb.ts";
 import type { Task } from "../../gen/mycel/v1/task_pb.ts";
-import { createClient, type MycelClient } from "../../sdk/client/index.ts";
+import { type AccessOptions, createClient, type MycelClient } from "../../sdk/client/index.ts";
 import { stateWord } from "../output/task-view.ts";
 import { OPEN_STATES } from "../status/mesh-survey.ts";
 import type { Candidate, Kind } from "./candidates.ts";
@@ -12,10 +12,14 @@ const TIMEOUT_MS = 1_000;
 const MAX_NAMES = 100;
 
 /** The names of a kind; none if the mesh does not answer in a moment. Never rejects. */
-export async function namesOf(kind: Kind, urls: readonly string[]): Promise<readonly Candidate[]> {
+export async function namesOf(
+  kind: Kind,
+  urls: readonly string[],
+  access: () => AccessOptions,
+): Promise<readonly Candidate[]> {
   try {
     const limits = { timeoutMs: TIMEOUT_MS, connectTimeoutMs: TIMEOUT_MS, retry: { attempts: 1 } };
-    await using client = createClient({ urls, ...limits });
+    await using client = createClient({ ...access(), urls, ...limits });
     return await ASK[kind](client);
   } catch {
     // A completion that complains is worse than none.

@@ -1,9 +1,12 @@
 // Checks of a coordinator: its health, its reflection, its clock.
 import { createClient } from "@connectrpc/connect";
-import { Http2SessionManager, createGrpcTransport } from "@connectrpc/connect-node";
+import { createGrpcTransport } from "@connectrpc/connect-node";
 import { ServerReflection } from "../../gen/grpc/reflection/v1/reflection_pb.ts";
 import { Health, HealthCheckResponse_ServingStatus } from "../../gen/health/v1/health_pb.ts";
 import { AgentService } from "../../gen/mycel/v1/agent_service_pb.ts";
+import { ClientSession, securityOf } from "../../lib/rpc/client-session.ts";
+import { tlsProblem } from "../../lib/tls/client-tls.ts";
+import { type ResolvedAccess, withHeaders } from "../../sdk/access/access-options.ts";
 import { toMycelError } from "../../sdk/client/mycel-error.ts";
 import { formatDuration } from "../duration.ts";
 import type { CallPrinter } from "../grpcurl/call-printer.ts";
@@ -24,10 +27,10 @@ export async function printCoordinatorCalls(printer: CallPrinter, urls: readonly
 }
 
 /** Whether a coordinator answers and serves. */
-export async function checkHealth(url: string): Promise<Found> {
+export async function checkHealth(url: string, access: ResolvedAccess): Promise<Found> {
   const started = performance.now();
   try {
-    const { status } = await asking(url, (transport) =>
+    const { status } = await asking(url, access, (transport) =>
       createClient(Health, transport).check({}, { timeoutMs: TIMEOUT_MS }),
     );
     const tookMs = performance.now() - started;
@@ -45,10 +48,10 @@ export async function checkHealth(url: string): Promise<Found> {
 }
 
 /** Whether tools can ask for the schema. */
-export async function checkReflection(url: string): Promise<Found> {
+export async function checkReflection(url: string, access: ResolvedAccess): Promise<Found> {
   const advice = "Tools such as grpcurl need reflection; this may not be a Mycel coordinator.";
   try {
-    const names = await asking(url, async (transport) => {
+    const names = await asking(url, access, async (transport) => {
       const answers = createClient(ServerReflection, transport).serverReflectionInfo(once(LIST_SERVICES), {
         timeoutMs: TIMEOUT_MS,
       });
@@ -66,10 +69,10 @@ export async function checkReflection(url: string): Promise<Found> {
 }
 
 /** Whether the coordinator's clock agrees with ours. */
-export async function checkClock(url: string): Promise<Found> {
+export async function checkClock(url: string, access: ResolvedAccess): Promise<Found> {
   const before = Date.now();
   let header: string | null = null;
-  await asking(url, (transport) =>
+  await asking(url, access, (transport) =>
     createClient(Health, transport).check(
       {},
       { timeoutMs: TIMEOUT_MS, onHeader: (headers) => (header = headers.get("date")) },
@@ -89,11 +92,13 @@ export async function checkClock(url: string): Promise<Found> {
 
 async function asking<T>(
   url: string,
+  access: ResolvedAccess,
   ask: (transport: ReturnType<typeof createGrpcTransport>) => Promise<T>,
 ): Promise<T> {
-  const sessionManager = new Http2SessionManager(url);
+  const sessionManager = new ClientSession(url, undefined, securityOf(url, access.tls));
+  const interceptors = [access.interceptor ?? withHeaders(access.headers)];
   try {
-    return await ask(createGrpcTransport({ baseUrl: url, sessionManager }));
+    return await ask(createGrpcTransport({ baseUrl: url, sessionManager, interceptors }));
   } finally {
     sessionManager.abort();
   }
@@ -104,6 +109,8 @@ async function* once<T>(message: T): AsyncGenerator<T> {
 }
 
 function reasonOf(error: unknown): string {
+  const handshake = tlsProblem(error instanceof Error ? error.cause : undefined);
+  if (handshake !== undefined) return handshake;
   const { message, code } = toMycelError(error);
   if (message.includes("ECONNREFUSED")) return "connection refused";
   if (message.includes("ENOTFOUND")) return "unknown host name";

@@ -12,17 +12,17 @@ import {
 import type { StreamResponse, Transport, UnaryResponse } from "@connectrpc/connect";
 import { MycelError } from "../../sdk/client/index.ts";
 import type { Terminal } from "../output/terminal.ts";
-import { grpcurlCall } from "./grpcurl-call.ts";
+import { grpcurlCall, type ShownSecurity } from "./grpcurl-call.ts";
 
 /** Prints calls. */
 export class CallPrinter {
   readonly #out: Terminal;
-  readonly #env: Readonly<Record<string, string | undefined>>;
+  readonly #security: () => ShownSecurity;
   #count = 0;
 
-  constructor(out: Terminal, env: Readonly<Record<string, string | undefined>>) {
+  constructor(out: Terminal, security: () => ShownSecurity) {
     this.#out = out;
-    this.#env = env;
+    this.#security = security;
   }
 
   /** How many calls were printed. */
@@ -33,11 +33,7 @@ export class CallPrinter {
   /** Prints a call to a coordinator. */
   async print(url: string, method: DescMethod, requests: readonly Message[]): Promise<void> {
     this.#count += 1;
-    const security = {
-      caFile: this.#env["NODE_EXTRA_CA_CERTS"],
-      insecure: this.#env["NODE_TLS_REJECT_UNAUTHORIZED"] === "0",
-    };
-    await this.#out.line(grpcurlCall({ url, method, requests, ...security }));
+    await this.#out.line(grpcurlCall({ url, method, requests, ...this.#security() }));
   }
 
   /** Prints a call that takes one message. */

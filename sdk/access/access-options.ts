@@ -37,6 +37,15 @@ export interface ResolvedAccess {
   readonly renews: boolean;
 }
 
+/** Puts headers into each call. */
+export function withHeaders(headers: Readonly<Record<string, string>>): Interceptor {
+  const entries = Object.entries(headers);
+  return (next) => async (request) => {
+    for (const [name, value] of entries) request.header.set(name, value);
+    return await next(request);
+  };
+}
+
 /**
  * Checks the options for calls to these URLs. `headers` are those that all calls have anyway.
  *

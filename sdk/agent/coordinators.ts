@@ -6,7 +6,7 @@ import { AgentService } from "../../gen/mycel/v1/agent_service_pb.ts";
 import { BlobService } from "../../gen/mycel/v1/blob_service_pb.ts";
 import { ClientSession, letGo, securityOf } from "../../lib/rpc/client-session.ts";
 import { tlsProblem } from "../../lib/tls/client-tls.ts";
-import type { ResolvedAccess } from "../access/access-options.ts";
+import { type ResolvedAccess, withHeaders } from "../access/access-options.ts";
 import { AgentError } from "./agent-error.ts";
 
 /** Clients of the coordinators. */
@@ -64,14 +64,6 @@ export function createCoordinators(
     close: () => {
       for (const peer of peers) peer.session.abort();
     },
-  };
-}
-
-function withHeaders(headers: Readonly<Record<string, string>>): Interceptor {
-  const entries = Object.entries(headers);
-  return (next) => async (request) => {
-    for (const [name, value] of entries) request.header.set(name, value);
-    return await next(request);
   };
 }
 

@@ -1,6 +1,6 @@
 // Owns the connections: one HTTP/2 session and one transport for each server, and which of them is in use.
 // Decides nothing about retries.
-import { Code, ConnectError, type Interceptor, type Transport } from "@connectrpc/connect";
+import { Code, ConnectError, type Transport } from "@connectrpc/connect";
 import {
   compressionGzip,
   createConnectTransport,
@@ -11,6 +11,7 @@ import { pause } from "../../lib/time/pause.ts";
 import { ClientSession, letGo, securityOf } from "../../lib/rpc/client-session.ts";
 import { tlsProblem } from "../../lib/tls/client-tls.ts";
 import { clientTracing } from "../../lib/rpc/interceptors/tracing.ts";
+import { withHeaders } from "../access/access-options.ts";
 import type { ResolvedOptions } from "./client-options.ts";
 import { createGrpcTransport } from "./grpc/grpc-transport.ts";
 import { encodeLarge } from "./large-requests.ts";
@@ -159,14 +160,6 @@ function createTransport(baseUrl: string, sessionManager: ClientSession, options
       });
     }
   }
-}
-
-function withHeaders(headers: Readonly<Record<string, string>>): Interceptor {
-  const entries = Object.entries(headers);
-  return (next) => async (request) => {
-    for (const [name, value] of entries) request.header.set(name, value);
-    return await next(request);
-  };
 }
 
 async function withinTime<T>(work: Promise<T>, timeoutMs: number): Promise<T | "timeout"> {

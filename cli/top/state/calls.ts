@@ -6,15 +6,13 @@ import { MetricsService } from "../../../gen/mycel/v1/metrics_service_pb.ts";
 import { QueueService } from "../../../gen/mycel/v1/queue_service_pb.ts";
 import { stateToWire } from "../../../lib/wire/state-codec.ts";
 import { durationFromMs } from "../../../lib/wire/time-codec.ts";
-import { grpcurlCall } from "../../grpcurl/grpcurl-call.ts";
+import { grpcurlCall, type ShownSecurity } from "../../grpcurl/grpcurl-call.ts";
 import { LIMITS, OPEN_STATES, PULSE_MS, WAITING_STATES } from "../data/feed.ts";
 import { type Model, screenOf } from "./model.ts";
 
 /** Where the calls go to, and how safely. */
-export interface CallTarget {
+export interface CallTarget extends ShownSecurity {
   readonly url: string;
-  readonly caFile: string | undefined;
-  readonly insecure: boolean;
 }
 
 /** One call that is not made. */

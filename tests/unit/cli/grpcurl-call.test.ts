@@ -21,9 +21,26 @@ test.for<[string, Partial<ShownCall>, string]>([
     { url: "https://mesh", caFile: "/my ca" },
     "-cacert '/my ca' -d '{\"taskId\":\"t-1\"}' mesh:443",
   ],
+  [
+    "with a certificate of its own, for a server of another name",
+    { url: "https://mesh", caFile: "ca", certFile: "own.crt", keyFile: "own.key", serverName: "other" },
+    '-cacert ca -cert own.crt -key own.key -servername other -d \'{"taskId":"t-1"}\' mesh:443',
+  ],
+  [
+    "with a credential, by the name of its variable",
+    { url: "https://mesh", credential: { variable: "MYCEL_TOKEN", file: undefined } },
+    "-expand-headers -H 'authorization: Bearer ${MYCEL_TOKEN}' -d '{\"taskId\":\"t-1\"}' mesh:443",
+  ],
   ["with any certificate", { url: "https://mesh:8", insecure: true }, '-insecure -d \'{"taskId":"t-1"}\' mesh:8'],
 ])("a call is written down %s", ([, change, words]) => {
   expect(grpcurlCall({ ...CALL, ...change })).toBe(`grpcurl ${words} mycel.v1.AgentService/GetTask`);
+});
+
+test("a credential in a file is put into the environment, not onto the command line", () => {
+  const line = grpcurlCall({ ...CALL, credential: { variable: "MYCEL_API_KEY", file: "my key" } });
+  expect(line).toMatch(
+    /^MYCEL_API_KEY="\$\(cat 'my key'\)" grpcurl -plaintext -expand-headers -H 'authorization: Bearer \$\{MYCEL_API_KEY\}' /,
+  );
 });
 
 test("several messages, and one that is too long for an argument, go in as standard input", async () => {

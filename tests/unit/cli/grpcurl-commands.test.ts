@@ -6,8 +6,10 @@ import { createTerminal } from "../../../cli/output/terminal.ts";
 import { createProgram, runProgram } from "../../../cli/program.ts";
 import type { CliContext } from "../../../cli/context.ts";
 
+const CERTS = ["init", "issue", "renew", "revoke", "show"].map((name) => `certs ${name}`);
+
 /** Commands that make no call. */
-const SILENT = ["up", "config show", "config check", "config docs", "completion", "complete", "trust init"];
+const SILENT = ["up", "config show", "config check", "config docs", "completion", "complete", "trust init", ...CERTS];
 
 /** Arguments of commands that take not just anything, or need some of those that they may go without. */
 const ARGUMENTS: Readonly<Record<string, readonly string[]>> = {
@@ -52,7 +54,7 @@ test.for(COMMANDS)("mycel %s prints its calls and nothing else", async ([path, c
   if (!out().includes("<<'END'")) expect(methods).toHaveLength(lines.length);
 });
 
-test.for(["up", "completion bash"])("mycel %s has nothing to print", async (path) => {
+test.for(["up", "completion bash", "certs init certs-not-made"])("mycel %s has nothing to print", async (path) => {
   const run = runProgram(fakeContext().context, "1.2.3", [...path.split(" "), "--grpcurl"]);
   await expect(run).rejects.toMatchObject({ name: "UsageError" });
 });
