@@ -1,6 +1,7 @@
 // Puts the commands together. Reads nothing from the process itself: main.ts hands everything in.
 import { Command } from "commander";
 import { agentsCommand } from "./commands/agents.ts";
+import { auditCommand } from "./commands/audit.ts";
 import { benchCommand } from "./commands/bench.ts";
 import { blobCommand } from "./commands/blob.ts";
 import { capabilitiesCommand } from "./commands/capabilities.ts";
@@ -91,6 +92,7 @@ export function createProgram(context: CliContext, version: string): Command {
     webhooksCommand(context),
     keysCommand(context),
     tokenCommand(context),
+    auditCommand(context),
     benchCommand(context),
     trustCommand(context),
     doctorCommand(context),
