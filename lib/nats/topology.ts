@@ -28,6 +28,7 @@ import {
   TIMERS_FIRED,
   TIMERS_STREAM,
   TIMERS_SUBJECTS,
+  TRUST_BUCKET,
   WEBHOOK_DELIVERIES_STREAM,
   WEBHOOK_DELIVERY_SUBJECTS,
   WEBHOOK_ENDPOINT_SUBJECTS,
@@ -250,6 +251,7 @@ async function ensure(connection: NatsConnection, given: TopologyOptions): Promi
   await ensureKeyBucket(connection, manager, CREDENTIALS_BUCKET, options.replicas, credentialMs + CREDENTIAL_SLACK_MS);
   await ensureSettingsBucket(connection, manager, REVOCATIONS_BUCKET, options.replicas);
   await ensureSettingsBucket(connection, manager, QUEUES_BUCKET, options.replicas);
+  await ensureSettingsBucket(connection, manager, TRUST_BUCKET, options.replicas);
   await ensureSettingsBucket(connection, manager, KEYS_BUCKET, options.replicas);
   const { replicas } = options;
   const blobAge = options.retentionMs * NANOS_PER_MS;

@@ -235,7 +235,6 @@ async function open(options: CoordinatorOptions, stack: AsyncDisposableStack): P
           openBusTrust({
             trust,
             connection,
-            replicas: config.replicas,
             servers: config.natsUrls,
             tls: config.natsTls,
             clock,

@@ -39,10 +39,8 @@ export interface BusTrust extends AsyncDisposable {
 /** What it needs. */
 export interface BusTrustOptions {
   readonly trust: CoordinatorTrust;
-  /** A connection of a coordinator. */
+  /** A connection of a coordinator, whose topology stands. */
   readonly connection: NatsConnection;
-  /** How many servers keep what coordinators agree on: 1, 3 or 5. */
-  readonly replicas: number;
   /** Where the servers are. */
   readonly servers: string | readonly string[];
   /** How they are spoken to by TLS. */
@@ -77,7 +75,7 @@ class Trust implements BusTrust {
 
   constructor(options: BusTrustOptions) {
     this.#options = options;
-    this.#records = new TrustRecords(options.connection, options.replicas);
+    this.#records = new TrustRecords(options.connection);
     this.#desk = new ClaimsDesk({
       servers: options.servers,
       tls: options.tls,
@@ -119,13 +117,26 @@ class Trust implements BusTrust {
 
   async #look(): Promise<void> {
     const { signal } = this.#stopping;
+    let known = false;
     do {
       try {
+        // Once: coordinators with another key, which are about to be replaced, must not take turns with this one.
+        if (!known) await this.#makeKnown();
+        known = true;
         await this.#settle();
       } catch (error) {
         if (!signal.aborted) this.#options.onTrouble(error);
       }
     } while (await pause(LOOK_MS, signal));
+  }
+
+  /** Has the servers take credentials that are signed by this coordinator's key, and by no other. */
+  async #makeKnown(): Promise<void> {
+    const { trust, clock } = this.#options;
+    const standing = readClaims(await this.#desk.lookUp(trust.ids.agents))?.nats["signing_keys"];
+    if (JSON.stringify(standing) === JSON.stringify([trust.agentsSigning.publicKey])) return;
+    await this.#records.change(clock.now(), (revoked) => revoked);
+    await this.#push();
   }
 
   /** Pushes what stands in the record unless the servers have it, or something newer. */

@@ -27,21 +27,17 @@ const MAX_PAUSE_MS = 100;
 /** The most keys of a record: it must fit into one message, and so must the account's JWT that is made of it. */
 const MAX_KEYS = 4_000;
 
-/** The record in its bucket, which is made when it is missing. */
+/** The record in its bucket, which {@link ensureTopology} makes. */
 export class TrustRecords {
   readonly #connection: NatsConnection;
-  readonly #replicas: number;
-  #made: Promise<KV> | undefined;
+  #opened: Promise<KV> | undefined;
 
-  /** `replicas` is how many servers keep the bucket. */
-  constructor(connection: NatsConnection, replicas: number) {
+  constructor(connection: NatsConnection) {
     this.#connection = connection;
-    this.#replicas = replicas;
   }
 
   /** The record as the bucket's leader has it. Throws MeshError BROKER_UNAVAILABLE. */
   async read(): Promise<TrustRecord> {
-    await this.#bucket();
     return (await this.#read()).record;
   }
 
@@ -63,12 +59,11 @@ export class TrustRecords {
   }
 
   async #bucket(): Promise<KV> {
-    const settings = { replicas: this.#replicas, history: 1, storage: "file" } as const;
-    this.#made ??= new Kvm(this.#connection).create(TRUST_BUCKET, settings);
+    this.#opened ??= new Kvm(this.#connection).open(TRUST_BUCKET);
     try {
-      return await this.#made;
+      return await this.#opened;
     } catch (error) {
-      this.#made = undefined;
+      this.#opened = undefined;
       throw error;
     }
   }

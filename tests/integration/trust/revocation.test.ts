@@ -4,12 +4,13 @@ import { jwtAuthenticator, type NatsConnection } from "@nats-io/nats-core";
 import { connect } from "@nats-io/transport-node";
 import { describe, expect, test } from "vitest";
 import { openNats } from "../../../lib/nats/connection.ts";
+import { ensureTopology } from "../../../lib/nats/topology.ts";
 import { agentsAccountClaims } from "../../../lib/nats/trust/accounts.ts";
 import { type BusTrust, openBusTrust } from "../../../lib/nats/trust/bus-trust.ts";
 import { signClaims } from "../../../lib/nats/trust/claims.ts";
 import { ClaimsDesk } from "../../../lib/nats/trust/claims-desk.ts";
 import { SigningKey } from "../../../lib/nats/trust/signing-key.ts";
-import { readCoordinatorTrust } from "../../../lib/nats/trust/trust-folder.ts";
+import { type CoordinatorTrust, readCoordinatorTrust } from "../../../lib/nats/trust/trust-folder.ts";
 import { TrustRecords } from "../../../lib/nats/trust/trust-record.ts";
 import { openNatsCluster } from "../../support/nats-cluster.ts";
 import { openTestNats } from "../../support/nats.ts";
@@ -18,15 +19,15 @@ import { testTrust } from "../../support/trust.ts";
 const SOON = { timeout: 30_000, interval: 20 };
 
 /** A coordinator's trust on its own connection. */
-async function openCoordinator(servers: string, replicas = 1, aheadMs = 0) {
-  const trust = await readCoordinatorTrust((await testTrust()).coordinatorDir);
+async function openCoordinator(servers: string, replicas = 1, aheadMs = 0, own?: CoordinatorTrust) {
+  const trust = own ?? (await readCoordinatorTrust((await testTrust()).coordinatorDir));
   const { credentialsFile } = trust;
   const connection = await openNats({ servers, credentialsFile, name: "coordinator", connectTimeoutMs: 30_000 });
+  await ensureTopology(connection, { replicas, retentionMs: 600_000, maxBytes: -1, agentTtlMs: 60_000 });
   const troubles: unknown[] = [];
   const bus = openBusTrust({
     trust,
     connection,
-    replicas,
     servers,
     clock: { now: () => Date.now() + aheadMs },
     onTrouble: (error) => troubles.push(error),
@@ -114,6 +115,19 @@ describe("on one server", () => {
     for (const agent of agents) await expect(agent.again(nats.url)).rejects.toThrow(/Authorization/);
   });
 
+  test("a new signing key of coordinators counts as soon as one starts with it, and the old one no more", async () => {
+    const trust = await testTrust();
+    await using nats = await openTestNats({ trust });
+    const old = await openCoordinator(nats.url);
+    await using agent = await openAgent(old.bus, nats.url);
+    await old[Symbol.asyncDispose]();
+    const next = { ...old.trust, agentsSigning: SigningKey.create("A") };
+    await using renewed = await openCoordinator(nats.url, 1, 0, next);
+    await agent.off;
+    await expect(agent.again(nats.url)).rejects.toThrow(/Authorization/);
+    await using _newcomer = await openAgent(renewed.bus, nats.url);
+  });
+
   test("an account's JWT from before, pushed by whoever was slow, is replaced", async () => {
     const trust = await testTrust();
     await using nats = await openTestNats({ trust });
@@ -166,7 +180,8 @@ test(
 test("what a revocation is kept for is forgotten when all that it revokes has ended", async () => {
   await using nats = await openTestNats();
   const connection = await openNats({ servers: nats.url, name: "test" });
-  const records = new TrustRecords(connection, 1);
+  await ensureTopology(connection, { replicas: 1, retentionMs: 600_000, maxBytes: -1, agentTtlMs: 60_000 });
+  const records = new TrustRecords(connection);
   const first = await records.change(1_000_000, () => ({ OLD: 10, NEW: 1_000 }));
   expect(first).toEqual({ issuedAtS: 1_000, revoked: { OLD: 10, NEW: 1_000 } });
   // Faster than the clock: each is newer than the one before.
