@@ -35,8 +35,11 @@ describe.skipIf(tools === undefined)("Python", () => {
     return [code, jsonDocuments(stdout)];
   };
   /** Runs the agent until the scope ends; its log is shown when it ends before it is ready. */
-  const startAgent = async (agentId: string): Promise<ChildProcess & AsyncDisposable> => {
-    const child = spawn(tools!.python, [join(tools!.scripts, "agent.py"), stock.address, agentId], {
+  const startAgent = async (
+    agentId: string,
+    address: string = stock.address,
+  ): Promise<ChildProcess & AsyncDisposable> => {
+    const child = spawn(tools!.python, [join(tools!.scripts, "agent.py"), address, agentId], {
       env: { ...process.env, ...tools!.env },
       stdio: ["ignore", "pipe", "pipe"],
     });
@@ -185,5 +188,21 @@ describe.skipIf(tools === undefined)("Python", () => {
     await expect.poll(submit, { timeout: 60_000 }).toMatchObject({ taskId: "py-after" });
     const after = await client.getTaskStatus({ taskId: "py-after", wait: { seconds: 60n } });
     expect(after.status).toMatchObject({ state: TaskState.COMPLETED, agentId: "py-stays" });
+  });
+
+  test("an agent in Python outlives its credential, with the task that it is at", async () => {
+    await using short = await openStockMesh({ leaseMs: 300_000, env: { MYCEL_AGENT_CREDENTIAL: "20000" } });
+    await using _agent = await startAgent("py-renews", short.address);
+    const mesh = createClient(AgentService, createGrpcTransport({ baseUrl: short.url }));
+    // Over the renewal, over the end of the first credential, and after it.
+    for (const [taskId, pause] of [
+      ["py-over-renewal", 5],
+      ["py-over-end", 4],
+      ["py-after", 0],
+    ] as const) {
+      await mesh.submitTask({ taskId, type: TYPE, input: input({ text: "a\nb\nc", pause }) });
+      const { status } = await mesh.getTaskStatus({ taskId, wait: { seconds: 60n } });
+      expect(status).toMatchObject({ state: TaskState.COMPLETED, attempt: 1, agentId: "py-renews" });
+    }
   });
 });

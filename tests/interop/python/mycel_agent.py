@@ -1,13 +1,17 @@
 """A Mycel agent on grpcio and nats-py, written from docs/agents.md and the protos alone.
 
-Owns the wire: registers, pulls, renews leases, reports, streams outputs. Knows nothing of what its handlers do.
+Owns the wire: registers, logs in to NATS and renews what it logs in with, pulls, renews leases, reports, streams outputs. Knows nothing
+of what its handlers do.
 """
 
 from __future__ import annotations
 
 import asyncio
+import base64
+import contextlib
 import json
 import logging
+import os
 import time
 import traceback
 from collections.abc import Awaitable, Callable, Coroutine
@@ -16,6 +20,7 @@ from typing import Any
 
 import grpc
 import nats
+import nkeys
 from google.protobuf import json_format, timestamp_pb2
 from mycel.v1 import agent_pb2, agent_protocol_pb2, agent_service_pb2, agent_service_pb2_grpc
 from mycel.v1 import output_pb2, payload_pb2, task_log_pb2, task_pb2
@@ -30,6 +35,8 @@ REQUEST_TIMEOUT_S = 5
 STANDING_PULL_S = 10
 RETRY_S = 0.5
 DEFAULT_ATTEMPT_LIMIT_S = 30
+# What the broker delivers when a credential has ended is lost with the connection, until its lease ends.
+LAST_DELIVERY_S = 1
 
 
 class TerminalError(Exception):
@@ -52,6 +59,7 @@ class Attempt:
         self.task: task_pb2.Task = dispatch.task
         self.number = dispatch.attempt
         self.fence = dispatch.fence
+        self.lease_token = dispatch.lease_token
         # A message older than its consumer may have been delivered under an earlier count.
         stale = meta.timestamp <= lane.create_time.ToDatetime(tzinfo=timezone.utc)
         self.redelivery = meta.num_delivered > 1 or stale
@@ -89,12 +97,15 @@ class Agent:
 
     def __init__(self, address: str, agent_id: str, name: str, handlers: dict[str, Handler], concurrency: int = 1):
         self._address = address
+        # The private half never leaves this process.
+        self._key = nkeys.from_seed(nkeys.encode_seed(os.urandom(32), nkeys.PREFIX_BYTE_USER))
         self._handlers = handlers
         self._registration = agent_service_pb2.RegisterAgentRequest(
             agent_id=agent_id,
             name=name,
             concurrency=concurrency,
             capabilities=[agent_pb2.Capability(type=type) for type in handlers],
+            public_key=self._key.public_key.decode(),
         )
         self._slots = asyncio.Semaphore(concurrency)
         self._running: set[Attempt] = set()
@@ -103,6 +114,10 @@ class Agent:
         self._stopping: asyncio.Task[bool]
         self._mesh: agent_service_pb2_grpc.AgentServiceStub
         self._session: agent_pb2.AgentSession
+        self._credential_ends = float("inf")
+        self._half_spent = float("inf")
+        self._retiring: set[asyncio.Task[None]] = set()
+        self._over = False
         self.agent_id = agent_id
         self.nats: Client
 
@@ -111,16 +126,10 @@ class Agent:
         async with grpc.aio.insecure_channel(self._address) as channel:
             self._mesh = agent_service_pb2_grpc.AgentServiceStub(channel)
             await self._register()
-            self.nats = await nats.connect(
-                list(self._session.nats_urls),
-                name=self.agent_id,
-                inbox_prefix=self._session.inbox_prefix,
-                max_reconnect_attempts=-1,
-                reconnected_cb=self._on_reconnect,
-            )
-            await self.nats.subscribe(self._session.signal_subject, cb=self._on_signal)
+            self.nats = await self._connect()
             self._stopping = asyncio.create_task(stop.wait())
             heartbeats = asyncio.create_task(self._heartbeats())
+            renewals = asyncio.create_task(self._renewals())
             work = asyncio.create_task(self._work())
             ready()
             await asyncio.wait({work, self._stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -129,8 +138,12 @@ class Agent:
                 await self.report(attempt, hand_back=agent_protocol_pb2.HandBack(started=True))
                 attempt.stop()
             heartbeats.cancel()
+            renewals.cancel()
             await self._mesh.DeregisterAgent(agent_service_pb2.DeregisterAgentRequest(agent_id=self.agent_id))
+            self._over = True
             await self.nats.drain()
+            for retiring in self._retiring:
+                retiring.cancel()
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Starts what must be finished before the agent is."""
@@ -145,9 +158,62 @@ class Agent:
         await work
         await asyncio.gather(*self._unfinished)
 
+    async def _connect(self) -> Client:
+        """Logs in to NATS with the newest credential, if the session has one."""
+        credential: dict[str, Any] = {}
+        if self._session.credential:
+            credential["user_jwt_cb"] = lambda: self._session.credential.encode()
+            credential["signature_cb"] = lambda nonce: base64.b64encode(self._key.sign(nonce.encode()))
+        client = await nats.connect(
+            list(self._session.nats_urls),
+            name=self.agent_id,
+            inbox_prefix=self._session.inbox_prefix,
+            max_reconnect_attempts=-1,
+            reconnected_cb=self._on_reconnect,
+            **credential,
+        )
+        await client.subscribe(self._session.signal_subject, cb=self._on_signal)
+        return client
+
+    async def _renewals(self) -> None:
+        """Goes on over a new connection with a new credential when half of the old one's time is over."""
+        while True:
+            wait_s = self._half_spent - time.monotonic()
+            if wait_s > 0:
+                await asyncio.sleep(min(wait_s, RETRY_S))
+                continue
+            try:
+                answer = await self._mesh.RegisterAgent(self._registration, timeout=REQUEST_TIMEOUT_S)
+                self._session = answer.session
+                old, self.nats = self.nats, await self._connect()
+                self._retiring.add(asyncio.create_task(self._retire(old, self._credential_ends)))
+                self._note_credential()
+            except (grpc.aio.AioRpcError, nats.errors.Error, OSError) as error:
+                log.warning("credential not renewed: %s", error)
+                self._half_spent = time.monotonic() + RETRY_S
+
+    async def _retire(self, client: Client, ends: float) -> None:
+        """Closes a connection when nothing can come any more of what was asked there."""
+        over = time.monotonic() + STANDING_PULL_S + REQUEST_TIMEOUT_S
+        await asyncio.sleep(max(0, min(over, ends - LAST_DELIVERY_S / 2) - time.monotonic()))
+        await client.close()
+
+    def pull_limit_s(self) -> float:
+        """For how long a pull may stand that is sent now."""
+        return self._credential_ends - LAST_DELIVERY_S - time.monotonic()
+
+    def _note_credential(self) -> None:
+        session = self._session
+        if session.credential:
+            # The mesh's clock need not be this machine's.
+            life_s = (session.credential_expire_time.ToDatetime() - session.create_time.ToDatetime()).total_seconds()
+            self._credential_ends = time.monotonic() + life_s
+            self._half_spent = time.monotonic() + life_s / 2
+
     async def _register(self) -> None:
         answer = await self._mesh.RegisterAgent(self._registration, timeout=REQUEST_TIMEOUT_S)
         self._session = answer.session
+        self._note_credential()
         self.agent_id = self._registration.agent_id = answer.agent.agent_id
         for lane in self._lanes:
             lane.hand_back()
@@ -159,13 +225,13 @@ class Agent:
             await asyncio.sleep(self._session.heartbeat_interval.ToTimedelta().total_seconds())
             beat = agent_protocol_pb2.HeartbeatRequest(running=len(self._running), draining=self._stopping.done())
             try:
-                message = await self.nats.request(
-                    self._session.heartbeat_subject, beat.SerializeToString(), timeout=REQUEST_TIMEOUT_S
-                )
-                if not agent_protocol_pb2.HeartbeatResponse.FromString(message.data).registered:
+                message = await self.request(self._session.heartbeat_subject, beat.SerializeToString())
+                if message is None:
+                    log.warning("no heartbeat")
+                elif not agent_protocol_pb2.HeartbeatResponse.FromString(message.data).registered:
                     await self._register()
-            except (*NO_ANSWER, grpc.aio.AioRpcError) as error:
-                log.warning("no heartbeat: %s", error)
+            except grpc.aio.AioRpcError as error:
+                log.warning("not registered again: %s", error)
 
     async def _work(self) -> None:
         """Fills the slots, highest priority first, until the agent is told to stop."""
@@ -198,6 +264,7 @@ class Agent:
             if answer.WhichOneof("outcome") != "accepted":
                 return
             attempt.number, attempt.fence = answer.accepted.attempt, answer.accepted.fence
+            attempt.lease_token = answer.accepted.lease_token
             attempt.start_time = timestamp_pb2.Timestamp()
             attempt.start_time.GetCurrentTime()
             settlement = await self._handle(attempt)
@@ -236,7 +303,23 @@ class Agent:
             if time.monotonic() - renewed > lease_s:
                 attempt.stop()
                 return
-            await self.nats.publish(attempt.delivery, b"+WPI")
+            with contextlib.suppress(ConnectionClosedError):
+                await self.nats.publish(attempt.delivery, b"+WPI")
+
+    async def request(
+        self, subject: str, body: bytes, timeout_s: float = REQUEST_TIMEOUT_S, **options: Any
+    ) -> Msg | None:
+        """Asks over the connection of the moment; none if that brings no answer, after a pause."""
+        try:
+            return await self.nats.request(subject, body, timeout=timeout_s, **options)
+        except NO_ANSWER:
+            pass
+        except ConnectionClosedError:
+            # The broker closes a connection whose credential has ended; there will be another one.
+            if self._over:
+                raise
+        await asyncio.sleep(RETRY_S)
+        return None
 
     async def report(self, attempt: Attempt, **kind: Any) -> agent_protocol_pb2.ReportResult:
         """Reports until a coordinator answers; the same report may be sent any number of times."""
@@ -244,6 +327,7 @@ class Agent:
             task_id=attempt.task.task_id,
             attempt=attempt.number,
             fence=attempt.fence,
+            lease_token=attempt.lease_token,
             delivery=attempt.delivery,
             start_time=attempt.start_time,
             output_sequence=attempt.output_sequence,
@@ -251,10 +335,8 @@ class Agent:
         )
         request = agent_protocol_pb2.ReportRequest(reports=[report]).SerializeToString()
         while True:
-            try:
-                message = await self.nats.request(self._session.report_subject, request, timeout=REQUEST_TIMEOUT_S)
-            except NO_ANSWER:
-                await asyncio.sleep(RETRY_S)
+            message = await self.request(self._session.report_subject, request)
+            if message is None:
                 continue
             result = agent_protocol_pb2.ReportResponse.FromString(message.data).results[0]
             if result.WhichOneof("outcome") != "unavailable":
@@ -268,12 +350,8 @@ class Agent:
         subject = template.replace("{task_id}", attempt.task.task_id).replace("{attempt}", str(attempt.number))
         headers = {"Nats-Msg-Id": message_id}
         while True:
-            try:
-                message = await self.nats.request(
-                    subject, batch.SerializeToString(), timeout=REQUEST_TIMEOUT_S, headers=headers
-                )
-            except NO_ANSWER:
-                await asyncio.sleep(RETRY_S)
+            message = await self.request(subject, batch.SerializeToString(), headers=headers)
+            if message is None:
                 continue
             answer = json.loads(message.data)
             if "error" not in answer:
@@ -314,8 +392,9 @@ class LanePuller:
     def standing(self) -> asyncio.Task[Attempt | None]:
         """A pull that waits for the next delivery, or for some seconds."""
         if self._standing is None:
-            request = {"batch": 1, "expires": STANDING_PULL_S * 1_000_000_000}
-            self._standing = asyncio.create_task(self._pull(request, STANDING_PULL_S + REQUEST_TIMEOUT_S))
+            stands_s = max(0.1, min(STANDING_PULL_S, self._agent.pull_limit_s()))
+            request = {"batch": 1, "expires": int(stands_s * 1_000_000_000)}
+            self._standing = asyncio.create_task(self._pull(request, stands_s + REQUEST_TIMEOUT_S))
         return self._standing
 
     def forget(self) -> None:
@@ -336,13 +415,8 @@ class LanePuller:
 
     async def _pull(self, request: dict[str, Any], timeout_s: float) -> Attempt | None:
         # A delivery comes under the subject of its message, so that the shared inbox of nats-py would not find its request.
-        try:
-            message = await self._agent.nats.request(
-                self._subject, json.dumps(request).encode(), timeout=timeout_s, old_style=True
-            )
-        except NO_ANSWER:
-            # The broker or the consumer is away; the pause keeps this from spinning until it is back.
-            await asyncio.sleep(RETRY_S)
+        message = await self._agent.request(self._subject, json.dumps(request).encode(), timeout_s, old_style=True)
+        if message is None:
             return None
         status = (message.headers or {}).get("Status")
         if status == "409":
