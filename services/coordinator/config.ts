@@ -62,6 +62,8 @@ export interface CoordinatorConfig {
   readonly drainMs: number;
   /** Origins that browsers may call from, or `*`. */
   readonly corsOrigins: readonly string[];
+  /** Names beside localhost by which an open coordinator may be called. */
+  readonly hosts: readonly string[];
   /** What webhooks may reach beyond public addresses: ranges, addresses and names. */
   readonly outboundAllow: readonly string[];
   /** The policy's file; only the built-in roles, bound to nobody, if undefined. */
@@ -108,6 +110,7 @@ export function configOf(settings: Settings): CoordinatorConfig {
     dataDir: settings.get(coordinator.dataDir) ?? "",
     drainMs: settings.get(coordinator.drainMs),
     corsOrigins: settings.get(coordinator.corsOrigins),
+    hosts: settings.get(coordinator.hosts),
     outboundAllow: settings.get(shared.outboundAllow),
     policyFile: settings.get(credentials.policyFile),
     logLevel: settings.get(shared.logLevel),

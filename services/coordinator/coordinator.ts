@@ -361,6 +361,7 @@ async function open(options: CoordinatorOptions, stack: AsyncDisposableStack): P
     host: config.host,
     port: config.port,
     corsOrigins: config.corsOrigins,
+    hosts: config.hosts,
     tls: config.tls === undefined ? undefined : stack.use(await openServerCredentials(config.tls, logger)),
     allowFrom: config.allowFrom,
     gate: entrance?.gate,

@@ -25,6 +25,7 @@ import { Intake } from "../../lib/rpc/interceptors/intake.ts";
 import { withLongTimeouts } from "../../lib/rpc/interceptors/call-timeout.ts";
 import { withCors } from "../../lib/rpc/interceptors/cors.ts";
 import { explainErrors } from "../../lib/rpc/interceptors/error-reasons.ts";
+import { withKnownHosts } from "../../lib/rpc/interceptors/known-hosts.ts";
 import { withProbes, type Readiness } from "../../lib/rpc/interceptors/probes.ts";
 import { withReadableMessages } from "../../lib/rpc/interceptors/status-message.ts";
 import { serverTracing } from "../../lib/rpc/interceptors/tracing.ts";
@@ -47,6 +48,8 @@ export interface ServerOptions {
   readonly host: string;
   readonly port: number;
   readonly corsOrigins: readonly string[];
+  /** Names beside localhost by which it may be called where nobody has to say who they are. */
+  readonly hosts: readonly string[];
   /** Speaks TLS with these; cleartext if undefined. */
   readonly tls?: ServerCredentials | undefined;
   /** Addresses and ranges that may connect; everybody if left out or empty. */
@@ -152,7 +155,8 @@ export async function openServer(options: ServerOptions): Promise<Server> {
     clientStreams: clientStreamsOf([...described, ServerReflectionV1, ServerReflectionV1Alpha]),
   });
   const probed = withProbes(bounded, { ready: options.ready });
-  const handler = withCors(probed, { origins: options.corsOrigins });
+  const forPages = withCors(probed, { origins: options.corsOrigins });
+  const handler = everybody === undefined ? forPages : withKnownHosts(forPages, options.hosts);
   const listener = await openListener({
     host: options.host,
     port: options.port,

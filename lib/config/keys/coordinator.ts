@@ -85,3 +85,11 @@ export const corsOrigins: Key<readonly string[]> = list({
   allowed: "a list of origins",
   doc: "Web origins that browsers may call from, or `*` for all.",
 });
+
+export const hosts: Key<readonly string[]> = list({
+  path: "coordinator.hosts",
+  variable: "MYCEL_HOSTS",
+  fallback: [],
+  allowed: "a list of host names",
+  doc: "Names beside localhost by which HTTP clients may call a coordinator that asks nobody who they are; against web pages whose names resolve to this machine.",
+});

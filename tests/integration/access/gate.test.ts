@@ -100,6 +100,7 @@ describe.each([
       host: "127.0.0.1",
       port: 0,
       corsOrigins: [],
+      hosts: [],
       gate: gate.admit,
       everybody: undefined,
       services: [agents, blobs],
