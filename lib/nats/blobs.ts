@@ -3,9 +3,8 @@
 // nats.js' object store writes well (a piece at a time, everything removed on failure). Its reader pushes a whole object into
 // memory however slowly it is consumed, so content is read by direct gets here.
 
-import { createHash } from "node:crypto";
+import { createHash, randomBytes } from "node:crypto";
 import type { NatsConnection } from "@nats-io/nats-core";
-import { nuid } from "@nats-io/nats-core";
 import { type ObjectInfo, type ObjectStore, Objm } from "@nats-io/obj";
 import { MAX_BLOB_BYTES } from "../core/limits.ts";
 import { MeshError } from "../core/mesh-error.ts";
@@ -40,6 +39,7 @@ const READ_AHEAD = 4;
 
 const STREAM = `OBJ_${BLOBS_BUCKET}`;
 const SHA256 = "sha256";
+const BLOB_ID_BYTES = 16;
 
 /** Stores and reads blobs. Every method throws MeshError BROKER_UNAVAILABLE when the broker does not answer. */
 export class BlobStore {
@@ -59,7 +59,8 @@ export class BlobStore {
   async upload(blob: BlobAnnouncement, content: AsyncIterable<Uint8Array>): Promise<BlobInfo> {
     if ((blob.sizeBytes ?? 0) > MAX_BLOB_BYTES) throw tooLarge();
     const store = await this.#open();
-    const blobId = nuid.next();
+    // Not to be guessed: whoever may read blobs at all reads each whose id it was told.
+    const blobId = randomBytes(BLOB_ID_BYTES).toString("base64url");
     const check = new ContentCheck(blob);
     const metadata = { content_type: blob.contentType };
     const name = objectName(blob.tenant, blobId);
