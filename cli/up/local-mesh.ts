@@ -1,6 +1,6 @@
 // A whole mesh on this machine: nats-server, a coordinator, a fleet of stock agents, and a place where their traces can be looked at.
 
-import { mkdir } from "node:fs/promises";
+import { chmod, mkdir } from "node:fs/promises";
 import { delimiter, join, resolve } from "node:path";
 import { findNatsServer } from "../../lib/nats/server/find-server.ts";
 import { TRUST_FILES } from "../../lib/nats/trust/trust-folder.ts";
@@ -61,7 +61,8 @@ export async function openLocalMesh(options: LocalMeshOptions): Promise<LocalMes
 async function open(options: LocalMeshOptions, stack: AsyncDisposableStack): Promise<LocalMesh> {
   const { env, dataDir, report, signal } = options;
   const logDir = join(dataDir, "logs");
-  await mkdir(logDir, { recursive: true });
+  // Inputs, results and traces are nobody else's on this machine.
+  for (const folder of ["logs", "nats", "index", "traces"]) await makePrivate(join(dataDir, folder));
   const { url: natsUrl, trustDir } = await openBroker(options, stack);
   const own = env["OTEL_EXPORTER_OTLP_ENDPOINT"] ?? env["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"];
   const traces = own === undefined ? stack.use(await openTraceStore({ dir: join(dataDir, "traces") })) : undefined;
@@ -101,6 +102,12 @@ async function open(options: LocalMeshOptions, stack: AsyncDisposableStack): Pro
   signal.throwIfAborted();
   if (options.agents > 0) report(`agents       ${options.agents} × ${options.concurrency} slots`);
   return { url, natsUrl, logDir, traces, tracingEnv, [Symbol.asyncDispose]: () => stack.disposeAsync() };
+}
+
+/** Makes a folder into which nobody else looks, also one that an older version made for everybody. */
+async function makePrivate(folder: string): Promise<void> {
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  await chmod(folder, 0o700);
 }
 
 /** The environment of processes that send their traces to `endpoint`, and no metrics unless the user says where to. */

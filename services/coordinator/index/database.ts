@@ -71,7 +71,8 @@ export interface IndexFile {
 /** Opens the index's database as it is, or an empty one if there is none, it is damaged, or it has another schema. */
 export function openDatabase(file: IndexFile): DatabaseSync {
   if (file.dataDir === "") return created(":memory:");
-  mkdirSync(file.dataDir, { recursive: true });
+  // It holds what tasks were given.
+  mkdirSync(file.dataDir, { recursive: true, mode: 0o700 });
   const path = join(file.dataDir, FILE_NAME);
   return usable(path) ?? recreateDatabase(file);
 }

@@ -2,7 +2,7 @@
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync } from "node:fs";
-import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
@@ -67,12 +67,18 @@ async function up(name: string, args: readonly string[]): Promise<Up> {
   };
 }
 
-test("the job runs on any folder, says what it found, and ends with 0", async () => {
+test("the job runs on any folder, says what it found, keeps its data to itself, and ends with 0", async () => {
+  const data = join(dir, "data/job");
+  // As an older version left it.
+  await mkdir(join(data, "logs"), { recursive: true, mode: 0o755 });
   const { exited, text } = await up("job", ["--once", "--port", "0", "--agents", "1", "--path", dir]);
   expect(await exited).toBe(0);
   expect(text()).toMatch(/2 files/);
   expect(text()).toMatch(/TypeScript/);
   expect(text()).not.toMatch(/^ready/m);
+  const folders = (await readdir(data, { withFileTypes: true })).filter((entry) => entry.isDirectory());
+  expect(folders.map(({ name }) => name)).toEqual(expect.arrayContaining(["logs", "nats", "index", "traces"]));
+  for (const { name } of folders) expect((await stat(join(data, name))).mode & 0o077, name).toBe(0);
 });
 
 test("a taken port is one clear line and exit code 2, and nothing stays behind", async () => {
