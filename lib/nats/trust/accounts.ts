@@ -57,13 +57,21 @@ export function operatorClaims(ids: TrustIds, signingKeys: readonly string[], is
   };
 }
 
+/** What changes of the accounts of the mesh itself. */
+export interface AccountState {
+  readonly issuedAtS: number;
+  /** Users of the account whose credentials were replaced. */
+  readonly revoked: RevokedKeys;
+}
+
 /** The servers' account. Its users push accounts' JWTs. */
-export function systemAccountClaims(ids: TrustIds, issuedAtS: number): Claims {
-  return { subject: ids.system, name: "SYS", kind: "account", issuedAtS, nats: { limits: LIMITS } };
+export function systemAccountClaims(ids: TrustIds, { issuedAtS, revoked }: AccountState): Claims {
+  const nats = { limits: LIMITS, revocations: revoked };
+  return { subject: ids.system, name: "SYS", kind: "account", issuedAtS, nats };
 }
 
 /** The mesh's account, with JetStream: as much as the servers have. */
-export function meshAccountClaims(ids: TrustIds, issuedAtS: number): Claims {
+export function meshAccountClaims(ids: TrustIds, { issuedAtS, revoked }: AccountState): Claims {
   const services = SERVICES.map(({ name, subject, streams }) => ({
     name,
     subject,
@@ -85,6 +93,7 @@ export function meshAccountClaims(ids: TrustIds, issuedAtS: number): Claims {
         max_ack_pending: UNLIMITED,
       },
       exports: [...services, { name: "signals", subject: SIGNALS_FILTER, type: "stream" }],
+      revocations: revoked,
     },
   };
 }

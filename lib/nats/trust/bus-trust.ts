@@ -139,12 +139,19 @@ class Trust implements BusTrust {
     await this.#push();
   }
 
-  /** Pushes what stands in the record unless the servers have it, or something newer. */
+  /** Pushes what stands in the record unless the servers know of everything that it revokes. */
   async #settle(): Promise<void> {
     const { trust } = this.#options;
     const known = readClaims(await this.#desk.lookUp(trust.ids.agents));
     const record = await this.#records.read();
-    if (known === undefined || known.issuedAtS < record.issuedAtS) await this.#push();
+    const told = revocationsIn(known?.nats["revocations"]);
+    if (Object.entries(record.revoked).every(([key, atS]) => (told.get(key) ?? 0) >= atS)) return;
+    // Somebody made the account anew, of a later date: servers would keep it, and give it to each other.
+    const atLeastMs = ((known?.issuedAtS ?? 0) + 1) * 1_000;
+    if (atLeastMs > record.issuedAtS * 1_000) {
+      await this.#records.change(Math.max(this.#options.clock.now(), atLeastMs), (revoked) => revoked);
+    }
+    await this.#push();
   }
 
   async #pushPatiently(): Promise<void> {
@@ -175,4 +182,8 @@ class Trust implements BusTrust {
     const signingKeys = [agentsSigning.publicKey];
     return signClaims(agentsAccountClaims(ids, { signingKeys, revoked, issuedAtS }), operatorSigning);
   }
+}
+
+function revocationsIn(value: unknown): ReadonlyMap<string, number> {
+  return new Map(Object.entries(typeof value === "object" && value !== null ? value : {}));
 }

@@ -12,11 +12,12 @@ import {
   agentsAccountClaims,
   meshAccountClaims,
   operatorClaims,
+  type RevokedKeys,
   systemAccountClaims,
   type TrustIds,
 } from "./accounts.ts";
-import { signClaims } from "./claims.ts";
-import { claimsPermissions, COORDINATOR_PERMISSIONS } from "./mesh-permissions.ts";
+import { readClaims, signClaims } from "./claims.ts";
+import { claimsPermissions, COORDINATOR_PERMISSIONS, type Permissions } from "./mesh-permissions.ts";
 import { type ServerTrust, serverTrustLines } from "./server-trust.ts";
 import { isPublicKey, type KeyKind, SigningKey } from "./signing-key.ts";
 import { makeUserCredentials } from "./user-credentials.ts";
@@ -63,58 +64,118 @@ export interface CoordinatorTrust {
 }
 
 /**
- * Makes all keys and credentials of a mesh in a folder, which must not exist or be empty of them: whoever replaced them would lock everybody
- * out. The folder is there in whole, or not at all. Throws TrustError, and what the file system throws.
+ * Makes all keys and credentials of a mesh in a folder, which must not be there: whoever replaced one would lock everybody out. It is there in
+ * whole, or not at all. Throws TrustError, and what the file system throws.
  */
 export async function makeTrust(dir: string, nowMs: number): Promise<void> {
   if (await exists(dir)) throw new TrustError(`${dir} is there already: trust is made once, in a new folder`);
-  const issuedAtS = Math.floor(nowMs / 1_000);
-  const [operator, operatorSigning] = [SigningKey.create("O"), SigningKey.create("O")];
-  const [system, mesh] = [SigningKey.create("A"), SigningKey.create("A")];
-  const [agents, agentsSigning] = [SigningKey.create("A"), SigningKey.create("A")];
-  const ids: TrustIds = {
-    operator: operator.publicKey,
-    system: system.publicKey,
-    mesh: mesh.publicKey,
-    agents: agents.publicKey,
+  const root = {
+    operator: SigningKey.create("O"),
+    system: SigningKey.create("A"),
+    mesh: SigningKey.create("A"),
+    agents: SigningKey.create("A"),
   };
-  const state = { signingKeys: [agentsSigning.publicKey], revoked: {}, issuedAtS };
-  const accounts = [
-    systemAccountClaims(ids, issuedAtS),
-    meshAccountClaims(ids, issuedAtS),
-    agentsAccountClaims(ids, state),
-  ];
-  const server: ServerTrust = {
-    operator: signClaims(operatorClaims(ids, [operatorSigning.publicKey], issuedAtS), operator),
-    systemAccount: ids.system,
-    meshAccount: ids.mesh,
-    accounts: Object.fromEntries(accounts.map((claims) => [claims.subject, signClaims(claims, operatorSigning)])),
-  };
-  const user = (name: string, account: SigningKey, permissions?: typeof COORDINATOR_PERMISSIONS): string =>
-    makeUserCredentials({ name, account, permissions, issuedAtS });
-  const mine = COORDINATOR_FILES;
-  const files: Readonly<Record<string, string>> = {
-    [`${TRUST_FILES.root}/operator.nk`]: operator.seed,
-    [`${TRUST_FILES.root}/system-account.nk`]: system.seed,
-    [`${TRUST_FILES.root}/mesh-account.nk`]: mesh.seed,
-    [`${TRUST_FILES.root}/agents-account.nk`]: agents.seed,
-    [TRUST_FILES.server]: confOf(server),
-    [TRUST_FILES.serverJson]: JSON.stringify(server, null, 2),
-    [TRUST_FILES.admin]: user("admin", mesh),
-    [`${TRUST_FILES.coordinator}/${mine.ids}`]: JSON.stringify(ids, null, 2),
-    [`${TRUST_FILES.coordinator}/${mine.credentials}`]: user("coordinator", mesh, COORDINATOR_PERMISSIONS),
-    [`${TRUST_FILES.coordinator}/${mine.system}`]: user("coordinator", system, claimsPermissions(ids.agents)),
-    [`${TRUST_FILES.coordinator}/${mine.agentsSigning}`]: agentsSigning.seed,
-    [`${TRUST_FILES.coordinator}/${mine.operatorSigning}`]: operatorSigning.seed,
-  };
+  const made = trustFiles({ root, nowMs, revoked: { system: {}, mesh: {} } });
   const half = `${dir}.${randomUUID()}.new`;
   try {
-    await writeAll(half, files);
+    await writeAll(half, { ...rootFiles(root), ...made });
     await rename(half, dir);
   } catch (error) {
     await rm(half, { recursive: true, force: true });
     throw error;
   }
+}
+
+/**
+ * Replaces all keys and credentials but the identities in `root/`: the new ones stand in a folder beside the old, `<dir>.new`, and what stood
+ * before is void for servers that are told. Throws TrustError, and what the file system throws.
+ */
+export async function renewTrust(dir: string, nowMs: number): Promise<string> {
+  const next = `${dir}.new`;
+  if (await exists(next)) throw new TrustError(`${next} is there already: put it to use, or remove it`);
+  const root = {
+    operator: await readSeed(join(dir, ROOT_FILES.operator), "O"),
+    system: await readSeed(join(dir, ROOT_FILES.system), "A"),
+    mesh: await readSeed(join(dir, ROOT_FILES.mesh), "A"),
+    agents: await readSeed(join(dir, ROOT_FILES.agents), "A"),
+  };
+  const { accounts } = await readServerTrust(dir);
+  const nowS = Math.floor(nowMs / 1_000);
+  const revoked = async (account: SigningKey, ...files: readonly string[]): Promise<RevokedKeys> => {
+    const before = readClaims(accounts[account.publicKey] ?? "")?.nats["revocations"];
+    const keys = await Promise.all(files.map((file) => readUserKey(join(dir, file))));
+    return { ...(isTimes(before) ? before : {}), ...Object.fromEntries(keys.map((key) => [key, nowS])) };
+  };
+  const { coordinator, admin } = TRUST_FILES;
+  const made = trustFiles({
+    root,
+    nowMs,
+    revoked: {
+      system: await revoked(root.system, `${coordinator}/${COORDINATOR_FILES.system}`),
+      mesh: await revoked(root.mesh, `${coordinator}/${COORDINATOR_FILES.credentials}`, admin),
+    },
+  });
+  await writeAll(next, { ...rootFiles(root), ...made });
+  return next;
+}
+
+interface TrustParts {
+  readonly root: Readonly<Record<keyof TrustIds, SigningKey>>;
+  readonly nowMs: number;
+  /** Users of these accounts whose credentials are void. */
+  readonly revoked: Readonly<Record<"system" | "mesh", RevokedKeys>>;
+}
+
+const ROOT_FILES: Readonly<Record<keyof TrustIds, string>> = {
+  operator: "root/operator.nk",
+  system: "root/system-account.nk",
+  mesh: "root/mesh-account.nk",
+  agents: "root/agents-account.nk",
+};
+
+function rootFiles(root: TrustParts["root"]): Readonly<Record<string, string>> {
+  return {
+    [ROOT_FILES.operator]: root.operator.seed,
+    [ROOT_FILES.system]: root.system.seed,
+    [ROOT_FILES.mesh]: root.mesh.seed,
+    [ROOT_FILES.agents]: root.agents.seed,
+  };
+}
+
+/** All files but those of the identities, with new keys. */
+function trustFiles({ root, nowMs, revoked }: TrustParts): Readonly<Record<string, string>> {
+  const issuedAtS = Math.floor(nowMs / 1_000);
+  const [operatorSigning, agentsSigning] = [SigningKey.create("O"), SigningKey.create("A")];
+  const ids: TrustIds = {
+    operator: root.operator.publicKey,
+    system: root.system.publicKey,
+    mesh: root.mesh.publicKey,
+    agents: root.agents.publicKey,
+  };
+  const accounts = [
+    systemAccountClaims(ids, { issuedAtS, revoked: revoked.system }),
+    meshAccountClaims(ids, { issuedAtS, revoked: revoked.mesh }),
+    agentsAccountClaims(ids, { issuedAtS, revoked: {}, signingKeys: [agentsSigning.publicKey] }),
+  ];
+  const server: ServerTrust = {
+    operator: signClaims(operatorClaims(ids, [operatorSigning.publicKey], issuedAtS), root.operator),
+    systemAccount: ids.system,
+    meshAccount: ids.mesh,
+    accounts: Object.fromEntries(accounts.map((claims) => [claims.subject, signClaims(claims, operatorSigning)])),
+  };
+  const user = (name: string, account: SigningKey, permissions?: Permissions): string =>
+    makeUserCredentials({ name, account, permissions, issuedAtS });
+  const [mine, own] = [COORDINATOR_FILES, TRUST_FILES.coordinator];
+  return {
+    [TRUST_FILES.server]: confOf(server),
+    [TRUST_FILES.serverJson]: JSON.stringify(server, null, 2),
+    [TRUST_FILES.admin]: user("admin", root.mesh),
+    [`${own}/${mine.ids}`]: JSON.stringify(ids, null, 2),
+    [`${own}/${mine.credentials}`]: user("coordinator", root.mesh, COORDINATOR_PERMISSIONS),
+    [`${own}/${mine.system}`]: user("coordinator", root.system, claimsPermissions(ids.agents)),
+    [`${own}/${mine.agentsSigning}`]: agentsSigning.seed,
+    [`${own}/${mine.operatorSigning}`]: operatorSigning.seed,
+  };
 }
 
 /** What a server is told by a folder of trust. Throws TrustError. */
@@ -215,6 +276,17 @@ async function readSeed(file: string, kind: KeyKind): Promise<SigningKey> {
   }
 }
 
+/** The public key of the user in a file of credentials. */
+async function readUserKey(file: string): Promise<string> {
+  const text = await readText(file);
+  const seed = /^SU[A-Z2-7]+$/m.exec(text)?.[0] ?? "";
+  try {
+    return new SigningKey(seed, "U").publicKey;
+  } catch {
+    throw new TrustError(`${file} holds no credentials of a user`);
+  }
+}
+
 /** A secret that the group or everybody can read is none. Mounted secrets of orchestrators are often readable by the group alone. */
 async function refuseReadable(file: string): Promise<void> {
   const { mode } = await stat(file).catch(async () => ({ mode: (await readText(file), 0) }));
@@ -232,6 +304,10 @@ function notTrust(file: string): TrustError {
 
 function isTexts(value: unknown): value is Readonly<Record<string, string>> {
   return isRecord(value) && Object.values(value).every((text) => typeof text === "string");
+}
+
+function isTimes(value: unknown): value is RevokedKeys {
+  return isRecord(value) && Object.values(value).every((atS) => typeof atS === "number");
 }
 
 function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {

@@ -9,7 +9,17 @@ import type { CliContext } from "../../../cli/context.ts";
 const CERTS = ["init", "issue", "renew", "revoke", "show"].map((name) => `certs ${name}`);
 
 /** Commands that make no call. */
-const SILENT = ["up", "config show", "config check", "config docs", "completion", "complete", "trust init", ...CERTS];
+const SILENT = [
+  "up",
+  "config show",
+  "config check",
+  "config docs",
+  "completion",
+  "complete",
+  "trust init",
+  "trust renew",
+  ...CERTS,
+];
 
 /** Arguments of commands that take not just anything, or need some of those that they may go without. */
 const ARGUMENTS: Readonly<Record<string, readonly string[]>> = {
