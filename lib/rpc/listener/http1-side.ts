@@ -6,6 +6,7 @@ import type { Socket } from "node:net";
 import { respondText } from "../http-handler.ts";
 import type { HttpHandler } from "../http-handler.ts";
 import type { ListenerLimits } from "./limits.ts";
+import type { UnsentWatch } from "./unsent.ts";
 
 /** One half of a listener: it owns the connections of one HTTP version. */
 export interface ProtocolSide {
@@ -18,7 +19,7 @@ export interface ProtocolSide {
 }
 
 /** Opens the HTTP/1.1 half. */
-export function createHttp1Side(handler: HttpHandler, limits: ListenerLimits): ProtocolSide {
+export function createHttp1Side(handler: HttpHandler, limits: ListenerLimits, unsent: UnsentWatch): ProtocolSide {
   const responses = new Map<Socket, Set<ServerResponse>>();
   let draining = false;
 
@@ -57,7 +58,21 @@ export function createHttp1Side(handler: HttpHandler, limits: ListenerLimits): P
   return {
     accept(socket) {
       responses.set(socket, new Set());
-      socket.once("close", () => responses.delete(socket));
+      const connection = {
+        unsentBytes: () => {
+          let bytes = socket.writableLength;
+          // Of pipelined answers, those behind the first wait outside the socket.
+          for (const response of responses.get(socket) ?? []) bytes += response.writableLength;
+          return bytes;
+        },
+        sentBytes: () => socket.bytesWritten - socket.writableLength,
+        cut: () => void socket.destroy(),
+      };
+      unsent.add(connection);
+      socket.once("close", () => {
+        unsent.remove(connection);
+        responses.delete(socket);
+      });
       server.emit("connection", socket);
     },
     drain() {

@@ -1,24 +1,29 @@
 // The HTTP/2 half of a listener: feeds accepted sockets to Node's HTTP/2 server, finds dead peers by ping, and sends
 // everyone away on drain. It must not listen on a port itself.
 import { createServer } from "node:http2";
-import type { Http2Session, IncomingHttpHeaders, ServerHttp2Session } from "node:http2";
+import type { Http2Session, IncomingHttpHeaders, ServerHttp2Session, ServerHttp2Stream } from "node:http2";
 import { respondText } from "../http-handler.ts";
 import type { DirectHandler, HttpHandler, HttpRequest } from "../http-handler.ts";
 import type { ProtocolSide } from "./http1-side.ts";
 import type { ListenerLimits } from "./limits.ts";
+import type { UnsentConnection, UnsentWatch } from "./unsent.ts";
 
 // A client may drop all its streams at once, e.g. when its own caller goes: that must not look like a rapid-reset
 // attack (CVE-2023-44487), which runs at many thousands of resets a second.
 const RESET_BURST_FACTOR = 2;
 const RESETS_PER_SECOND = 200;
 
+/** How often is looked for connections without calls, in milliseconds, at most. */
+const IDLE_LOOK_MS = 60_000;
+
 /** Opens the HTTP/2 half. */
 export function createHttp2Side(
   handler: HttpHandler,
   limits: ListenerLimits,
+  unsent: UnsentWatch,
   direct: DirectHandler = () => false,
 ): ProtocolSide {
-  const sessions = new Map<ServerHttp2Session, { bytesSeen: number }>();
+  const sessions = new Map<Http2Session, SessionState>();
   const unacknowledged = new WeakSet<Http2Session>();
   let draining = false;
 
@@ -52,6 +57,7 @@ export function createHttp2Side(
   server.removeAllListeners("stream");
   server.on("stream", (stream, headers, ...rest) => {
     const { session } = stream;
+    if (session !== undefined) sessions.get(session)?.begin(stream);
     bracketAuthority(headers);
     // Whoever may have sent more headers than allowed is looked at more closely.
     if (session !== undefined && !unacknowledged.has(session) && direct(stream, headers)) return;
@@ -63,7 +69,9 @@ export function createHttp2Side(
       session.close();
       return;
     }
-    sessions.set(session, { bytesSeen: 0 });
+    const state = new SessionState(session);
+    sessions.set(session, state);
+    unsent.add(state);
     // The settings above bind the peer only once it has acknowledged them, which its first requests need not wait for.
     unacknowledged.add(session);
     const handshake = setTimeout(() => session.destroy(), limits.firstByteTimeoutMs);
@@ -73,6 +81,7 @@ export function createHttp2Side(
     });
     session.once("close", () => {
       clearTimeout(handshake);
+      unsent.remove(state);
       sessions.delete(session);
     });
   });
@@ -91,6 +100,18 @@ export function createHttp2Side(
   }, limits.pingIntervalMs);
   pinging.unref();
 
+  // A call may just have begun when its connection is told to go: it is answered, and what comes after it goes elsewhere.
+  const leaving = setInterval(
+    () => {
+      const beforeMs = performance.now() - limits.idleTimeoutMs;
+      for (const [session, state] of sessions) {
+        if (state.idleSinceMs < beforeMs && !session.closed) session.close();
+      }
+    },
+    Math.min(IDLE_LOOK_MS, Math.ceil(limits.idleTimeoutMs / 4)),
+  );
+  leaving.unref();
+
   return {
     accept(socket) {
       // A peer that has ended its side can answer nothing any more, and nobody else would end the connection before the next ping.
@@ -105,8 +126,52 @@ export function createHttp2Side(
     },
     close() {
       clearInterval(pinging);
+      clearInterval(leaving);
     },
   };
+}
+
+/** What is known of a connection. */
+class SessionState implements UnsentConnection {
+  /** How many bytes had come when it was looked at last. */
+  bytesSeen = 0;
+  readonly #session: ServerHttp2Session;
+  readonly #streams = new Set<ServerHttp2Stream>();
+  #emptySinceMs: number = performance.now();
+
+  constructor(session: ServerHttp2Session) {
+    this.#session = session;
+  }
+
+  /** Since when it carries no call; Infinity while it does. */
+  get idleSinceMs(): number {
+    return this.#streams.size === 0 ? this.#emptySinceMs : Infinity;
+  }
+
+  begin(stream: ServerHttp2Stream): void {
+    this.#streams.add(stream);
+    stream.on("close", () => {
+      this.#streams.delete(stream);
+      if (this.#streams.size === 0) this.#emptySinceMs = performance.now();
+    });
+  }
+
+  unsentBytes(): number {
+    if (this.#session.destroyed) return 0;
+    let bytes = this.#session.socket.writableLength ?? 0;
+    for (const stream of this.#streams) bytes += stream.writableLength;
+    return bytes;
+  }
+
+  sentBytes(): number {
+    if (this.#session.destroyed) return 0;
+    const { bytesWritten, writableLength } = this.#session.socket;
+    return (bytesWritten ?? 0) - (writableLength ?? 0);
+  }
+
+  cut(): void {
+    this.#session.destroy();
+  }
 }
 
 // Node's own HTTP/2 client (24.21 and before) sends an IPv6 authority without its brackets: `::1:8080`.
@@ -121,7 +186,7 @@ function bracketAuthority(headers: IncomingHttpHeaders): void {
   }
 }
 
-function ping(session: ServerHttp2Session, timeoutMs: number): void {
+function ping(session: Http2Session, timeoutMs: number): void {
   // Looks once more after the next round of I/O: when this process itself stalled, the answer may be waiting unread.
   let answered = false;
   const closeUnlessAnswered = (): void => {

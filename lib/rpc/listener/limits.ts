@@ -42,6 +42,15 @@ export interface ListenerLimits {
   readonly pingIntervalMs: number;
   /** HTTP/2: how long the answer to a ping may take; 1 to 600,000. Default 20 s. gRPC's GRPC_ARG_KEEPALIVE_TIMEOUT_MS. */
   readonly pingTimeoutMs: number;
+  /**
+   * HTTP/2: how long a connection without calls is kept; 1 to 2,000,000,000. Default 30 min. Then the peer is told to go, and comes back
+   * when it has something to ask. gRPC's GRPC_ARG_MAX_CONNECTION_IDLE_MS.
+   */
+  readonly idleTimeoutMs: number;
+  /** How long a peer may take nothing while at least 4 MiB wait for it; 1 to 3,600,000. Default 60 s. Then it is cut off. */
+  readonly sendTimeoutMs: number;
+  /** Bytes that wait for all peers together, 1 MiB to 1 TiB. Default 512 MiB. Beyond that, those for whom most waits are cut off. */
+  readonly maxUnsentBytes: number;
 }
 
 const KiB = 1024;
@@ -61,6 +70,9 @@ const RANGES: Readonly<
   maxSessionMemoryMb: { from: 1, to: 1024, default: 32 },
   pingIntervalMs: { from: 1, to: 7_200_000, default: 60_000 },
   pingTimeoutMs: { from: 1, to: 600_000, default: 20_000 },
+  idleTimeoutMs: { from: 1, to: 2_000_000_000, default: 1_800_000 },
+  sendTimeoutMs: { from: 1, to: 3_600_000, default: 60_000 },
+  maxUnsentBytes: { from: KiB * KiB, to: KiB * KiB * KiB * KiB, default: 512 * KiB * KiB },
 };
 
 /**
@@ -98,5 +110,8 @@ export function resolveLimits(given: Partial<ListenerLimits> = {}): ListenerLimi
     maxSessionMemoryMb: limit("maxSessionMemoryMb"),
     pingIntervalMs: limit("pingIntervalMs"),
     pingTimeoutMs: limit("pingTimeoutMs"),
+    idleTimeoutMs: limit("idleTimeoutMs"),
+    sendTimeoutMs: limit("sendTimeoutMs"),
+    maxUnsentBytes: limit("maxUnsentBytes"),
   };
 }

@@ -11,6 +11,7 @@ import type { ListenerLimits } from "./limits.ts";
 import { ListenError } from "./listen-error.ts";
 import { readPeerAllowList } from "./peer-allow-list.ts";
 import { peekProtocol } from "./protocol-peek.ts";
+import { UnsentWatch } from "./unsent.ts";
 import { createTlsSide } from "./tls-side.ts";
 import type { ServerCredentials } from "../../tls/server-credentials.ts";
 
@@ -90,8 +91,9 @@ export async function openListener(options: ListenerOptions): Promise<Listener> 
   const onUnexpected = options.onUnexpected ?? warn;
   const refused = (why: string, { remoteAddress = "" }: Socket): void => options.onRefused?.(why, remoteAddress);
   const handler = guarded(options.handler, onUnexpected);
-  const http1 = createHttp1Side(handler, limits);
-  const http2 = createHttp2Side(handler, limits, options.direct);
+  const unsent = new UnsentWatch(limits);
+  const http1 = createHttp1Side(handler, limits, unsent);
+  const http2 = createHttp2Side(handler, limits, unsent, options.direct);
   const sockets = new Set<Socket>();
   const peeking = new Set<Socket>();
   const peers = new Map<string, number>();
@@ -165,6 +167,7 @@ export async function openListener(options: ListenerOptions): Promise<Listener> 
   let serverClosed = false;
   const finishWhenEmpty = (): void => {
     if (serverClosed && sockets.size === 0) {
+      unsent[Symbol.dispose]();
       http1.close();
       http2.close();
       closed.resolve();
@@ -178,6 +181,7 @@ export async function openListener(options: ListenerOptions): Promise<Listener> 
   try {
     address = await listen(server, host, port);
   } catch (error) {
+    unsent[Symbol.dispose]();
     http1.close();
     http2.close();
     throw new ListenError(host, port, error);
