@@ -21,6 +21,7 @@ import { OPEN_PRINCIPAL } from "../../../services/coordinator/access/principal-v
 import { grantOf, policyOf } from "../../support/fake-policy.ts";
 import { type HandClock, handClock } from "../../support/hand-clock.ts";
 import { openTcpProxy } from "../../faults/mesh/tcp-proxy.ts";
+import { onceItWorks } from "../../support/soon.ts";
 import { type KeyBroker, openKeyBroker } from "../../support/test-keys.ts";
 
 const OPERATOR_KEY = `mk_operator_${"0".repeat(32)}`;
@@ -90,13 +91,13 @@ describe("a key", () => {
       expiresMs: Infinity,
     };
     expect(present(one, secret)).toEqual(principal);
-    await vi.waitFor(() => expect(present(other, secret)).toEqual(principal));
+    await onceItWorks(() => expect(present(other, secret)).toEqual(principal));
   });
 
   test("is refused on all coordinators once it is revoked, and calls that last hear of it", async () => {
     const all = await Promise.all([coordinator(), coordinator(), coordinator()]);
     const { key, secret } = await all[0].desk.create(ADMIN, creation());
-    await Promise.all(all.map((each) => vi.waitFor(() => present(each, secret))));
+    await Promise.all(all.map((each) => onceItWorks(() => present(each, secret))));
     const heard = all.map(({ authenticator }) => {
       const { promise, resolve } = Promise.withResolvers<void>();
       authenticator.onRevoked?.(resolve);
@@ -276,13 +277,13 @@ describe("the last use", () => {
     const firstMs = clock.now();
     for (let i = 0; i < 100; i += 1) present(one, secret);
     const seconds = Math.floor(firstMs / 1_000);
-    await vi.waitFor(() => expect(lastUseOf(other, key.keyId)).toBe(seconds));
+    await onceItWorks(() => expect(lastUseOf(other, key.keyId)).toBe(seconds));
     clock.advance(MINUTE_MS - 1);
     present(one, secret);
     expect(changes).toHaveBeenCalledTimes(1);
     clock.advance(1);
     present(one, secret);
-    await vi.waitFor(() => expect(lastUseOf(other, key.keyId)).toBe(seconds + 60));
+    await onceItWorks(() => expect(lastUseOf(other, key.keyId)).toBe(seconds + 60));
     // The other one has heard of it.
     const others = vi.spyOn(other.store, "change");
     present(other, secret);
@@ -292,14 +293,14 @@ describe("the last use", () => {
   test("does not bring back a key that is revoked meanwhile", async () => {
     const [one, other] = [await coordinator(), await coordinator()];
     const { key, secret } = await one.desk.create(ADMIN, creation());
-    await vi.waitFor(() => present(other, secret));
+    await onceItWorks(() => present(other, secret));
     const revoking = one.desk.revoke(ADMIN, revocation(key.keyId));
     clock.advance(MINUTE_MS);
     for (const each of [one, other]) each.lastUse.used({ key, secretSha256: new Uint8Array(32) });
     await revoking;
     for (const each of [one, other]) await each.lastUse[Symbol.asyncDispose]();
     for (const each of [one, other]) {
-      await vi.waitFor(() => expect(each.store.get(key.keyId)?.key.revokeTime).toBeDefined());
+      await onceItWorks(() => expect(each.store.get(key.keyId)?.key.revokeTime).toBeDefined());
       expect(() => present(each, secret)).toThrow(invalid);
     }
   });
@@ -333,7 +334,7 @@ test("a coordinator that was cut off from the broker hears of what was revoked m
   await using proxy = await openTcpProxy({ targetPort: Number(new URL(broker.nats.url).port) });
   const [one, cut] = [await coordinator(), await coordinator(undefined, `nats://127.0.0.1:${proxy.port}`)];
   const { key, secret } = await one.desk.create(ADMIN, creation());
-  await vi.waitFor(() => present(cut, secret));
+  await onceItWorks(() => present(cut, secret));
   await proxy.cut();
   await one.desk.revoke(ADMIN, revocation(key.keyId));
   const young = await one.desk.create(ADMIN, creation());
@@ -342,5 +343,5 @@ test("a coordinator that was cut off from the broker hears of what was revoked m
   await proxy.heal();
   await heard.promise;
   expect(() => present(cut, secret)).toThrow(invalid);
-  await vi.waitFor(() => present(cut, young.secret));
+  await onceItWorks(() => present(cut, young.secret));
 });

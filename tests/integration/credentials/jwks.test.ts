@@ -13,6 +13,7 @@ import { createJwtAuthenticator } from "../../../services/coordinator/access/jwt
 import { type KeySetOptions, openKeySet } from "../../../services/coordinator/access/jwt/key-set.ts";
 import { policyOf } from "../../support/fake-policy.ts";
 import { type HandClock, handClock } from "../../support/hand-clock.ts";
+import { onceItWorks } from "../../support/soon.ts";
 import {
   issuerKey,
   type JwksBehaviour,
@@ -36,7 +37,7 @@ afterEach(() => stack.disposeAsync());
 /** An authenticator whose key set is read when a call asks for it, and by nothing else unless told so. */
 async function opened(options: Partial<KeySetOptions> = {}): Promise<Authenticator> {
   const source = { kind: "url", url: new URL(issuer.jwksUrl) } as const;
-  const set = { source, clock, logger: silentLogger, refreshMs: 1_000_000, timeoutMs: 200, ...options };
+  const set = { source, clock, logger: silentLogger, refreshMs: 1_000_000, timeoutMs: 2_000, ...options };
   const keys = stack.use(await openKeySet(set));
   const { issuer: iss, audience } = issuer;
   return createJwtAuthenticator({ keys, issuer: iss, audience, foreignPrefixes: [], policy: policyOf(), clock });
@@ -114,7 +115,7 @@ describe("rotation", () => {
     const old = await issuer.token();
     authenticator.onRevoked?.(heard);
     await issuer.rotate({ withdraw: true });
-    await vi.waitFor(() => expect(heard).toHaveBeenCalledOnce(), { timeout: 5_000 });
+    await onceItWorks(() => expect(heard).toHaveBeenCalledOnce());
     await expect(presented(authenticator, old)).rejects.toEqual(invalid);
   });
 });
@@ -157,7 +158,7 @@ test("calls that last hear when the keys can't be relied on any more", async () 
   authenticator.onRevoked?.(heard);
   issuer.behaviour = "down";
   clock.advance(10 * MINUTE_MS + 1);
-  await vi.waitFor(() => expect(heard).toHaveBeenCalledOnce(), { timeout: 5_000 });
+  await onceItWorks(() => expect(heard).toHaveBeenCalledOnce());
 });
 
 describe("a JWKS file", () => {

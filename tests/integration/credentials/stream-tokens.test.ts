@@ -1,6 +1,6 @@
 // Stream tokens over a real broker, with several coordinators: what they show, what they don't, and when they end.
 import { base64url, decodeJwt, decodeProtectedHeader, SignJWT, UnsecuredJWT } from "jose";
-import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { covers, type ScopedTask, taskScopeOf } from "../../../lib/core/access/task-scope.ts";
 import type { Grant, Principal } from "../../../lib/core/access/principal.ts";
 import { silentLogger } from "../../../lib/core/logger.ts";
@@ -13,6 +13,7 @@ import { createStreamTokenAuthenticator } from "../../../services/coordinator/ac
 import { StreamTokenDesk } from "../../../services/coordinator/access/stream-token/stream-token-desk.ts";
 import { grantOf } from "../../support/fake-policy.ts";
 import { type HandClock, handClock } from "../../support/hand-clock.ts";
+import { onceItWorks } from "../../support/soon.ts";
 import { type KeyBroker, openKeyBroker } from "../../support/test-keys.ts";
 
 const MINUTE_MS = 60_000;
@@ -211,7 +212,7 @@ describe("whoever has it issued", () => {
   test("takes it along when its key is revoked, on every coordinator", async () => {
     const [one, other] = [await coordinator(), await coordinator()];
     const { token } = await one.desk.issue(await keyOf(one, "0123456789abcdef"), mine, HOUR_MS);
-    await vi.waitFor(() => present(other, token));
+    await onceItWorks(() => present(other, token));
     const heard = Promise.withResolvers<void>();
     other.authenticator.onRevoked?.(heard.resolve);
     await revoke(one, "0123456789abcdef");
@@ -238,7 +239,7 @@ describe("the secrets", () => {
     const { token } = await one.desk.issue(ADA, mine, DAY_MS);
     expect(one.store.secretDays).toEqual([20_000]);
     clock.advance(11.5 * HOUR_MS);
-    await vi.waitFor(() => expect(one.store.secretDays.toSorted((a, b) => a - b)).toEqual([20_000, 20_001]));
+    await onceItWorks(() => expect(one.store.secretDays.toSorted((a, b) => a - b)).toEqual([20_000, 20_001]));
     const before = await one.secrets.current();
     clock.advance(HOUR_MS);
     expect((await one.secrets.current()).day).toBe(before.day + 1);
@@ -251,9 +252,9 @@ describe("the secrets", () => {
   test("are forgotten when nothing that they have signed can be valid", async () => {
     const one = await coordinator();
     clock.advance(DAY_MS);
-    await vi.waitFor(() => expect(one.store.secretDays.toSorted((a, b) => a - b)).toEqual([20_000, 20_001]));
+    await onceItWorks(() => expect(one.store.secretDays.toSorted((a, b) => a - b)).toEqual([20_000, 20_001]));
     clock.advance(DAY_MS);
-    await vi.waitFor(() => expect(one.store.secretDays.toSorted((a, b) => a - b)).toEqual([20_001, 20_002]));
+    await onceItWorks(() => expect(one.store.secretDays.toSorted((a, b) => a - b)).toEqual([20_001, 20_002]));
   });
 
   test("that an operator deletes take along all tokens at once, and are made anew", async () => {
@@ -266,7 +267,7 @@ describe("the secrets", () => {
     await heard.promise;
     for (const each of [one, other]) await expect(present(each, token)).rejects.toEqual(invalid);
     const next = (await one.desk.issue(ADA, mine, HOUR_MS)).token;
-    await vi.waitFor(() => present(other, next));
+    await onceItWorks(() => present(other, next));
     for (const each of [one, other]) await expect(present(each, token)).rejects.toEqual(invalid);
   });
 
