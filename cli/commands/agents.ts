@@ -2,7 +2,11 @@
 import { create } from "@bufbuild/protobuf";
 import { Command } from "commander";
 import { type Agent, AgentSchema, AgentState } from "../../gen/mycel/v1/agent_pb.ts";
-import { AgentChange, WatchAgentsResponseSchema } from "../../gen/mycel/v1/agent_service_pb.ts";
+import {
+  AgentChange,
+  RevokeAgentResponseSchema,
+  WatchAgentsResponseSchema,
+} from "../../gen/mycel/v1/agent_service_pb.ts";
 import type { FleetEvent } from "../../sdk/client/index.ts";
 import { type CliContext, examples, openClient } from "../context.ts";
 import { jsonDocument, jsonLine, jsonOf } from "../output/json.ts";
@@ -21,24 +25,37 @@ const CHANGES: Readonly<Record<FleetEvent["kind"], AgentChange>> = {
 interface AgentsFlags {
   readonly type?: string;
   readonly watch?: boolean;
+  readonly revoked?: boolean;
   readonly json?: boolean;
 }
 
 /** The command. */
 export function agentsCommand(context: CliContext): Command {
   return new Command("agents")
-    .summary("the registered agents")
-    .description("List the registered agents, or print every change of the fleet.")
+    .summary("the registered agents; revoke and restore them")
+    .helpCommand("help [command]", "print help for a command")
+    .description("List the registered agents, print every change of the fleet, or shut an agent out.")
     .option("--type <type>", "only those with this capability")
     .option("--watch", "stay and print every change")
+    .option("--revoked", "also those that are revoked")
     .option("--json", "print JSON; with --watch one object a line")
-    .addHelpText("after", examples("mycel agents --type echo", "mycel agents --watch"))
+    .addHelpText(
+      "after",
+      examples(
+        "mycel agents --type echo",
+        "mycel agents --watch",
+        "mycel agents revoke echo-1 --reason 'its machine was stolen'",
+      ),
+    )
+    .addCommand(revokeCommand(context))
+    .addCommand(restoreCommand(context))
     .action(async (flags: AgentsFlags, command: Command) => {
       await using client = openClient(command);
-      const filter = flags.type === undefined ? {} : { type: flags.type };
+      const type = flags.type === undefined ? {} : { type: flags.type };
+      const filter = flags.revoked === true ? { ...type, showRevoked: true } : type;
       const signal = context.interrupted;
       if (flags.watch === true) {
-        for await (const event of client.watchAgents(filter, { signal })) {
+        for await (const event of client.watchAgents(type, { signal })) {
           await context.out.line(flags.json === true ? jsonLine(jsonOfEvent(event)) : eventLine(context, event));
         }
         return;
@@ -55,6 +72,36 @@ export function agentsCommand(context: CliContext): Command {
     });
 }
 
+function revokeCommand(context: CliContext): Command {
+  return new Command("revoke")
+    .summary("shut an agent out")
+    .description(
+      "Shut an agent out until it is restored: the broker closes its connections, nothing that it reports counts, and others get its work.",
+    )
+    .argument("<agent-id>", "the agent, registered or not")
+    .option("--reason <text>", "why, for people")
+    .option("--json", "print JSON")
+    .action(async (agentId: string, flags: { readonly reason?: string; readonly json?: boolean }, command: Command) => {
+      await using client = openClient(command);
+      const request = { agentId, reason: flags.reason ?? "" };
+      const answer = await client.rpc.revokeAgent(request, { signal: context.interrupted });
+      if (flags.json === true) return await context.out.line(jsonDocument(jsonOf(RevokeAgentResponseSchema, answer)));
+      await context.out.line(`agent ${agentId} is revoked`);
+    });
+}
+
+function restoreCommand(context: CliContext): Command {
+  return new Command("restore")
+    .summary("let a revoked agent in again")
+    .description("Let a revoked agent register again. Start it anew, if it has stopped.")
+    .argument("<agent-id>", "the agent")
+    .action(async (agentId: string, _flags: unknown, command: Command) => {
+      await using client = openClient(command);
+      await client.rpc.restoreAgent({ agentId }, { signal: context.interrupted });
+      await context.out.line(`agent ${agentId} may register again`);
+    });
+}
+
 function columns({ out }: CliContext): Column<Agent>[] {
   return [
     { head: "AGENT", value: ({ agentId }) => agentId, minimum: 12 },
@@ -62,7 +109,10 @@ function columns({ out }: CliContext): Column<Agent>[] {
     {
       head: "STATE",
       value: ({ state }) => stateOf(state),
-      paint: (text, { state }) => (state === AgentState.ACTIVE ? out.colors.green(text) : out.colors.yellow(text)),
+      paint: (text, { state }) => {
+        if (state === AgentState.REVOKED) return out.colors.red(text);
+        return state === AgentState.ACTIVE ? out.colors.green(text) : out.colors.yellow(text);
+      },
     },
     { head: "BUSY", value: ({ running, concurrency }) => `${running}/${concurrency}` },
     { head: "CAN DO", value: canDo, minimum: 10 },
@@ -95,5 +145,6 @@ function canDo({ capabilities }: Agent): string {
 
 function stateOf(state: AgentState): string {
   if (state === AgentState.ACTIVE) return "active";
+  if (state === AgentState.REVOKED) return "revoked";
   return state === AgentState.DRAINING ? "draining" : String(state);
 }

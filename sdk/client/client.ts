@@ -148,8 +148,11 @@ export interface MycelClient extends AsyncDisposable {
     filter?: TaskFilterOptions & { readonly includeRedriven?: boolean },
     options?: ListOptions,
   ): AsyncIterable<DeadLetter>;
-  /** Lists the registered agents, ordered by id. */
-  agents(filter?: { readonly type?: string }, options?: ListOptions): AsyncIterable<Agent>;
+  /** Lists the registered agents, ordered by id; with `showRevoked` also those that are shut out. */
+  agents(
+    filter?: { readonly type?: string; readonly showRevoked?: boolean },
+    options?: ListOptions,
+  ): AsyncIterable<Agent>;
   /** Tells the registered agents, then every change, over as many connections as it takes. */
   watchAgents(
     filter?: { readonly type?: string },
@@ -320,9 +323,9 @@ export function createClientOver(
           rpc.listDeadLetters({ pageSize, pageToken, includeRedriven, filter: filterOf(filter) }, limited(call)),
         (page) => page.deadLetters,
       ),
-    agents: ({ type = "" } = {}, { pageSize = 0, ...call } = {}) =>
+    agents: ({ type = "", showRevoked = false } = {}, { pageSize = 0, ...call } = {}) =>
       pagesOf(
-        (pageToken) => rpc.listAgents({ pageSize, pageToken, type }, limited(call)),
+        (pageToken) => rpc.listAgents({ pageSize, pageToken, type, showRevoked }, limited(call)),
         (page) => page.agents,
       ),
     watchAgents: ({ type = "" } = {}, { signal } = {}) =>

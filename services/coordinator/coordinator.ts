@@ -309,6 +309,11 @@ async function open(options: CoordinatorOptions, stack: AsyncDisposableStack): P
       clock: SYSTEM_CLOCK,
       logger,
       quiet,
+      onKeyEnded: ({ tenant, keyId }) => {
+        fleet.revokePrincipal({ kind: "key", id: keyId, tenant }).catch((err: unknown) => {
+          logger.error({ err, key_id: keyId }, "agents of a revoked key not shut out; their credentials will end");
+        });
+      },
     }),
   );
 
@@ -367,6 +372,7 @@ async function open(options: CoordinatorOptions, stack: AsyncDisposableStack): P
     gate: entrance?.gate,
     everybody: isOpen ? OPEN_PRINCIPAL : undefined,
     limits: rateLimits,
+    listenerLimits: config.listenerLimits,
     audit,
     services: [
       served(AgentService, agentService),

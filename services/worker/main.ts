@@ -61,6 +61,7 @@ async function main(): Promise<void> {
   logger.info({ agent_id: agent.agentId }, "ready");
   await Promise.race([stopped, agent.done]);
   await agent.drain();
+  if (agent.refusal !== undefined) throw agent.refusal;
 }
 
 try {

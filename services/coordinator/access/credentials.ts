@@ -57,6 +57,8 @@ export interface CredentialsOptions extends CredentialSettings {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly quiet: QuietLog;
+  /** Hears that an API key was revoked, whoever revoked it. */
+  readonly onKeyEnded?: (key: { readonly tenant: string; readonly keyId: string }) => void;
 }
 
 /** What there is of credentials. */
@@ -79,7 +81,15 @@ export async function openCredentials(options: CredentialsOptions): Promise<Cred
   );
   const operator = operatorKey === undefined ? undefined : followOperatorKey(operatorKey, stack);
   const lastUse = stack.use(new LastUse({ keys, clock, logger }));
-  stack.defer(keys.listen({ onKeyEnded: (keyId) => lastUse.forget(keyId) }));
+  stack.defer(
+    keys.listen({
+      onKeyEnded: (keyId) => {
+        lastUse.forget(keyId);
+        const tenant = keys.get(keyId)?.key.tenant;
+        if (tenant !== undefined) options.onKeyEnded?.({ tenant, keyId });
+      },
+    }),
+  );
   const onUse = lastUse.used.bind(lastUse);
   const secrets = stack.use(await StreamSecrets.open({ keys, clock, logger }));
   const authenticators = [

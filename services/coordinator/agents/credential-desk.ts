@@ -1,7 +1,7 @@
 // Gives agents their credentials for the broker and takes them back. What was issued is recorded before it is handed out, so that whoever
 // takes credentials back knows of every one that may still be valid.
 
-import { create } from "@bufbuild/protobuf";
+import { create, equals } from "@bufbuild/protobuf";
 import { IssuedCredentialSchema, IssuedCredentialsSchema } from "../../../gen/mycel/v1/agent_log_pb.ts";
 import type { Clock } from "../../../lib/core/clock.ts";
 import { MeshError } from "../../../lib/core/mesh-error.ts";
@@ -67,12 +67,25 @@ export class CredentialDesk {
     return { jwt: trust.issueAgentCredential({ tenant, agentId, publicKey, lanes, expiresMs }), expiresMs };
   }
 
-  /** Ends every credential of an agent. Resolves when a broker has closed its connections. Throws BROKER_UNAVAILABLE. */
-  async revoke(agent: AgentIdentity): Promise<void> {
+  /**
+   * Ends every credential of an agent, or those that a principal got for it. Resolves when a broker has closed its connections. Throws
+   * BROKER_UNAVAILABLE.
+   */
+  async revoke(agent: AgentIdentity, principal?: string): Promise<void> {
     const { trust, issued } = this.#parts;
     const standing = await issued.read(keyOf(agent));
-    const keys = new Set(standing?.credentials.map(({ publicKey }) => publicKey));
-    for (const key of keys) await trust.revoke(key);
+    const ended = (standing?.credentials ?? []).filter(
+      (each) => principal === undefined || each.principal === principal,
+    );
+    for (const { publicKey } of ended) await trust.revoke(publicKey);
+    if (ended.length === 0) return;
+    // Only now: whoever is cut off before this begins again. What was issued meanwhile is another one.
+    await issued.change(keyOf(agent), (now) => {
+      const left = (now?.credentials ?? []).filter(
+        (each) => !ended.some((one) => equals(IssuedCredentialSchema, one, each)),
+      );
+      return left.length === 0 ? undefined : create(IssuedCredentialsSchema, { credentials: left });
+    });
   }
 
   /** The agents that a principal of a tenant holds credentials for, as far as this process has heard. */

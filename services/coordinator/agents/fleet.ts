@@ -152,7 +152,11 @@ export class Fleet implements Disposable {
     const held = credentials?.heldBy(tenant, name) ?? [];
     const verdict = { reason: "whoever registered it was revoked", principal: "", untilRegistered: true };
     for (const agentId of new Set([...registered, ...held].map((each) => each.agentId))) {
-      await revocations.shutOut({ tenant, agentId }, verdict);
+      const standing = await registry.read(tenant, agentId);
+      if (standing === undefined || standing.principal === name)
+        await revocations.shutOut({ tenant, agentId }, verdict);
+      // The id is somebody else's by now.
+      else await credentials?.revoke({ tenant, agentId }, name);
     }
   }
 

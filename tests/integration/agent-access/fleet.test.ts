@@ -179,6 +179,11 @@ test("the agents of a principal that was revoked are shut out until somebody els
   expect(other.fleet.revoked(TENANT)).toEqual([]);
   await other.fleet.register(keyOf("bob"), request({ agentId: "a", publicKey: OTHER_KEY }), STAYS);
   expect(other.revocations.isShutOut(agentNamed("a"))).toBe(false);
+  // Every coordinator hears of it, some of them late: what is another principal's by now is left alone.
+  await other.fleet.revokePrincipal({ kind: "key", id: "alice", tenant: TENANT });
+  expect(other.revocations.isShutOut(agentNamed("a"))).toBe(false);
+  expect(other.fleet.get(TENANT, "a").principal).toBe("key:bob");
+  expect(trust.revoked).toEqual([KEY]);
 });
 
 function request(fields: MessageInitShape<typeof RegisterAgentRequestSchema>): RegisterAgentRequest {

@@ -1,10 +1,15 @@
 import { create, toBinary } from "@bufbuild/protobuf";
 import { createClient, createRouterTransport } from "@connectrpc/connect";
 import { expect, test } from "vitest";
-import { type Agent, AgentSchema } from "../../../gen/mycel/v1/agent_pb.ts";
+import { type Agent, AgentSchema, AgentSessionSchema } from "../../../gen/mycel/v1/agent_pb.ts";
 import { AgentService, ListAgentsResponseSchema } from "../../../gen/mycel/v1/agent_service_pb.ts";
+import type { Action } from "../../../lib/core/access/action.ts";
+import type { Principal } from "../../../lib/core/access/principal.ts";
 import { agentRpcs } from "../../../services/coordinator/rpc/agents.ts";
 import { calledBy } from "../../support/principals.ts";
+
+/** Who is behind an agent. */
+const BEHIND = { principal: "key:somebody", publicKey: "U…" };
 
 /** What most gRPC clients take at most unless told otherwise. */
 const CLIENT_MAX_BYTES = 4 * 1024 * 1024;
@@ -50,3 +55,45 @@ function wordy(agentId: string): Agent {
 function refuse(): never {
   throw new Error("not asked in this test");
 }
+
+test.for<[string, readonly Action[], object]>([
+  ["hides who is behind an agent from those who may only look", ["agent:read"], { principal: "", publicKey: "" }],
+  ["shows who is behind an agent to those who may revoke it", ["agent:read", "agent:revoke"], BEHIND],
+])("every answer %s", async ([, actions, expected]) => {
+  const agent = create(AgentSchema, { agentId: "a", ...BEHIND });
+  const revoked = create(AgentSchema, { agentId: "b", revocation: { reason: "why", principal: "key:root" } });
+  const registry = { list: () => [agent], listen: () => () => undefined };
+  const fleet = {
+    register: async () => ({ agent, session: create(AgentSessionSchema) }),
+    deregister: refuse,
+    revoke: async () => revoked,
+    restore: refuse,
+    get: () => agent,
+    revoked: () => [revoked],
+  };
+  const caller: Principal = {
+    kind: "key",
+    id: "k",
+    tenant: "default",
+    grants: [{ actions: new Set(actions), taskTypes: ["*"], labels: {} }],
+    expiresMs: Infinity,
+  };
+  const rpcs = agentRpcs({ fleet, registry, draining: new AbortController().signal });
+  const client = createClient(
+    AgentService,
+    createRouterTransport((router) => router.service(AgentService, rpcs), {
+      router: { interceptors: [calledBy(caller)] },
+    }),
+  );
+
+  const { agents } = await client.listAgents({ showRevoked: true });
+  expect(agents).toMatchObject([expected, { revocation: { reason: "why" } }]);
+  expect(agents[1]?.revocation?.principal).toBe(actions.includes("agent:revoke") ? "key:root" : "");
+  expect((await client.listAgents({})).agents).toHaveLength(1);
+  expect((await client.getAgent({ agentId: "a" })).agent).toMatchObject(expected);
+  expect((await client.registerAgent({})).agent).toMatchObject(expected);
+  for await (const { agent: watched } of client.watchAgents({})) {
+    expect(watched).toMatchObject(expected);
+    break;
+  }
+});
