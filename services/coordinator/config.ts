@@ -15,6 +15,7 @@ import type { Key } from "../../lib/config/key.ts";
 import { type Environment, readSettings, type Settings } from "../../lib/config/settings.ts";
 import type { AuditLevel } from "../../lib/core/audit/level.ts";
 import { MAX_WAIT_MS } from "../../lib/core/limits.ts";
+import type { ListenerLimits } from "../../lib/rpc/listener/limits.ts";
 import type { RateLimitSettings } from "./limits/rate-limits.ts";
 
 /** Everything that an operator can set. */
@@ -69,6 +70,8 @@ export interface CoordinatorConfig {
   /** The policy's file; only the built-in roles, bound to nobody, if undefined. */
   readonly policyFile: string | undefined;
   readonly logLevel: string;
+  /** What connections may cost. */
+  readonly listenerLimits: Partial<ListenerLimits>;
   /** How fast callers may come. */
   readonly rateLimits: RateLimitSettings;
   /** What the audit log records. */
@@ -114,11 +117,25 @@ export function configOf(settings: Settings): CoordinatorConfig {
     outboundAllow: settings.get(shared.outboundAllow),
     policyFile: settings.get(credentials.policyFile),
     logLevel: settings.get(shared.logLevel),
+    listenerLimits: listenerLimitsIn(settings),
     rateLimits: rateLimitsIn(settings),
     auditLevel: settings.get(audit.level),
     auditRetentionMs: settings.get(audit.retentionMs),
     auditMaxBytes: settings.get(audit.maxBytes),
     operatorTenant: settings.get(audit.operatorTenant),
+  };
+}
+
+function listenerLimitsIn(settings: Settings): Partial<ListenerLimits> {
+  const maxConnectionsPerPeer = settings.get(limits.maxConnectionsPerAddress);
+  return {
+    maxConnections: settings.get(limits.maxConnections),
+    ...(maxConnectionsPerPeer === undefined ? {} : { maxConnectionsPerPeer }),
+    maxConcurrentStreams: settings.get(limits.maxStreams),
+    maxHeaderBytes: settings.get(limits.maxHeaderBytes),
+    idleTimeoutMs: settings.get(limits.idleTimeoutMs),
+    sendTimeoutMs: settings.get(limits.sendTimeoutMs),
+    maxUnsentBytes: settings.get(limits.maxUnsentBytes),
   };
 }
 

@@ -30,6 +30,7 @@ import { withProbes, type Readiness } from "../../lib/rpc/interceptors/probes.ts
 import { withReadableMessages } from "../../lib/rpc/interceptors/status-message.ts";
 import { serverTracing } from "../../lib/rpc/interceptors/tracing.ts";
 import { unexpectedErrors } from "../../lib/rpc/interceptors/unexpected-error.ts";
+import type { ListenerLimits } from "../../lib/rpc/listener/limits.ts";
 import { type Listener, openListener } from "../../lib/rpc/listener/listener.ts";
 import { type Connection, valuesWithPeer } from "../../lib/rpc/peer.ts";
 import { addReflection } from "../../lib/rpc/reflection/reflection.ts";
@@ -60,6 +61,8 @@ export interface ServerOptions {
   readonly everybody: Principal | undefined;
   /** How fast callers may come; as they like, if undefined. */
   readonly limits?: Pick<RateLimits, "limited">;
+  /** What connections may cost; the listener's own limits where nothing is said. */
+  readonly listenerLimits?: Partial<ListenerLimits>;
   /** Is told of calls; if undefined, nobody is. */
   readonly audit?: AuditLog;
   /** The mesh's own services; health and reflection are added. */
@@ -164,6 +167,7 @@ export async function openServer(options: ServerOptions): Promise<Server> {
     direct,
     ...(options.tls === undefined ? {} : { tls: options.tls }),
     ...(options.allowFrom === undefined ? {} : { allow: options.allowFrom }),
+    ...(options.listenerLimits === undefined ? {} : { limits: options.listenerLimits }),
     onUnexpected: (err) => logger.error({ err }, "connection failed"),
     onRefused: (reason, address) => logger.debug({ reason, address }, "connection refused"),
   });
