@@ -31,6 +31,9 @@ export type QueueSettingsListener = (tenant: string, queue: string) => void;
 /** How long to wait before a watch that broke is opened again, in milliseconds. */
 const RETRY_MS = 500;
 
+/** How often the first watch is tried: while a cluster elects its leaders it may break before it has told anything. */
+const MAX_OPENINGS = 10;
+
 /** How often a change is decided anew because somebody else made one in between. */
 const MAX_CONFLICTS = 10;
 
@@ -116,7 +119,7 @@ export class QueueSettings implements AsyncDisposable {
   async #watch(onOpen: () => void, onFailed: (error: unknown) => void): Promise<void> {
     const { signal } = this.#stopping;
     let open = false;
-    while (!signal.aborted) {
+    for (let openings = 1; !signal.aborted; openings += 1) {
       // The stream may be another one: its revisions begin anew.
       this.#revisions.clear();
       try {
@@ -131,7 +134,7 @@ export class QueueSettings implements AsyncDisposable {
           },
         });
       } catch (error) {
-        if (!open) return onFailed(error);
+        if (!open && openings >= MAX_OPENINGS) return onFailed(error);
         this.#observer.onError(error);
         await pause(RETRY_MS, signal);
       }

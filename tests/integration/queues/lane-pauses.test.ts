@@ -28,6 +28,22 @@ async function pausedLanes(queue: string): Promise<readonly boolean[]> {
   return await Promise.all([15, 10, 5, 1].map((priority) => isPaused(queue, priority)));
 }
 
+test("settings open although a leader is elected while they do", async () => {
+  await using mesh = await openMeshLog();
+  const { connection, manager } = mesh;
+  // Stands for an election: the watch breaks before it has told anything.
+  const { config } = await manager.streams.info("KV_MYCEL_QUEUES");
+  await manager.streams.delete("KV_MYCEL_QUEUES");
+  const troubles: unknown[] = [];
+  const onError = async (error: unknown): Promise<void> => {
+    if (troubles.push(error) === 1) await manager.streams.add(config);
+  };
+  const observer = { onError: (error: unknown) => void onError(error), onGarbage: () => undefined };
+  await using settings = await QueueSettings.open(connection, observer);
+  expect(settings.pauseOf("t", "q")).toBe(undefined);
+  expect(troubles.length).toBeGreaterThan(0);
+});
+
 test("a pull that stands at a paused lane gets work as soon as it goes on, before any further sign of life", async () => {
   await using coordinator = await openCoordinator();
   await coordinator.lanes.lanesOf(TENANT, "standing");
