@@ -307,6 +307,7 @@ describe("a forgery", () => {
       "of another issuer": await signed({ iss: "evil" }),
       "for another audience": await signed({ aud: "mycel" }),
       "with more than it may say": await signed({ actions: ["task:cancel"] }),
+      "about everything": await signed({ task: undefined }),
       "with rules that are none": await signed({ rules: "all" }),
       "of one part": head,
       "of nothing": ".",

@@ -87,5 +87,8 @@ export async function readStreamToken(
   });
   const { jti: id, by: issuer, tenant, task: taskId, exp, ...claims } = CLAIMS.parse(payload);
   const rules = claims.rules.map(({ types, labels }) => ({ types, labels: Object.fromEntries(labels) }));
+  // No token is about everything, whoever has made it.
+  const isBounded = taskId !== undefined || rules.every(({ labels }) => Object.keys(labels).length > 0);
+  if (!isBounded) throw new Error("it is about neither a task nor a group");
   return { id, issuer, tenant, taskId, rules, expiresMs: exp * 1_000 };
 }
