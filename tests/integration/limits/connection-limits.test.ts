@@ -22,6 +22,6 @@ test("connections, calls and headers are bounded as it is set", async () => {
 
 test("a value that no listener could take is refused before anything is opened", () => {
   expect(() => readConfig({ MYCEL_LIMIT_STREAMS: "0" })).toThrow(
-    'MYCEL_LIMIT_STREAMS must be a whole number from 1 to 100000, is "0"',
+    'MYCEL_LIMIT_STREAMS (limits.maxStreams) must be a whole number from 1 to 100000, is "0"',
   );
 });
