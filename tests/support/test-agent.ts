@@ -108,6 +108,7 @@ const agent = await runAgent(definition, {
   logger,
   interceptors: [clientTracing()],
   drainGraceMs: Number(process.env["TEST_DRAIN_MS"] ?? 500),
+  ...(process.env["MYCEL_API_KEY"] === undefined ? {} : { apiKey: process.env["MYCEL_API_KEY"] }),
   ...(process.env["TEST_LAZY_MS"] === undefined ? {} : { lazyRunningMs: Number(process.env["TEST_LAZY_MS"]) }),
 });
 logger.info({ agent_id: agent.agentId }, "ready");
