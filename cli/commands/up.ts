@@ -3,6 +3,7 @@
 import { availableParallelism } from "node:os";
 import process from "node:process";
 import { Command } from "commander";
+import { accessOf } from "../access.ts";
 import { type CliContext, examples } from "../context.ts";
 import { wholeNumberOption } from "../option-values.ts";
 import { DEFAULT_CONCURRENCY, DEFAULT_LISTEN, DEFAULT_SYNC, type UpOptions } from "../up/up-options.ts";
@@ -30,10 +31,10 @@ export function upCommand(context: CliContext): Command {
       `when stored tasks are forced to the disk: always, or an interval (MYCEL_SYNC; default ${DEFAULT_SYNC})`,
     )
     .addHelpText("after", examples("mycel up --path ~/src/my-project", "mycel up --no-job --port 9000"))
-    .action(async (options: UpOptions) => {
+    .action(async (options: UpOptions, command: Command) => {
       // It brings servers and tracing with it, for which the other commands need not wait.
       const { up } = await import("../up/up.ts");
-      process.exitCode = await up(context, options);
+      process.exitCode = await up(context, options, accessOf(command));
     });
 }
 

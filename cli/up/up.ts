@@ -5,7 +5,7 @@ import process from "node:process";
 import { isSyncInterval } from "../../lib/nats/server/server-config.ts";
 import { withoutCredentials } from "../../lib/secrets/redactor.ts";
 import { openTracing } from "../../lib/telemetry/tracing.ts";
-import { createClient } from "../../sdk/client/index.ts";
+import { type AccessOptions, createClient } from "../../sdk/client/index.ts";
 import { defaultSources } from "../analysis/default-sources.ts";
 import { listSourceFiles, type SourceListing, SourceRootError } from "../analysis/source-listing.ts";
 import { renderSummary } from "../analysis/summary-view.ts";
@@ -20,8 +20,8 @@ import { DEFAULT_CONCURRENCY, DEFAULT_LISTEN, DEFAULT_SYNC, type UpOptions } fro
 
 const PROJECT = resolve(import.meta.dirname, "../..");
 
-/** Resolves with the exit code. Throws UsageError and Failed. */
-export async function up(context: CliContext, options: UpOptions): Promise<number> {
+/** Resolves with the exit code. Throws UsageError and Failed. `access` is who hands the job in. */
+export async function up(context: CliContext, options: UpOptions, access: AccessOptions): Promise<number> {
   const say = (line: string): void => void context.out.line(line);
   const stop = new AbortController();
   const stopped = stopRequested(stop);
@@ -51,7 +51,7 @@ export async function up(context: CliContext, options: UpOptions): Promise<numbe
   let result: AnalysisJobResult | undefined;
   if (sources !== undefined && options.agents > 0) {
     try {
-      result = await runJob(context, mesh, sources, stop.signal);
+      result = await runJob(context, { mesh, access, sources, signal: stop.signal });
     } catch (error) {
       if (stop.signal.aborted) return EXIT.interrupted;
       throw error;
@@ -67,13 +67,16 @@ export async function up(context: CliContext, options: UpOptions): Promise<numbe
   return 0;
 }
 
-async function runJob(
-  { out }: CliContext,
-  mesh: LocalMesh,
-  { files, truncated }: SourceListing,
-  signal: AbortSignal,
-): Promise<AnalysisJobResult> {
-  await using client = createClient({ url: mesh.url });
+interface Job {
+  readonly mesh: LocalMesh;
+  readonly access: AccessOptions;
+  readonly sources: SourceListing;
+  readonly signal: AbortSignal;
+}
+
+async function runJob({ out }: CliContext, { mesh, access, sources, signal }: Job): Promise<AnalysisJobResult> {
+  const { files, truncated } = sources;
+  await using client = createClient({ url: mesh.url, ...access });
   const which = truncated ? `the first ${files.length} files` : `${files.length} files`;
   await out.line(`job          analysing ${which} with the fleet`);
   const result = await runAnalysisJob({ client, files, stream: process.stderr, signal });

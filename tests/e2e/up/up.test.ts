@@ -35,8 +35,9 @@ interface Up {
   readonly line: (pattern: RegExp) => Promise<RegExpExecArray>;
 }
 
-async function up(name: string, args: readonly string[]): Promise<Up> {
-  const env = { ...process.env, NATS_SERVER_BIN: await natsServerBinary(), NATS_URL: "", MYCEL_LISTEN: "" };
+async function up(name: string, args: readonly string[], further: Readonly<Record<string, string>> = {}): Promise<Up> {
+  const given = { ...process.env, NATS_SERVER_BIN: await natsServerBinary(), NATS_URL: "", MYCEL_LISTEN: "" };
+  const env = { ...given, ...further };
   const data = join(dir, "data", name);
   const child = spawn(process.execPath, [join(ROOT, "cli/main.ts"), "up", "--data", data, ...args], { env });
   let text = "";
@@ -129,6 +130,16 @@ test("a configuration file serves every process, and what is wrong with it is to
   expect(await wrong.exited).toBe(2);
   expect(wrong.text()).toContain("unknown key coordinator.lisen; did you mean coordinator.listen?");
   expect(wrong.text()).toContain("worker.concurrency must be a whole number");
+});
+
+test("a mesh that asks who calls does the job for whoever has a key", async () => {
+  const [file, keyFile] = [join(dir, "keyed.yaml"), join(dir, "operator-key")];
+  await writeFile(keyFile, `mk_operator_${"k".repeat(40)}\n`, { mode: 0o600 });
+  await writeFile(file, "access: { adminKey: file:operator-key }\n");
+  const args = ["--once", "--port", "0", "--agents", "1", "--path", dir, "--config", file];
+  const { exited, text } = await up("keyed", args, { MYCEL_API_KEY_FILE: keyFile });
+  expect(await exited, text()).toBe(0);
+  expect(text()).not.toContain("kkkk");
 });
 
 test("a folder without files to analyse is one clear line and exit code 2", async () => {
