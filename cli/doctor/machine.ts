@@ -1,6 +1,7 @@
 // Checks of this machine: the runtime, and NATS or the means to run it. Installs nothing.
 import { findNatsServer } from "../../lib/nats/server/find-server.ts";
-import { openNats } from "../../lib/nats/connection.ts";
+import { NatsUnavailableError, openNats } from "../../lib/nats/connection.ts";
+import { coordinatorCredentials } from "../../lib/nats/trust/trust-folder.ts";
 import type { Found } from "./check.ts";
 
 const MINIMUM_NODE = 24;
@@ -16,7 +17,7 @@ export function checkNode(): Found {
 /** Whether NATS can be reached (NATS_URL) or run here. */
 export async function checkNats(env: Readonly<Record<string, string | undefined>>): Promise<Found> {
   const url = env["NATS_URL"];
-  if (url !== undefined && url !== "") return await checkRunningNats(url);
+  if (url !== undefined && url !== "") return await checkRunningNats(url, env["MYCEL_NATS_TRUST"] || undefined);
   const missing = new Error("there is none");
   try {
     // An aborted search looks at what is here and stops before it would download anything.
@@ -33,13 +34,20 @@ export async function checkNats(env: Readonly<Record<string, string | undefined>
   }
 }
 
-async function checkRunningNats(url: string): Promise<Found> {
+async function checkRunningNats(url: string, trustDir: string | undefined): Promise<Found> {
+  const credentialsFile = trustDir === undefined ? undefined : coordinatorCredentials(trustDir);
   try {
-    const connection = await openNats({ servers: url, name: "mycel-doctor", connectTimeoutMs: NATS_TIMEOUT_MS });
+    const options = { servers: url, credentialsFile, name: "mycel-doctor", connectTimeoutMs: NATS_TIMEOUT_MS };
+    const connection = await openNats(options);
     const version = connection.info?.version ?? "of unknown version";
     await connection.close();
     return { state: "ok", text: `nats-server ${version} at ${withoutSecret(url)}` };
   } catch (error) {
+    const isRefused = error instanceof NatsUnavailableError && error.code === "NATS_REFUSED";
+    // It is there, and right to refuse whoever does not say who they are.
+    if (isRefused && trustDir === undefined)
+      return { state: "skipped", text: firstLine(error), advice: "Set MYCEL_NATS_TRUST to a coordinator's folder." };
+    if (isRefused) return { state: "broken", text: firstLine(error), advice: "Correct MYCEL_NATS_TRUST, or NATS_URL." };
     return {
       state: "broken",
       text: firstLine(error),
