@@ -6,7 +6,7 @@ export function isConfidential(url: string): boolean {
   return protocol === "https:" || isThisMachine(hostname);
 }
 
-/** Whether a URL's host is this machine, by name or by address. */
+/** Whether a URL's host is this machine, by name or by address. Names below `localhost` are not: some resolvers ask others for them. */
 export function isThisMachine(hostname: string): boolean {
-  return /^(?:localhost|(?:[\w-]+\.)+localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(hostname);
+  return /^(?:localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(hostname);
 }

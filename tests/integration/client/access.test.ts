@@ -186,10 +186,18 @@ describe("credentials", () => {
     expect(lines({ ...far, token: () => "secret" })).toBe(line);
     expect(lines({ ...far, apiKey: "secret" })).toBe(line);
     expect(lines({ ...far, headers: { Authorization: "Bearer secret" } })).toBe(line);
-    for (const host of ["localhost.example.org", "127.0.0.1.example.org", "0.0.0.0", "10.0.0.1", "[::ffff:7f00:1]"]) {
+    for (const host of [
+      "localhost.example.org",
+      "127.0.0.1.example.org",
+      "mesh.localhost",
+      "localhost.",
+      "0.0.0.0",
+      "10.0.0.1",
+      "[::ffff:7f00:1]",
+    ]) {
       expect(lines({ url: `http://${host}`, token: "secret" })).toMatch(/^credentials are not sent unencrypted/);
     }
-    for (const host of ["localhost", "mesh.localhost", "127.0.0.1", "127.8.9.1", "[::1]"]) {
+    for (const host of ["localhost", "127.0.0.1", "127.8.9.1", "[::1]"]) {
       expect(lines({ url: `http://${host}`, token: "secret" })).toBe("taken");
     }
     expect(lines({ ...far, token: "secret", allowCleartextCredentials: true })).toBe("taken");
