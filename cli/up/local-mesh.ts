@@ -38,6 +38,8 @@ export interface LocalMesh extends AsyncDisposable {
   /** The coordinator's address. */
   readonly url: string;
   readonly natsUrl: string;
+  /** The file of a person's credentials there; undefined for a server that somebody else runs. */
+  readonly natsCredentials: string | undefined;
   readonly logDir: string;
   /** Where traces can be looked at; undefined when they go to a collector of the user's own. */
   readonly traces: TraceStore | undefined;
@@ -101,7 +103,16 @@ async function open(options: LocalMeshOptions, stack: AsyncDisposableStack): Pro
   );
   signal.throwIfAborted();
   if (options.agents > 0) report(`agents       ${options.agents} × ${options.concurrency} slots`);
-  return { url, natsUrl, logDir, traces, tracingEnv, [Symbol.asyncDispose]: () => stack.disposeAsync() };
+  const natsCredentials = trustDir === undefined ? undefined : join(trustDir, TRUST_FILES.admin);
+  return {
+    url,
+    natsUrl,
+    natsCredentials,
+    logDir,
+    traces,
+    tracingEnv,
+    [Symbol.asyncDispose]: () => stack.disposeAsync(),
+  };
 }
 
 /** Makes a folder into which nobody else looks, also one that an older version made for everybody. */

@@ -61,7 +61,8 @@ export async function up(context: CliContext, options: UpOptions, access: Access
   if (options.once === true) return result === undefined || result.failed > 0 ? 1 : 0;
   const traceOf = result === undefined || result.traceId === "" ? undefined : mesh.traces?.addressOf(result.traceId);
   const natsUrl = withoutCredentials(mesh.natsUrl);
-  say(nextSteps({ url: mesh.url, natsUrl, logDir: mesh.logDir, trace: traceOf ?? mesh.traces?.address }));
+  const { url, natsCredentials, logDir } = mesh;
+  say(nextSteps({ url, natsUrl, natsCredentials, logDir, trace: traceOf ?? mesh.traces?.address }));
   await stopped;
   say("stopping");
   return 0;
