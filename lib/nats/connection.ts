@@ -10,6 +10,7 @@ import {
   type NatsConnection,
 } from "@nats-io/nats-core";
 import { connect } from "@nats-io/transport-node";
+import { withoutCredentials } from "../secrets/redactor.ts";
 import { tlsProblem } from "../tls/client-tls.ts";
 import { guardMessages } from "./message-guard.ts";
 import { type NatsTlsOptions, natsTls } from "./nats-tls.ts";
@@ -52,6 +53,8 @@ export class NatsUnavailableError extends Error {
 /** Opens a connection that survives restarts of the server. Throws NatsUnavailableError. */
 export async function openNats(options: NatsOptions): Promise<NatsConnection> {
   const servers = typeof options.servers === "string" ? options.servers.split(",") : [...options.servers];
+  // What is said here may end up in anybody's log.
+  const where = servers.map(withoutCredentials).join(", ");
   const timeoutMs = options.connectTimeoutMs ?? 10_000;
   const tls = natsTls(options.tls, servers);
   const settings: ConnectionOptions = {
@@ -74,7 +77,6 @@ export async function openNats(options: NatsOptions): Promise<NatsConnection> {
     ...(options.credentialsFile === undefined ? {} : { authenticator: fileAuthenticator(options.credentialsFile) }),
   };
   const connection = await connect(settings).catch((cause: unknown) => {
-    const where = servers.join(", ");
     if (cause instanceof errors.AuthorizationError || cause instanceof errors.UserAuthenticationExpiredError) {
       const { credentialsFile: file } = options;
       const what =
@@ -95,12 +97,12 @@ export async function openNats(options: NatsOptions): Promise<NatsConnection> {
   if (parsed === undefined || !isNewEnough(parsed)) {
     await connection.close();
     const minimum = formatNatsServerVersion(MINIMUM_NATS_SERVER);
-    const message = `nats-server ${version} at ${servers.join(", ")} is too old: ${minimum} or newer is needed`;
+    const message = `nats-server ${version} at ${where} is too old: ${minimum} or newer is needed`;
     throw new NatsUnavailableError("NATS_TOO_OLD", message);
   }
   if (jetstream !== true) {
     await connection.close();
-    const message = `JetStream is off on the NATS server at ${servers.join(", ")}: start it with -js`;
+    const message = `JetStream is off on the NATS server at ${where}: start it with -js`;
     throw new NatsUnavailableError("NATS_NO_JETSTREAM", message);
   }
   return connection;

@@ -12,6 +12,7 @@ import {
 import type { Logger } from "../../lib/core/logger.ts";
 import { guardMessages } from "../../lib/nats/message-guard.ts";
 import { type NatsTlsOptions, natsTls } from "../../lib/nats/nats-tls.ts";
+import { withoutCredentials } from "../../lib/secrets/redactor.ts";
 import { pause } from "../../lib/time/pause.ts";
 import { tlsProblem } from "../../lib/tls/client-tls.ts";
 import type { AgentCredential, AgentKey } from "./agent-key.ts";
@@ -272,6 +273,8 @@ async function connectWithin(options: WireOptions): Promise<NatsConnection> {
   const tls = natsTls(options.tls, options.urls, (reason) =>
     logger.warn({ reason }, "new TLS files for NATS are not good: the old ones stay in use"),
   );
+  // What is said here may end up in anybody's log.
+  const shown = options.urls.map(withoutCredentials);
   const startedMs = performance.now();
   for (let waitMs = RECONNECT_WAIT_MS; ; waitMs = Math.min(waitMs * 2, 2_000)) {
     const leftMs = options.connectTimeoutMs - (performance.now() - startedMs);
@@ -297,11 +300,10 @@ async function connectWithin(options: WireOptions): Promise<NatsConnection> {
     } catch (error) {
       if (options.signal.aborted) throw new AgentError("ABORTED", "stopped before NATS was reached", { cause: error });
       if (leftMs - waitMs <= 0) {
-        const where = options.urls.join(", ");
         const why = tlsProblem(error) ?? lineOf(error);
-        throw new AgentError("NATS_UNREACHABLE", `cannot reach NATS at ${where}: ${why}`, { cause: error });
+        throw new AgentError("NATS_UNREACHABLE", `cannot reach NATS at ${shown.join(", ")}: ${why}`, { cause: error });
       }
-      options.logger.debug({ err: error, urls: options.urls }, "NATS not reachable yet");
+      options.logger.debug({ err: error, urls: shown }, "NATS not reachable yet");
       await pause(waitMs, options.signal);
     }
   }
