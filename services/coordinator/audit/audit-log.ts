@@ -14,6 +14,8 @@ export interface AuditEvent {
   readonly peer?: string | undefined;
   /** The action that it needs; absent for what needs none. */
   readonly action?: Action | undefined;
+  /** Whether it only looks, as a list of what its action lets callers change. */
+  readonly looks?: boolean | undefined;
   /** The method, e.g. `mycel.v1.QueueService/PauseQueue`, or a name of what else happened, e.g. `agent.credential.issued`. */
   readonly method: string;
   /** What it was done to. */
@@ -28,8 +30,11 @@ export interface AuditEvent {
 
 /** Is told what was decided. */
 export interface AuditLog {
-  /** Whether allowed calls that need this action are recorded at all: asked once for each method, so that others cost nothing. */
-  wants(action: Action): boolean;
+  /**
+   * Whether allowed calls that need this action are recorded at all, or those that only look: asked once for each method, so that others
+   * cost nothing.
+   */
+  wants(action: Action, looks: boolean): boolean;
   /**
    * Records a call that is allowed, before it begins. Returns a promise if the call must wait for it: of a change, until its entry is
    * stored. Undefined if it need not wait.

@@ -2,6 +2,7 @@
 // the gate's table; what is recorded, and what waits, is the log's business.
 
 import type { DescMethod, Message } from "@bufbuild/protobuf";
+import { MethodOptions_IdempotencyLevel } from "@bufbuild/protobuf/wkt";
 import type { ContextValues, Interceptor } from "@connectrpc/connect";
 import { trace } from "@opentelemetry/api";
 import type { Action } from "../../../lib/core/access/action.ts";
@@ -56,7 +57,8 @@ export function auditedCalls(audit: AuditLog): Interceptor {
     const recorded = async (action: Action, request: InterceptedCall): ReturnType<typeof next> => {
       const call = { method: request.method, header: request.header, values: request.contextValues };
       const resource = request.stream ? undefined : resourceOf(request.method, request.message);
-      await audit.record(eventOf(call, principalIn(request.contextValues), { action, resource }));
+      const looks = onlyLooks(request.method);
+      await audit.record(eventOf(call, principalIn(request.contextValues), { action, looks, resource }));
       return await next(request);
     };
     return (request) => {
@@ -89,8 +91,12 @@ export function auditedDecisions(audit: Pick<AuditLog, "note">): (decision: Deci
 
 /** The action that stands in the entries of a method; undefined if its calls are not recorded. Of several, one that has to wait goes first. */
 function auditedAction(audit: AuditLog, method: DescMethod): Action | undefined {
-  const actions = actionsOf(method).filter((action) => audit.wants(action));
+  const actions = actionsOf(method).filter((action) => audit.wants(action, onlyLooks(method)));
   return actions.find(waitsForAudit) ?? actions[0];
+}
+
+function onlyLooks({ idempotency }: DescMethod): boolean {
+  return idempotency === MethodOptions_IdempotencyLevel.NO_SIDE_EFFECTS;
 }
 
 function actionsOf(method: DescMethod): readonly Action[] {
@@ -101,7 +107,7 @@ function actionsOf(method: DescMethod): readonly Action[] {
 function eventOf(
   { method, header, values }: AuditableCall,
   principal: Principal | undefined,
-  decided: Pick<AuditEvent, "action" | "resource" | "refusal">,
+  decided: Pick<AuditEvent, "action" | "looks" | "resource" | "refusal">,
 ): AuditEvent {
   return {
     ...decided,

@@ -61,14 +61,13 @@ export class StoredAuditLog implements AuditLog, AsyncDisposable {
     this.note({ method: "coordinator.started", resource: { type: "mycel.v1.Coordinator", name: holderId } });
   }
 
-  wants(action: NonNullable<AuditEvent["action"]>): boolean {
-    return isAudited(this.#options.level, action);
+  wants(action: NonNullable<AuditEvent["action"]>, looks: boolean): boolean {
+    return this.#isAudited({ action, looks });
   }
 
   record(event: AuditEvent): Promise<void> | undefined {
-    const { level } = this.#options;
-    if (!isAudited(level, event.action)) return undefined;
-    if (event.action !== undefined && waitsForAudit(event.action)) return this.#store(event);
+    if (!this.#isAudited(event)) return undefined;
+    if (event.action !== undefined && waitsForAudit(event.action) && event.looks !== true) return this.#store(event);
     this.#add(event, 1);
     return undefined;
   }
@@ -77,12 +76,17 @@ export class StoredAuditLog implements AuditLog, AsyncDisposable {
     const { level } = this.#options;
     if (level === "off" || this.#closing !== undefined) return;
     if (event.refusal !== undefined) this.#refusals.add(event);
-    else if (isAudited(level, event.action)) this.#add(event, 1);
+    else if (this.#isAudited(event)) this.#add(event, 1);
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;
+  }
+
+  #isAudited({ action, looks }: Pick<AuditEvent, "action" | "looks">): boolean {
+    const { level } = this.#options;
+    return looks === true ? level === "all" : isAudited(level, action);
   }
 
   /** Resolves once the entry is stored. */

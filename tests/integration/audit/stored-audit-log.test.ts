@@ -246,19 +246,20 @@ describe("the level", () => {
     ["submission", { principal: ANN, action: "task:submit", method: "SubmitTask" }],
     ["upload", { principal: ANN, action: "blob:write", method: "UploadBlob" }],
     ["read", { principal: ANN, action: "task:read", method: "GetTask" }],
+    ["look", { principal: ANN, action: "key:admin", method: "ListKeys", looks: true }],
   ];
   const levels = [
     ["off", []],
     ["refusals", ["refusal"]],
     ["changes", ["change", "credential", "refusal"]],
-    ["all", ["change", "submission", "upload", "read", "credential", "refusal"]],
+    ["all", ["change", "submission", "upload", "read", "look", "credential", "refusal"]],
   ] as const;
 
   test.for(levels)("%s records %j", async ([level, recorded]) => {
     await using broker = await openAuditBroker();
     const log = auditLogOver(broker.stream, { level });
     for (const [name, event] of events) {
-      expect(log.wants(event.action!), name).toBe((recorded as readonly string[]).includes(name));
+      expect(log.wants(event.action!, event.looks === true), name).toBe((recorded as readonly string[]).includes(name));
       await log.record({ ...event, requestId: name });
     }
     log.note({ principal: ANN, method: "agent.credential.issued", requestId: "credential" });
