@@ -14,14 +14,14 @@ export interface CallPass {
  */
 export type CallGate = (call: HandlerContext) => CallPass | undefined | Promise<CallPass | undefined>;
 
-const PASS: ContextKey<CallPass | undefined> = createContextKey<CallPass | undefined>(undefined, {
-  description: "what lets the call go on",
+const END: ContextKey<CallEnd | undefined> = createContextKey<CallEnd | undefined>(undefined, {
+  description: "the end that its pass puts to the call",
 });
 
-/** For `requestGate` of Connect: lets a call in, and keeps its pass for {@link endWithPass}. */
+/** For `requestGate` of Connect: lets a call in, and looks after its pass for {@link endWithPass}, from before its body arrives. */
 export async function passThrough(gate: CallGate, call: HandlerContext): Promise<void> {
   const pass = await gate(call);
-  if (pass !== undefined) call.values.set(PASS, pass);
+  if (pass !== undefined && !call.signal.aborted) call.values.set(END, new CallEnd(pass, call.signal));
 }
 
 type AnyFn = ReturnType<Interceptor>;
@@ -34,26 +34,21 @@ type Response = Awaited<ReturnType<AnyFn>>;
  */
 export function endWithPass(): Interceptor {
   return (next) => (request) => {
-    const pass = request.contextValues.get(PASS);
-    return pass === undefined ? next(request) : guarded(pass, request, next);
+    const end = request.contextValues.get(END);
+    return end === undefined ? next(request) : guarded(end, request, next);
   };
 }
 
-async function guarded(pass: CallPass, request: Request, next: AnyFn): Promise<Response> {
-  const end = new CallEnd(pass);
+async function guarded(end: CallEnd, request: Request, next: AnyFn): Promise<Response> {
   const signal = AbortSignal.any([request.signal, end.signal]);
   try {
+    signal.throwIfAborted();
     if (!request.stream) {
-      const response = await next({ ...request, signal });
-      end.stopWatching();
-      return response;
+      return await next({ ...request, signal });
     }
     const response = await end.before(next({ ...request, signal, message: untilEnd(request.message, end) }));
-    return response.stream
-      ? { ...response, message: untilEnd(response.message, end, () => end.stopWatching()) }
-      : response;
+    return response.stream ? { ...response, message: untilEnd(response.message, end) } : response;
   } catch (error) {
-    end.stopWatching();
     // Whatever the implementation makes of it, this is why it ended.
     throw end.signal.aborted ? end.signal.reason : error;
   }
@@ -63,14 +58,14 @@ async function guarded(pass: CallPass, request: Request, next: AnyFn): Promise<R
 class CallEnd {
   readonly #controller = new AbortController();
   readonly #waiting = new Set<(reason: unknown) => void>();
-  /** Stops looking after the call. */
-  readonly stopWatching: () => void;
 
-  constructor(pass: CallPass) {
-    this.stopWatching = pass.watch((reason) => {
+  /** `over` aborts when the call is over, however it ends. */
+  constructor(pass: CallPass, over: AbortSignal) {
+    const stopWatching = pass.watch((reason) => {
       this.#controller.abort(reason);
       for (const end of this.#waiting) end(reason);
     });
+    over.addEventListener("abort", stopWatching, { once: true });
   }
 
   get signal(): AbortSignal {
@@ -88,22 +83,19 @@ class CallEnd {
   }
 }
 
-/** The same messages until the end; `done` is called after the last. */
-function untilEnd<T>(messages: AsyncIterable<T>, end: CallEnd, done: () => void = () => undefined): AsyncIterable<T> {
+/** The same messages until the end. */
+function untilEnd<T>(messages: AsyncIterable<T>, end: CallEnd): AsyncIterable<T> {
   return {
     [Symbol.asyncIterator]() {
       const iterator = messages[Symbol.asyncIterator]();
       const finish = (): void => {
-        done();
         // It may be at something that never ends; nobody waits for that.
         iterator.return?.()?.catch(() => undefined);
       };
       return {
         async next() {
           try {
-            const result = await end.before(iterator.next());
-            if (result.done === true) done();
-            return result;
+            return await end.before(iterator.next());
           } catch (error) {
             finish();
             throw error;

@@ -1,3 +1,4 @@
+import { connect, type IncomingHttpHeaders } from "node:http2";
 import { create } from "@bufbuild/protobuf";
 import { Code, type ConnectError, createClient, type HandlerContext, type Transport } from "@connectrpc/connect";
 import { createConnectTransport, createGrpcTransport, createGrpcWebTransport } from "@connectrpc/connect-node";
@@ -262,6 +263,33 @@ describe.each([
       const unavailable = await failureOf(client().getTaskStatus({ taskId: "t" }, reader));
       expect(told(unavailable).slice(0, 2)).toEqual([Code.Unavailable, "BROKER_UNAVAILABLE"]);
     });
+  });
+
+  test.for([
+    ["application/grpc", "grpc-status", "16"],
+    ["application/json", ":status", "401"],
+  ] as const)("does not serve a call whose credential is revoked before its body is there (%s)", async (how) => {
+    const [contentType, field, value] = how;
+    const session = connect(server.listener.url);
+    const call = session.request({
+      ":method": "POST",
+      ":path": "/mycel.v1.AgentService/GetTaskStatus",
+      "content-type": contentType,
+      ...testHeader("reader"),
+    });
+    const answered = new Promise<unknown>((resolve) => {
+      for (const event of ["response", "trailers"] as const) {
+        call.on(event, (fields: IncomingHttpHeaders) => fields[field] === undefined || resolve(fields[field]));
+      }
+    });
+    await expect.poll(() => decisions.length).toBe(1);
+    credentials.principals.delete("reader");
+    credentials.revoked();
+    call.end(contentType === "application/grpc" ? Buffer.alloc(5) : "{}");
+    call.resume();
+    expect(String(await answered)).toBe(value);
+    expect(heard.who).toEqual([]);
+    session.close();
   });
 
   describe.each(["gRPC", "Connect over HTTP/2"])("over %s, which goes both ways at once,", (name) => {
