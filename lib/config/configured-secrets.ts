@@ -48,8 +48,8 @@ export async function environmentOf(
 }
 
 async function vaultOptionsOf(settings: Settings): Promise<VaultOptions | undefined> {
-  const address = settings.get(vault.address);
-  if (address === undefined) return undefined;
+  const [address, auth] = [settings.get(vault.address), vaultAuthOf(settings)];
+  if (address === undefined || auth === undefined) return undefined;
   const caFile = settings.get(vault.caFile);
   return {
     address,
@@ -57,11 +57,13 @@ async function vaultOptionsOf(settings: Settings): Promise<VaultOptions | undefi
     ca: caFile === undefined ? undefined : await certificatesIn(caFile),
     timeoutMs: settings.get(vault.timeoutMs),
     refreshMs: settings.get(vault.refreshMs),
-    auth: authOf(settings),
+    auth,
   };
 }
 
-function authOf(settings: Settings): VaultOptions["auth"] {
+/** How to log in to Vault; undefined if there is none. Throws ConfigError for what is missing. */
+export function vaultAuthOf(settings: Settings): VaultOptions["auth"] | undefined {
+  if (settings.get(vault.address) === undefined) return undefined;
   const kind = settings.get(vault.auth);
   const mount = settings.get(vault.authMount) ?? kind;
   switch (kind) {

@@ -80,6 +80,22 @@ test("a file that is right is, and of one that is not every mistake is told, wit
   });
 });
 
+test("a setting that needs another is told, unless a variable gives it", async () => {
+  const file = await put(
+    "coordinator: { tls: { certFile: a.crt } }\nvault: { address: https://vault:8200, auth: approle, roleId: r }\n",
+  );
+  const { code, stderr } = await config(["check", file]);
+  expect([code, stderr.trimEnd().split("\n")]).toEqual([
+    2,
+    [
+      expect.stringMatching(/^mycel: coordinator\.tls\.keyFile \(MYCEL_TLS_KEY_FILE\) must be given/) as string,
+      "vault.secretId (MYCEL_VAULT_SECRET_ID) must be given: Vault is set up with vault.auth approle",
+    ],
+  ]);
+  const env = { MYCEL_TLS_KEY_FILE: "a.key", MYCEL_VAULT_SECRET_ID_FILE: "/run/id" };
+  expect(await config(["check", file], env)).toMatchObject({ code: 0, stderr: "" });
+});
+
 test("the reference is printed, and put into a file where the mark is", async () => {
   const printed = await config(["docs"]);
   expect(printed.stdout).toContain("| `coordinator.listen` | `MYCEL_LISTEN` |");
