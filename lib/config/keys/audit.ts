@@ -30,7 +30,7 @@ export const maxBytes: Key<number | undefined> = bytes({
   min: 1024 * 1024,
   max: Number.MAX_SAFE_INTEGER,
   unlimited: true,
-  doc: "The most that the audit log may take. Once it is full, changes of the mesh are refused until there is room; refused calls are only counted from four fifths on.",
+  doc: "The most that the audit log may take. Once it is full, administration is refused until there is room, except revocations; refused calls are only counted from four fifths on.",
 });
 
 export const operatorTenant: Key<string> = text({

@@ -36,7 +36,7 @@ export interface AuditLog {
    */
   wants(action: Action, looks: boolean): boolean;
   /**
-   * Records a call that is allowed, before it begins. Returns a promise if the call must wait for it: of a change, until its entry is
+   * Records a call that is allowed, before it begins. Returns a promise if the call must wait for it: of administration, until its entry is
    * stored. Undefined if it need not wait.
    *
    * @throws (by the promise) MeshError AUDIT_UNAVAILABLE or STORAGE_FULL: the call must not happen then.

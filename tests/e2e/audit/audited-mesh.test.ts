@@ -163,5 +163,9 @@ test("a change that can't be recorded does not happen, and work goes on", async 
   const { keys: standing } = await keys.listKeys({ tenant: "closed" }, as(OPERATOR));
   expect(standing.map(({ keyId }) => keyId)).toEqual([admin.id]);
   const { taskId } = await agents.submitTask({ type: "t" }, as(admin.secret));
+  // Nobody keeps a task from being canceled by this, nor a key from being revoked.
+  expect(await reasonOf(agents.cancelTask({ taskId }, as(admin.secret)))).toBe("ok");
   expect(await reasonOf(agents.getTask({ taskId }, as(admin.secret)))).toBe("ok");
+  expect(await reasonOf(keys.revokeKey({ keyId: admin.id, tenant: "closed" }, as(OPERATOR)))).toBe("ok");
+  expect(await reasonOf(agents.getTask({ taskId }, as(admin.secret)))).toBe("CREDENTIAL_INVALID");
 });
