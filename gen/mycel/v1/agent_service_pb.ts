@@ -1920,6 +1920,12 @@ export const ResultKindSchema: GenEnum<ResultKind> = /*@__PURE__*/
  * google.rpc.RetryInfo. A task whose log holds what can't be read answers DATA_LOSS (TASK_UNREADABLE).
  * A task that failed is not an RPC error: its status says so.
  *
+ * Where callers have to show who they are, a call without a credential answers UNAUTHENTICATED (CREDENTIAL_MISSING), one whose credential
+ * is not good, whatever is wrong with it, UNAUTHENTICATED (CREDENTIAL_INVALID), and one that its caller's roles do not allow
+ * PERMISSION_DENIED (ACTION_NOT_ALLOWED), with the `action` that it needs in the metadata. Tasks that these roles are not about are, to
+ * that caller, not there. Calls that last end with their credential, and with UNAVAILABLE (ACCESS_CHANGED) when their caller's roles are
+ * changed: call again.
+ *
  * @generated from service mycel.v1.AgentService
  */
 export const AgentService: GenService<{

@@ -65,16 +65,6 @@ export function coversType(scope: TaskScope | undefined, type: string): boolean 
   return scope.taskId === undefined && scope.rules.some((rule) => !isLabelled(rule) && isAbout(rule, type));
 }
 
-/** Whether some tasks of a type can be in a scope. */
-export function touchesType(scope: TaskScope | undefined, type: string): boolean {
-  return scope === undefined || scope.rules.some((rule) => isAbout(rule, type));
-}
-
-/** Whether it is enough to know the type of a task to say whether it is in a scope. */
-export function isByTypeAlone(scope: TaskScope): boolean {
-  return scope.taskId === undefined && !scope.rules.some(isLabelled);
-}
-
 function scopeIn(grants: readonly Grant[], action: Action): TaskScope | undefined {
   const rules = grants
     .filter(({ actions }) => actions.has(action))

@@ -6,18 +6,16 @@ import { type Agent, AgentSchema } from "../../../gen/mycel/v1/agent_pb.ts";
 import {
   AgentChange,
   type AgentService,
-  type RegisterAgentRequest,
   type WatchAgentsResponse,
   WatchAgentsResponseSchema,
 } from "../../../gen/mycel/v1/agent_service_pb.ts";
 import type { Principal } from "../../../lib/core/access/principal.ts";
-import { coversType, mayDo, type TaskScope } from "../../../lib/core/access/task-scope.ts";
+import { mayDo } from "../../../lib/core/access/task-scope.ts";
 import { MeshError } from "../../../lib/core/mesh-error.ts";
 import type { Registry, RegistryChange } from "../../../lib/nats/registry.ts";
 import { Violations } from "../../../lib/wire/validation.ts";
-import { actionNotAllowed } from "../access/refusals.ts";
 import type { Fleet } from "../agents/fleet.ts";
-import { principalOf, scopeOf, tenantOf } from "./caller.ts";
+import { principalOf, tenantOf } from "./caller.ts";
 
 type AgentRpcs = Pick<
   ServiceImpl<typeof AgentService>,
@@ -51,7 +49,6 @@ export function agentRpcs({ fleet, registry, draining }: AgentRpcParts): AgentRp
   return {
     registerAgent: async (request, context) => {
       const principal = principalOf(context);
-      checkCapabilities(request, scopeOf(context, "agent:register"));
       const { agent, session } = await fleet.register(principal, request, context.signal);
       return { agent: shownTo(principal, agent), session };
     },
@@ -203,12 +200,6 @@ function fitting(agents: readonly Agent[]): Agent[] {
     return bytes > MAX_PAGE_BYTES && i > 0;
   });
   return tooMany < 0 ? [...agents] : agents.slice(0, tooMany);
-}
-
-/** Whoever pulls from a queue gets what is in it, so a queue counts as the type of which it has the name. */
-function checkCapabilities({ capabilities }: RegisterAgentRequest, scope: TaskScope | undefined): void {
-  const allowed = capabilities.every(({ type, queue }) => coversType(scope, type) && coversType(scope, queue || type));
-  if (!allowed) throw actionNotAllowed("agent:register");
 }
 
 function checkAgentId(agentId: string): void {

@@ -2,14 +2,7 @@ import { describe, expect, test } from "vitest";
 import type { Action } from "../../../lib/core/access/action.ts";
 import { matchesGlob } from "../../../lib/core/access/glob.ts";
 import type { Grant, Principal } from "../../../lib/core/access/principal.ts";
-import {
-  covers,
-  coversType,
-  mayDo,
-  mayDoWithAll,
-  taskScopeOf,
-  touchesType,
-} from "../../../lib/core/access/task-scope.ts";
+import { covers, coversType, mayDo, mayDoWithAll, taskScopeOf } from "../../../lib/core/access/task-scope.ts";
 
 test.for<[string, string, boolean]>([
   ["echo", "echo", true],
@@ -77,8 +70,6 @@ describe("a principal", () => {
     expect(covers(scope, task("other", { team: "a" }))).toBe(false);
     expect(coversType(scope, "echo")).toBe(true);
     expect(coversType(scope, "code-review")).toBe(false);
-    expect(touchesType(scope, "code-review")).toBe(true);
-    expect(touchesType(scope, "other")).toBe(false);
   });
 
   test("that may see one task sees no other, whatever its grants are about", () => {
