@@ -4,9 +4,11 @@ import * as http2 from "node:http2";
 import { createClient } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
 import { describe, expect, test } from "vitest";
+import { AgentService } from "../../../gen/mycel/v1/agent_service_pb.ts";
 import { Health } from "../../../gen/health/v1/health_pb.ts";
 import type { HttpHandler } from "../../../lib/rpc/http-handler.ts";
 import { openListener } from "../../../lib/rpc/listener/listener.ts";
+import { createClient as createMycelClient } from "../../../sdk/client/index.ts";
 import { openRawConnection } from "../../support/raw-connection.ts";
 import { FLAG, FRAME, frame, grpcHeaders, openRawHttp2 } from "../../support/raw-http2.ts";
 import { iteratorOf } from "../../support/rpc-call.ts";
@@ -104,6 +106,20 @@ describe("an HTTP/2 connection without calls", () => {
       await expect.poll(() => server.listener.connections, { timeout: 5_000 }).toBe(0);
     }
   });
+
+  test("is told to go, and the SDK's client comes back without a failure, even if it calls at that very moment", async () => {
+    await using server = await openRpcServer({
+      listener: { limits: { idleTimeoutMs: 20 } },
+      routes: (router) => router.service(AgentService, { listAgents: () => ({ agents: [] }) }),
+    });
+    await using client = createMycelClient({ url: server.url });
+    const begunMs = performance.now();
+    // At every distance from the moment in which the connection is told to go.
+    for (let i = 0; performance.now() - begunMs < 2_000; i += 1) {
+      expect((await client.rpc.listAgents({})).agents).toEqual([]);
+      await new Promise((resolve) => setTimeout(resolve, i % 40));
+    }
+  }, 20_000);
 
   test("stays as long as it carries one, silent as it may be", async () => {
     await using server = await openRpcServer({ listener: { limits: { idleTimeoutMs: 50 } } });
