@@ -68,6 +68,8 @@ export interface Prepared {
   readonly draft: DispatchDraft;
   /** The tasks that whoever submits it may submit; all if undefined. */
   readonly scope: TaskScope | undefined;
+  /** Whether its id is not a new one: it was chosen, or comes of a request's id. */
+  readonly isNamed: boolean;
 }
 
 /** What became of a submission. */
@@ -148,7 +150,8 @@ export class Submitter {
       body: encodeDispatch(dispatch),
       trace: { traceparent, tracestate },
     };
-    return { task, dispatch, draft, scope };
+    const isNamed = request.taskId !== "" || request.requestId !== "";
+    return { task, dispatch, draft, scope, isNamed };
   }
 
   /** Takes room in the log and in the queue of tasks, which is the same for all. Throws STORAGE_FULL and QUEUE_FULL. */
@@ -171,10 +174,15 @@ export class Submitter {
 
   /**
    * Arms the deadlines of a task, and keeps its hook. They come first: a task without its deadline would never end, and one without its hook
-   * would end unheard. Throws WEBHOOK_ENDPOINT_NOT_FOUND.
+   * would end unheard. Throws WEBHOOK_ENDPOINT_NOT_FOUND, and ACTION_NOT_ALLOWED where a task of which the caller is to know nothing has
+   * the name: even for a moment its deadlines are not to be this one's.
    */
   async arm(prepared: Prepared): Promise<void> {
-    const { task, draft } = prepared;
+    const { task, draft, scope, isNamed } = prepared;
+    if (scope !== undefined && isNamed) {
+      const record = await this.#parts.log.readCurrent(draft.tenant, draft.taskId);
+      if (record !== undefined && !isVisible(record, scope)) throw actionNotAllowed("task:submit");
+    }
     if (task.webhook !== undefined) await this.#parts.hook(draft.tenant, draft.taskId, task.webhook);
     await this.#arm(recordOfDraft(prepared, 0));
   }
