@@ -1,4 +1,5 @@
 // `mycel certs`: an authority of one's own, and the certificates of a mesh. For development and for meshes that have no other authority.
+// What makes certificates takes a moment to load: only for whom it concerns.
 import { readFile } from "node:fs/promises";
 import { isIP } from "node:net";
 import { join } from "node:path";
@@ -57,7 +58,8 @@ function initCommand(context: CliContext): Command {
     .option("--days <n>", "how long it is good", daysOption, AUTHORITY_DAYS)
     .addHelpText("after", examples("mycel certs init pki"))
     .action(async (dir: string, { name, days }: { name: string; days: number }) => {
-      const made = await withFolder(({ initFolder }) => initFolder(dir, name, days));
+      const { initFolder } = await import("../../lib/tls/certificate-folder.ts");
+      const made = await asked(() => initFolder(dir, name, days));
       await tell(context, made);
     });
 }
@@ -92,7 +94,8 @@ function issueCommand(context: CliContext): Command {
       if (use !== "client" && hosts.length === 0) {
         throw new UsageError("a server's certificate needs the hosts by which it is reached: name each with --host");
       }
-      await tell(context, await withFolder(({ issueInto }) => issueInto(dir, { name, hosts, uris, use, days })));
+      const { issueInto } = await import("../../lib/tls/certificate-folder.ts");
+      await tell(context, await asked(() => issueInto(dir, { name, hosts, uris, use, days })));
     });
 }
 
@@ -108,7 +111,8 @@ function renewCommand(context: CliContext): Command {
     .option("--new-key", "make new keys, too: pins of the old ones are no good any more")
     .addHelpText("after", examples("mycel certs renew pki", "mycel certs renew pki --name coordinator --new-key"))
     .action(async (dir: string, { name, days, newKey }: { name?: string; days?: number; newKey?: boolean }) => {
-      await withFolder(async ({ namesIn, renewIn }) => {
+      const { namesIn, renewIn } = await import("../../lib/tls/certificate-folder.ts");
+      await asked(async () => {
         const names = name === undefined ? await namesIn(dir) : [name];
         if (names.length === 0) throw new UsageError(`there are no certificates in ${dir}`);
         for (const each of names) await tell(context, await renewIn(dir, each, { days, newKey: newKey === true }));
@@ -127,7 +131,8 @@ function revokeCommand(context: CliContext): Command {
     .option("--days <n>", "how long the list is good", daysOption, LIST_DAYS)
     .addHelpText("after", examples("mycel certs revoke pki --name agent"))
     .action(async (dir: string, { name, days }: { name: string; days: number }) => {
-      await context.out.line(await withFolder(({ revokeIn }) => revokeIn(dir, name, days)));
+      const { revokeIn } = await import("../../lib/tls/certificate-folder.ts");
+      await context.out.line(await asked(() => revokeIn(dir, name, days)));
     });
 }
 
@@ -166,17 +171,12 @@ function useOf({ server, client, both, host }: IssueFlags): "server" | "client" 
   return both === true || host.length > 0 ? "both" : "client";
 }
 
-/** The library takes a moment to load: only for whom it concerns. */
-async function withFolder<T>(
-  work: (folder: typeof import("../../lib/tls/certificate-folder.ts")) => Promise<T>,
-): Promise<T> {
-  const folder = await import("../../lib/tls/certificate-folder.ts");
+/** What can't be done says so in one line. */
+async function asked<T>(work: () => Promise<T>): Promise<T> {
   try {
-    return await work(folder);
+    return await work();
   } catch (error) {
-    if (error instanceof folder.CertificateFolderError || error instanceof RangeError)
-      throw new UsageError(error.message);
-    throw error;
+    throw error instanceof RangeError ? new UsageError(error.message) : error;
   }
 }
 

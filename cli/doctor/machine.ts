@@ -1,4 +1,7 @@
 // Checks of this machine: the runtime, and NATS or the means to run it. Installs nothing.
+import * as natsTlsKeys from "../../lib/config/keys/nats-tls.ts";
+import { readSettings } from "../../lib/config/settings.ts";
+import { natsTlsOf } from "../../lib/config/tls-settings.ts";
 import { findNatsServer } from "../../lib/nats/server/find-server.ts";
 import { NatsUnavailableError, openNats } from "../../lib/nats/connection.ts";
 import { coordinatorCredentials } from "../../lib/nats/trust/trust-folder.ts";
@@ -17,7 +20,7 @@ export function checkNode(): Found {
 /** Whether NATS can be reached (NATS_URL) or run here. */
 export async function checkNats(env: Readonly<Record<string, string | undefined>>): Promise<Found> {
   const url = env["NATS_URL"];
-  if (url !== undefined && url !== "") return await checkRunningNats(url, env["MYCEL_NATS_TRUST"] || undefined);
+  if (url !== undefined && url !== "") return await checkRunningNats(url, env);
   const missing = new Error("there is none");
   try {
     // An aborted search looks at what is here and stops before it would download anything.
@@ -34,10 +37,12 @@ export async function checkNats(env: Readonly<Record<string, string | undefined>
   }
 }
 
-async function checkRunningNats(url: string, trustDir: string | undefined): Promise<Found> {
+async function checkRunningNats(url: string, env: Readonly<Record<string, string | undefined>>): Promise<Found> {
+  const trustDir = env["MYCEL_NATS_TRUST"] || undefined;
   const credentialsFile = trustDir === undefined ? undefined : coordinatorCredentials(trustDir);
   try {
-    const options = { servers: url, credentialsFile, name: "mycel-doctor", connectTimeoutMs: NATS_TIMEOUT_MS };
+    const tls = natsTlsOf(readSettings({ keys: Object.values(natsTlsKeys), env }));
+    const options = { servers: url, tls, credentialsFile, name: "mycel-doctor", connectTimeoutMs: NATS_TIMEOUT_MS };
     const connection = await openNats(options);
     const version = connection.info?.version ?? "of unknown version";
     await connection.close();

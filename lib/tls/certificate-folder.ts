@@ -15,7 +15,7 @@ import { certificatesIn, factsOf } from "./certificate-facts.ts";
 import { serialOf } from "./revoked-serials.ts";
 
 /** Something about the folder is not as it must be. The message is one line for a person. */
-export class CertificateFolderError extends Error {
+export class CertificateFolderError extends RangeError {
   override readonly name = "CertificateFolderError";
 }
 

@@ -4,6 +4,7 @@ import { type NatsOptions, openNats } from "../../../lib/nats/connection.ts";
 import { natsTls, type NatsTlsOptions } from "../../../lib/nats/nats-tls.ts";
 import { certificatesIn, pinOf } from "../../../lib/tls/certificate-facts.ts";
 import { type CertificateFiles, openTestAuthority, type TestAuthority } from "../../support/certificates.ts";
+import { runCli } from "../../support/cli.ts";
 import { openTestNats, type TestNats } from "../../support/nats.ts";
 
 let authority: TestAuthority;
@@ -109,6 +110,20 @@ describe("a server without TLS", () => {
     expect(await says(undefined, nats.url.replace("nats:", "tls:"))).not.toBe("fine");
     expect(await says(undefined)).toBe("fine");
   });
+});
+
+test("mycel doctor reaches NATS as the settings of TLS say", async () => {
+  await using nats = await openServer(server, "verify: true");
+  const doctor = async (env: Readonly<Record<string, string>>): Promise<string | undefined> => {
+    const { stdout } = await runCli("http://127.0.0.1:1", ["doctor", "--json"], {
+      env: { NATS_URL: nats.url, ...env },
+    });
+    const { checks } = JSON.parse(stdout) as { checks: { name: string; state: string }[] };
+    return checks.find(({ name }) => name === "nats")?.state;
+  };
+  const { ca = "", cert = "", key = "" } = mutual();
+  expect(await doctor({ NATS_CA_FILE: ca, NATS_CERT_FILE: cert, NATS_KEY_FILE: key })).toBe("ok");
+  expect(await doctor({ NATS_CA_FILE: ca })).toBe("broken");
 });
 
 test("what can't be used is refused in one line", () => {
