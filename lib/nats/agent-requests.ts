@@ -36,13 +36,19 @@ export interface AgentIdentity {
 export interface AgentRequestHandlers {
   readonly report: (from: AgentIdentity, request: ReportRequest) => Promise<ReportResponse>;
   readonly heartbeat: (from: AgentIdentity, request: HeartbeatRequest) => Promise<HeartbeatResponse>;
-  /** Hears of a request that was dropped because it is none: why, on which subject. */
+  /** Hears of a request that was dropped because it is none, or one too many: why, on which subject. */
   readonly onGarbage: (why: string, subject: string) => void;
   readonly onError: (error: unknown) => void;
 }
 
 /** Far deeper than a valid result nests: what is too deep is refused by itself, and not with all reports beside it. */
 const NESTING = 1_000;
+
+/**
+ * How many requests of one agent are worked on at once, of each kind: what is beyond is dropped unread, and the agent asks again. The stock
+ * agent has four reports under way, with many in each, and one heartbeat, a few when connections come and go.
+ */
+const MAX_IN_FLIGHT: Readonly<Record<AgentVerb, number>> = { report: 64, heartbeat: 4 };
 
 type Handler<Request, Response> = (from: AgentIdentity, request: Request) => Promise<Response>;
 
@@ -52,6 +58,8 @@ export class AgentRequests implements AsyncDisposable {
   readonly #handlers: AgentRequestHandlers;
   readonly #subscriptions: readonly Subscription[];
   readonly #running = new Set<Promise<void>>();
+  /** How many are worked on, by subject: each agent has one of its own for each kind. */
+  readonly #inFlight = new Map<string, number>();
 
   constructor(connection: NatsConnection, handlers: AgentRequestHandlers) {
     this.#connection = connection;
@@ -77,10 +85,17 @@ export class AgentRequests implements AsyncDisposable {
     return this.#connection.subscribe(agentVerbFilter(verb), {
       queue: COORDINATORS_GROUP,
       callback: (error, message) => {
-        const asked = error === null ? this.#read(input, message) : undefined;
+        if (error !== null || this.#isTooMuch(verb, message.subject)) return;
+        const asked = this.#read(input, message);
         if (asked !== undefined) this.#serve(message, output, () => handle(asked.from, asked.request));
       },
     });
+  }
+
+  #isTooMuch(verb: AgentVerb, subject: string): boolean {
+    if ((this.#inFlight.get(subject) ?? 0) < MAX_IN_FLIGHT[verb]) return false;
+    this.#drop("the agent has too many requests under way", subject);
+    return true;
   }
 
   #read<I extends DescMessage>(
@@ -105,7 +120,14 @@ export class AgentRequests implements AsyncDisposable {
   }
 
   #serve<O extends DescMessage>(message: Msg, output: O, answer: () => Promise<MessageShape<O>>): void {
-    const served = this.#answer(message, output, answer).finally(() => this.#running.delete(served));
+    const { subject } = message;
+    this.#inFlight.set(subject, (this.#inFlight.get(subject) ?? 0) + 1);
+    const served = this.#answer(message, output, answer).finally(() => {
+      this.#running.delete(served);
+      const left = (this.#inFlight.get(subject) ?? 1) - 1;
+      if (left === 0) this.#inFlight.delete(subject);
+      else this.#inFlight.set(subject, left);
+    });
     this.#running.add(served);
   }
 

@@ -49,13 +49,13 @@ export interface TestFleet extends AsyncDisposable, OpenedFleet {
   isRegistered(agentId: string): Promise<boolean>;
 }
 
-/** Opens a fleet; with a trust, the broker is said to ask agents for credentials. */
-export async function openFleet(trust?: BusTrust): Promise<TestFleet> {
+/** Opens a fleet; with a trust, the broker is said to ask agents for credentials. `now` is the mesh's time. */
+export async function openFleet(trust?: BusTrust, now: () => number = Date.now): Promise<TestFleet> {
   const stack = new AsyncDisposableStack();
   const log = stack.use(await openMeshLog());
   const open = async (): Promise<Registry> =>
     stack.use(await Registry.open(log.connection, { onError: () => undefined, onGarbage: () => undefined }));
-  const clock = { now: () => Date.now(), monotonicMs: () => performance.now() };
+  const clock = { now, monotonicMs: () => performance.now() };
   const lanes = new Lanes(log, { leaseMs: 30_000, depthLimit: 10, maxQueues: 10 }, () => clock.monotonicMs());
   const { connection, manager, publisher, reader, outputLog: outputs } = log;
   const taskLog = new TaskLog({ connection, manager, publisher, reader });

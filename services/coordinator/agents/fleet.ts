@@ -36,7 +36,7 @@ import {
   signalSubject,
   TASKS_STREAM,
 } from "../../../lib/wire/subjects.ts";
-import { durationFromMs, timestampFromMs } from "../../../lib/wire/time-codec.ts";
+import { durationFromMs, msFromTimestamp, timestampFromMs } from "../../../lib/wire/time-codec.ts";
 import { Violations } from "../../../lib/wire/validation.ts";
 import { actionNotAllowed } from "../access/refusals.ts";
 import type { CredentialDesk } from "./credential-desk.ts";
@@ -60,6 +60,9 @@ export interface FleetParts {
 
 /** How long a principal that was revoked is looked for among agents once more: what it began before may have ended after. */
 const LATECOMERS_MS = 2_000;
+
+/** How long a sign of life counts at most before one that says the same is written, in milliseconds. */
+const SAME_SIGN_MS = 1_000;
 
 /** Registers agents. */
 export class Fleet implements Disposable {
@@ -164,15 +167,23 @@ export class Fleet implements Disposable {
   async heartbeat(from: AgentIdentity, request: HeartbeatRequest): Promise<HeartbeatResponse> {
     const { registry, clock, revocations } = this.#parts;
     if (revocations.isShutOut(from)) return create(HeartbeatResponseSchema, { registered: false });
+    const state = request.draining ? AgentState.DRAINING : AgentState.ACTIVE;
+    const running = Math.max(0, request.running);
+    const standing = registry.get(from.tenant, from.agentId);
+    if (standing?.state === state && standing.running === running && this.#isRecent(standing)) {
+      return create(HeartbeatResponseSchema, { registered: true });
+    }
     const registered = await registry.renew(from.tenant, from.agentId, (known) =>
-      create(AgentSchema, {
-        ...known,
-        state: request.draining ? AgentState.DRAINING : AgentState.ACTIVE,
-        running: Math.max(0, request.running),
-        heartbeatTime: timestampFromMs(clock.now()),
-      }),
+      create(AgentSchema, { ...known, state, running, heartbeatTime: timestampFromMs(clock.now()) }),
     );
     return create(HeartbeatResponseSchema, { registered });
+  }
+
+  /** Whether an agent gave a sign of life so lately that another one tells nothing: an agent can make them as fast as it likes. */
+  #isRecent({ heartbeatTime }: Agent): boolean {
+    const { clock, heartbeatMs } = this.#parts;
+    const ageMs = clock.now() - (msFromTimestamp(heartbeatTime) ?? 0);
+    return ageMs >= 0 && ageMs < Math.min(SAME_SIGN_MS, heartbeatMs / 2);
   }
 
   /** Ends a registration. Throws AGENT_NOT_FOUND, also for an agent that somebody else has registered. */

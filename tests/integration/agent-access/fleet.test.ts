@@ -8,6 +8,7 @@ import { HeartbeatRequestSchema } from "../../../gen/mycel/v1/agent_protocol_pb.
 import { type RegisterAgentRequest, RegisterAgentRequestSchema } from "../../../gen/mycel/v1/agent_service_pb.ts";
 import type { Action } from "../../../lib/core/access/action.ts";
 import type { Principal } from "../../../lib/core/access/principal.ts";
+import { msFromTimestamp } from "../../../lib/wire/time-codec.ts";
 import type { Fleet } from "../../../services/coordinator/agents/fleet.ts";
 import { agentNamed, openFleet, RecordingTrust } from "../../support/agent-fleet.ts";
 import { TENANT } from "../../support/mesh-log.ts";
@@ -184,6 +185,29 @@ test("the agents of a principal that was revoked are shut out until somebody els
   expect(other.revocations.isShutOut(agentNamed("a"))).toBe(false);
   expect(other.fleet.get(TENANT, "a").principal).toBe("key:bob");
   expect(trust.revoked).toEqual([KEY]);
+});
+
+test("a sign of life that says nothing new is not written again at once, however fast they come", async () => {
+  const startMs = Date.now();
+  let nowMs = startMs;
+  await using mesh = await openFleet(undefined, () => nowMs);
+  await mesh.fleet.register(keyOf("alice"), request({ agentId: "a" }), STAYS);
+  const beat = async (afterMs: number, running: number, draining = false): Promise<number | undefined> => {
+    nowMs = startMs + afterMs;
+    const heartbeat = create(HeartbeatRequestSchema, { running, draining });
+    expect((await mesh.fleet.heartbeat(agentNamed("a"), heartbeat)).registered).toBe(true);
+    const writtenMs = msFromTimestamp(mesh.fleet.get(TENANT, "a").heartbeatTime);
+    return writtenMs === undefined ? undefined : writtenMs - startMs;
+  };
+  expect(await beat(10, 1)).toBe(10);
+  expect(await beat(20, 1)).toBe(10);
+  expect(await beat(509, 1)).toBe(10);
+  // Half an interval later it must be: else the registration would lapse.
+  expect(await beat(510, 1)).toBe(510);
+  expect(await beat(520, 2)).toBe(520);
+  expect(await beat(530, 2, true)).toBe(530);
+  expect(mesh.fleet.get(TENANT, "a")).toMatchObject({ running: 2, state: AgentState.DRAINING });
+  expect((await mesh.fleet.heartbeat(agentNamed("nobody"), create(HeartbeatRequestSchema))).registered).toBe(false);
 });
 
 function request(fields: MessageInitShape<typeof RegisterAgentRequestSchema>): RegisterAgentRequest {
