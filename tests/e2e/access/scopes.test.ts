@@ -109,7 +109,7 @@ test("an agent registers for what its credential is about, and for the queues of
   const register = (capabilities: { readonly type: string; readonly queue?: string }[]) =>
     agents().registerAgent({ agentId: "a-1", name: "an agent", capabilities }, as("echo"));
   await register([{ type: "echo" }, { type: "echo-b", queue: "echo" }]);
-  for (const wrong of [{ type: "other" }, { type: "echo", queue: "other" }]) {
+  for (const wrong of [{ type: "other" }, { type: "echo-c", queue: "other" }]) {
     const refused = await failureOf(register([{ type: "echo" }, wrong]));
     expect(readDetails(refused)).toMatchObject({
       reason: "ACTION_NOT_ALLOWED",
