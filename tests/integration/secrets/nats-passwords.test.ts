@@ -23,7 +23,7 @@ test("an agent that cannot reach it is told so without the password", async () =
     MYCEL_LISTEN: "127.0.0.1:0",
   });
   const definition = defineAgent({ name: "a", capabilities: { echo: (input) => Promise.resolve(input) } });
-  const options = { url: String(coordinator.ready["url"]), handleSignals: false, connectTimeoutMs: 500 };
+  const options = { url: String(coordinator.ready["url"]), handleSignals: false, connectTimeoutMs: 6_000 };
   await expect(runAgent(definition, options)).rejects.toMatchObject({
     code: "NATS_UNREACHABLE",
     message: expect.stringMatching(/nats:\/\/\[redacted\]@127\.0\.0\.1:1: (?!.*hunter2)/) as string,
