@@ -1,6 +1,7 @@
 // A mesh as deploy/ has it, each machine a folder: its certificates of one `mycel certs`, its trust of one `mycel trust`, and the files of
 // deploy/ as they stand there.
 import { type ChildProcess, spawn } from "node:child_process";
+import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { copyFile, cp, mkdir, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -64,6 +65,8 @@ export interface DeployedNats extends AsyncDisposable {
   readonly child: ChildProcess;
   readonly url: string;
   readonly monitor: string;
+  /** The port for the other servers. */
+  readonly route: number;
 }
 
 /** Starts servers from a file of deploy/nats, each on a machine of its own; `stack` stops them. */
@@ -74,6 +77,7 @@ export async function startServers(
   stack: AsyncDisposableStack,
 ): Promise<readonly DeployedNats[]> {
   const { dir, conf } = deployment;
+  const clusterPassword = `s${randomBytes(16).toString("hex")}`;
   const routes = await Promise.all(Array.from({ length: count }, fixedPort));
   const servers: DeployedNats[] = [];
   for (const [i, route] of routes.entries()) {
@@ -91,7 +95,8 @@ export async function startServers(
       NATS_RESOLVER_DIR: join(dir, `${i}-accounts`),
       NATS_MAX_FILE_STORE: "1GB",
       NATS_CLUSTER_LISTEN: `127.0.0.1:${route}`,
-      NATS_ROUTES: `[${routes.map((other) => `nats://127.0.0.1:${other}`).join(", ")}]`,
+      NATS_CLUSTER_PASSWORD: clusterPassword,
+      NATS_ROUTES: `[${routes.map((other) => `nats://mycel:${clusterPassword}@127.0.0.1:${other}`).join(", ")}]`,
     };
     const child = spawn(await natsServerBinary(), ["-c", join(conf, file)], { env, stdio: "ignore" });
     const exited = once(child, "exit");
@@ -99,6 +104,7 @@ export async function startServers(
       child,
       url: `tls://127.0.0.1:${port}`,
       monitor: `http://127.0.0.1:${monitor}`,
+      route,
       [Symbol.asyncDispose]: async () => {
         child.kill("SIGKILL");
         await exited;

@@ -2,7 +2,7 @@
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { readFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { jetstreamManager } from "@nats-io/jetstream";
 import { credsAuthenticator } from "@nats-io/nats-core";
@@ -64,6 +64,48 @@ test.for([
   servers.find((_, i) => `mycel-${i + 1}` === leader)?.child.kill("SIGKILL");
   expect(await client.run("echo", { message: "again" }).result()).toMatchObject({ message: "again" });
 });
+
+test(
+  "a stranger's server with a client's certificate does not get into the cluster",
+  { timeout: 180_000 },
+  async () => {
+    await using stack = new AsyncDisposableStack();
+    const deployment = stack.use(await openDeployment());
+    const [server] = await startServers(deployment, "cluster.conf", 3, stack);
+    const tls = join(await deployment.machine("stranger", "--client", "--host", "127.0.0.1"), "tls");
+    const config = join(deployment.dir, "stranger.conf");
+    const lines = (route: string): string =>
+      [
+        'server_name: "stranger"',
+        "listen: 127.0.0.1:-1",
+        "cluster {",
+        '  name: "mycel"',
+        "  listen: 127.0.0.1:-1",
+        `  tls { cert_file: "${join(tls, "own.crt")}", key_file: "${join(tls, "own.key")}", ca_file: "${join(tls, "ca.crt")}" }`,
+        `  routes: ["${route}"]`,
+        "}",
+      ].join("\n");
+    for (const login of ["", "mycel:guessed@"]) {
+      await writeFile(config, lines(`nats://${login}127.0.0.1:${server!.route}`));
+      const child = spawn(await natsServerBinary(), ["-c", config], { stdio: ["ignore", "ignore", "pipe"] });
+      try {
+        let said = "";
+        child.stderr.setEncoding("utf8");
+        for await (const part of child.stderr as AsyncIterable<string>) {
+          said += part;
+          if (/Authorization Violation|Authentication Timeout/i.test(said)) break;
+        }
+        expect(said, "a refusal").toMatch(/Authorization Violation|Authentication Timeout/i);
+        const { routes } = (await (await fetch(`${server!.monitor}/routez`)).json()) as {
+          routes: { remote_name?: string }[];
+        };
+        expect(routes.map(({ remote_name }) => remote_name)).not.toContain("stranger");
+      } finally {
+        child.kill("SIGKILL");
+      }
+    }
+  },
+);
 
 test("a missing variable is named, instead of a default that nobody knows of", async () => {
   await using folder = await openDeployment();
