@@ -108,14 +108,6 @@ export function auditedFilter(tenant: string): string {
   return `audited.${tenant || NO_TENANT}.*`;
 }
 
-/** Reads the subject of stored audit entries; undefined if it is none. */
-export function parseAuditSubject(subject: string): { readonly tenant: string; readonly writer: string } | undefined {
-  const [audit, tenant, writer, ...rest] = subject.split(".");
-  if (audit !== "audit" || tenant === undefined || writer === undefined || rest.length > 0) return undefined;
-  if (!isName(writer) || (tenant !== NO_TENANT && !isName(tenant))) return undefined;
-  return { tenant: tenant === NO_TENANT ? "" : tenant, writer };
-}
-
 /** How spans name every dispatch's subject: the template, because subjects are without number. */
 export const DISPATCH_TEMPLATE = "task.{tenant}.{task}.q.{queue}.{priority}";
 

@@ -1,5 +1,8 @@
 // A mesh that asks who calls, and what its audit log says of friends and strangers: who did what, why others were refused (which they are not
 // told), and what happens when it can't be written.
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { type CallOptions, type Client, Code, createClient } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
 import { jetstreamManager } from "@nats-io/jetstream";
@@ -22,15 +25,19 @@ const as = (key: string, address = "203.0.113.1"): CallOptions => ({
   headers: { authorization: `Bearer ${key}`, "x-forwarded-for": address },
 });
 
+let dir: string;
 let mesh: TestMesh;
 let agents: Client<typeof AgentService>;
 let audit: Client<typeof AuditService>;
 let keys: Client<typeof KeyService>;
 let queues: Client<typeof QueueService>;
 beforeAll(async () => {
+  dir = await mkdtemp(join(tmpdir(), "mycel-audit-"));
+  await writeFile(join(dir, "policy.yaml"), "roles: { watcher: { actions: [agent:read] } }");
   mesh = await openMesh({
     env: {
       MYCEL_ADMIN_KEY: OPERATOR,
+      MYCEL_POLICY: join(dir, "policy.yaml"),
       MYCEL_RATE_LIMITS: "on",
       MYCEL_LIMIT_REQUESTS: "0",
       MYCEL_LIMIT_TASKS: "5",
@@ -44,7 +51,10 @@ beforeAll(async () => {
   keys = createClient(KeyService, transport);
   queues = createClient(QueueService, transport);
 });
-afterAll(() => mesh[Symbol.asyncDispose]());
+afterAll(async () => {
+  await mesh[Symbol.asyncDispose]();
+  await rm(dir, { recursive: true, force: true });
+});
 
 async function keyOf(tenant: string, role: string): Promise<{ readonly id: string; readonly secret: string }> {
   const { key, secret } = await keys.createKey({ roles: [role], tenant }, as(OPERATOR));
@@ -150,6 +160,12 @@ test("what is made and revoked stands there in order, and all chains are whole",
   }
   const methods = (await logOf(OPERATOR)).map(({ method }) => method);
   expect(methods.filter((method) => method === "mycel.v1.KeyService/RevokeKey").length).toBeGreaterThan(1);
+});
+
+test("that another policy is in force stands there", async () => {
+  await writeFile(join(dir, "policy.yaml"), "roles: { watcher: { actions: [agent:read, queue:read] } }");
+  const changes = async (): Promise<string[]> => (await logOf(OPERATOR, true)).map(({ method }) => method);
+  await expect.poll(changes, { timeout: 15_000 }).toContain("policy.changed");
 });
 
 test("a change that can't be recorded does not happen, and work goes on", async () => {
