@@ -33,8 +33,15 @@ const DEFAULTS = { waitMs: 5_000, maxPending: 10_000, closeMs: 2_000 } as const;
 /** How long callers should wait when a change could not be recorded, in milliseconds. */
 const RETRY_MS = 1_000;
 
-/** Refusals are only counted once the log is so full: an attacker must not be able to stop the changes that have to be recorded. */
-const FULL_FOR_REFUSALS = 0.8;
+/**
+ * How full the log may be for refusals to be stored, which anybody can cause, and for what many may do, such as cancel tasks; after that they
+ * are only counted. Nobody must be able to stop administration by filling the log.
+ */
+const ROOM: { readonly refusals: number; readonly daily: number; readonly administration: number } = {
+  refusals: 0.8,
+  daily: 0.9,
+  administration: Infinity,
+};
 
 /** How old a reading of how full the log is may be, in milliseconds. */
 const STATE_FRESH_MS = 30_000;
@@ -47,14 +54,15 @@ export class StoredAuditLog implements AuditLog, AsyncDisposable {
   #pending = 0;
   /** How many events had no room, and are not told yet. */
   #lost = 0;
-  #roomForRefusals = true;
+  /** How full the log was when it was looked at last: 1 for full. */
+  #fill = 0;
   #stateUntilMs = -Infinity;
   #closing: Promise<void> | undefined;
 
   constructor(options: StoredAuditLogOptions) {
     this.#options = { ...DEFAULTS, ...options };
     this.#refusals = new RefusalBook({
-      tell: (event, count) => this.#tellRefusal(event, count),
+      tell: (event, count) => this.#add(event, count, ROOM.refusals),
       monotonicMs: () => options.clock.monotonicMs(),
     });
     const { holderId } = options;
@@ -68,7 +76,7 @@ export class StoredAuditLog implements AuditLog, AsyncDisposable {
   record(event: AuditEvent): Promise<void> | undefined {
     if (!this.#isAudited(event)) return undefined;
     if (event.action !== undefined && waitsForAudit(event.action) && event.looks !== true) return this.#store(event);
-    this.#add(event, 1);
+    this.#add(event, 1, roomFor(event));
     return undefined;
   }
 
@@ -76,7 +84,7 @@ export class StoredAuditLog implements AuditLog, AsyncDisposable {
     const { level } = this.#options;
     if (level === "off" || this.#closing !== undefined) return;
     if (event.refusal !== undefined) this.#refusals.add(event);
-    else if (this.#isAudited(event)) this.#add(event, 1);
+    else if (this.#isAudited(event)) this.#add(event, 1, roomFor(event));
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -112,20 +120,15 @@ export class StoredAuditLog implements AuditLog, AsyncDisposable {
     return promise;
   }
 
-  /** Has an entry stored that nobody waits for. */
-  #add(event: AuditEvent, count: number): void {
-    if (this.#pending >= this.#options.maxPending) {
+  /** Has an entry stored that nobody waits for, or only counts it if the log is fuller than it may be for that. */
+  #add(event: AuditEvent, count: number, room: number): void {
+    this.#lookAtRoom();
+    if (this.#pending >= this.#options.maxPending || this.#fill >= room) {
       this.#lost += count;
       return;
     }
     this.#pending += 1;
     this.#writerOf(tenantOfEvent(event)).add({ facts: factsOf(event, this.#options.clock.now(), count) });
-  }
-
-  #tellRefusal(event: AuditEvent, count: number): void {
-    this.#lookAtRoom();
-    if (this.#roomForRefusals) this.#add(event, count);
-    else this.#lost += count;
   }
 
   #writerOf(tenant: string): ChainWriter {
@@ -145,29 +148,28 @@ export class StoredAuditLog implements AuditLog, AsyncDisposable {
 
   #left(count: number): void {
     this.#pending -= count;
-    if (this.#lost === 0 || !this.#roomForRefusals) return;
+    if (this.#lost === 0 || this.#fill >= ROOM.refusals) return;
     // Nothing is left out silently: how much it was is told as soon as there is room again.
     const lost = this.#lost;
     this.#lost = 0;
     this.#options.logger.warn({ lost }, "the audit log could not take everything");
-    this.#add({ method: "audit.lost" }, lost);
+    this.#add({ method: "audit.lost" }, lost, ROOM.administration);
   }
 
-  /** Looks how full the log is, for the refusals that come later. */
+  /** Looks how full the log is, for what comes later. */
   #lookAtRoom(): void {
     const { clock, stream, logger } = this.#options;
     if (clock.monotonicMs() < this.#stateUntilMs) return;
     this.#stateUntilMs = clock.monotonicMs() + STATE_FRESH_MS;
     stream.state().then(
       ({ bytes, maxBytes }) => {
-        const room = maxBytes <= 0 || bytes < maxBytes * FULL_FOR_REFUSALS;
-        if (this.#roomForRefusals && !room) {
-          logger.error(
-            { bytes, max_bytes: maxBytes },
-            "the audit log is nearly full: refusals are only counted from now on",
-          );
+        const fill = maxBytes <= 0 ? 0 : bytes / maxBytes;
+        if (fill >= ROOM.refusals && this.#fill < ROOM.refusals) {
+          const message =
+            "the audit log is nearly full: refusals are only counted now, and soon all but administration";
+          logger.error({ bytes, max_bytes: maxBytes }, message);
         }
-        this.#roomForRefusals = room;
+        this.#fill = fill;
       },
       (err: unknown) => logger.debug({ err }, "how full the audit log is was not read"),
     );
@@ -177,7 +179,8 @@ export class StoredAuditLog implements AuditLog, AsyncDisposable {
     const { holderId, logger, closeMs } = this.#options;
     this.#refusals.close();
     if (isAudited(this.#options.level, undefined)) {
-      this.#add({ method: "coordinator.stopped", resource: { type: "mycel.v1.Coordinator", name: holderId } }, 1);
+      const resource = { type: "mycel.v1.Coordinator", name: holderId };
+      this.#add({ method: "coordinator.stopped", resource }, 1, ROOM.administration);
     }
     const late = new AbortController();
     const timer = setTimeout(() => late.abort(), closeMs);
@@ -186,6 +189,12 @@ export class StoredAuditLog implements AuditLog, AsyncDisposable {
     const lost = left.reduce((sum, count) => sum + count, this.#lost);
     if (lost > 0) logger.error({ lost }, "entries of the audit log could not be stored before the end");
   }
+}
+
+/** What is no call, such as a start, is no more than a few can cause. */
+function roomFor({ action, looks }: AuditEvent): number {
+  const isAdministration = action === undefined || (waitsForAudit(action) && looks !== true);
+  return isAdministration ? ROOM.administration : ROOM.daily;
 }
 
 function unavailable(): MeshError {

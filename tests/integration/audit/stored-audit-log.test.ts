@@ -6,6 +6,7 @@ import type { PublishOutcome } from "../../../lib/nats/stream-publisher.ts";
 import { AUDIT_STREAM, auditSubject } from "../../../lib/wire/subjects.ts";
 import type { AuditEvent } from "../../../services/coordinator/audit/audit-log.ts";
 import type { StoredAuditLogOptions } from "../../../services/coordinator/audit/stored-audit-log.ts";
+import { handClock } from "../../support/hand-clock.ts";
 import { auditLogOver, type AuditBroker, entriesOf, faultsIn, openAuditBroker } from "../../support/audit-log.ts";
 
 const ANN = { kind: "token", id: "ann", tenant: "acme" } as const;
@@ -296,4 +297,34 @@ test("what has no room while the broker is away is counted, and the count is tol
   const entries = await entriesOf(broker.stream, "acme");
   expect(entries.length).toBeLessThan(20);
   expect(faultsIn(entries)).toEqual([]);
+});
+
+test("a log that fills up keeps its rest for administration, and says later what it left out", async () => {
+  await using broker = await openAuditBroker();
+  let fill = 0;
+  const clock = handClock();
+  const state = async () => ({ ...(await broker.stream.state()), bytes: fill, maxBytes: 100 });
+  await using log = auditLogOver({ ...withAppends(broker, (really) => really()), state }, { clock });
+  const cancel: AuditEvent = { principal: ANN, action: "task:cancel", method: "Cancel" };
+  /** What is stored of one of each once the log is so full. */
+  const storedAt = async (bytes: number): Promise<string[]> => {
+    fill = bytes;
+    clock.advance(60_000);
+    // The first looks how full it is, the others know.
+    await log.record(pauseOf("look"));
+    log.note({ principal: ANN, method: "look" });
+    await broker.stream.state();
+    const before = (await entriesOf(broker.stream, "acme")).length;
+    log.note({ ...REFUSED, requestId: `${bytes}`, method: `refused at ${bytes}` });
+    void log.record(cancel);
+    log.note({ ...pauseOf("away"), method: "Revoke" });
+    await log.record(pauseOf("change"));
+    return (await entriesOf(broker.stream, "acme")).slice(before).map(({ method }) => method);
+  };
+  expect(await storedAt(85)).toEqual(["Cancel", "Revoke", "mycel.v1.QueueService/PauseQueue"]);
+  expect(await storedAt(95)).toEqual(["Revoke", "mycel.v1.QueueService/PauseQueue"]);
+  expect(await storedAt(10)).toHaveLength(4);
+  await expect
+    .poll(async () => (await entriesOf(broker.stream, "")).find(({ method }) => method === "audit.lost"))
+    .toMatchObject({ count: 3 });
 });
