@@ -91,7 +91,7 @@ import { openWebhooks } from "./webhooks/webhooks.ts";
 /** What a coordinator needs. */
 export interface CoordinatorOptions {
   readonly config: CoordinatorConfig;
-  /** By what callers show who they are. Default: by keys that the mesh has made. */
+  /** By what callers show who they are. Without any of it, and without a policy, nobody is asked. */
   readonly credentials?: CredentialSettings;
   readonly logger: Logger;
 }
