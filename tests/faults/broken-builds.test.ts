@@ -14,6 +14,7 @@ import { monotonicMs, readHistory } from "./history.ts";
 import { type FaultMesh, openFaultMesh } from "./mesh/fault-mesh.ts";
 import type { TamperRule } from "./mesh/inside/tampering.ts";
 import { Journal } from "./workload/journal.ts";
+import { testTrust } from "../support/trust.ts";
 
 const LEASE_MS = 1_000;
 /** Long enough for a busy machine to cancel all of them while they run. */
@@ -49,7 +50,11 @@ async function play(build: BrokenBuild | undefined, ...stories: readonly Story[]
   for (const story of stories) await story(scene);
   // Whoever shuts down reports what it still has to report.
   await Promise.all(mesh.agents.map((agent) => agent.terminate()));
-  const connection = await openNats({ servers: mesh.natsUrl, name: "checker" });
+  const connection = await openNats({
+    servers: mesh.natsUrl,
+    credentialsFile: (await testTrust()).adminFile,
+    name: "checker",
+  });
   try {
     return check(readHistory(mesh.historyDir), await readFinalLog(connection));
   } finally {

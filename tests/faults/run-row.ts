@@ -15,6 +15,7 @@ import type { Row, Scene } from "./row.ts";
 import type { CallError } from "./workload/journal.ts";
 import { startPlainCaller } from "./workload/plain-caller.ts";
 import { startWorkload, type Workload } from "./workload/workload.ts";
+import { testTrust } from "../support/trust.ts";
 
 /** How a row is run. */
 export interface RunOptions {
@@ -207,6 +208,10 @@ async function faultsOfReplicas(mesh: FaultMesh): Promise<string[]> {
 async function openDisposable(
   servers: string,
 ): Promise<AsyncDisposable & { readonly nats: Awaited<ReturnType<typeof openNats>> }> {
-  const nats = await openNats({ servers: servers.split(","), name: "fault-check" });
+  const nats = await openNats({
+    servers: servers.split(","),
+    credentialsFile: (await testTrust()).adminFile,
+    name: "fault-check",
+  });
   return { nats, [Symbol.asyncDispose]: () => nats.close() };
 }

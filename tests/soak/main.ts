@@ -15,6 +15,7 @@ import { readOptions, type SoakOptions } from "./options.ts";
 import { isClean, reportText, type SoakResult } from "./report.ts";
 import { type Holdings, lookAtNats, lookAtNode, type Sample } from "./sample.ts";
 import { compare } from "./verdict.ts";
+import { testTrust } from "../support/trust.ts";
 
 /** Ended tasks, blobs and timers are gone after this long, in milliseconds. */
 const RETENTION_MS = 60_000;
@@ -26,7 +27,8 @@ async function soak(options: SoakOptions, args: readonly string[]): Promise<Soak
   const dir = stack.adopt(await mkdtemp(join(tmpdir(), "mycel-soak-")), (path) =>
     rm(path, { recursive: true, force: true }),
   );
-  const nats = stack.use(await openTestNats());
+  const trust = await testTrust();
+  const nats = stack.use(await openTestNats({ trust }));
   const proxies: TcpProxy[] = [];
   for (let i = 0; i < 3; i += 1)
     proxies.push(stack.use(await openTcpProxy({ targetPort: Number(new URL(nats.url).port) })));
@@ -36,6 +38,7 @@ async function soak(options: SoakOptions, args: readonly string[]): Promise<Soak
     startProcess("services/coordinator/main.ts", {
       ...probe,
       NATS_URL: natsUrl,
+      MYCEL_NATS_TRUST: trust.coordinatorDir,
       MYCEL_AGENT_NATS_URL: agents,
       MYCEL_LISTEN: "127.0.0.1:0",
       MYCEL_LEASE: "3s",

@@ -1,9 +1,10 @@
 // A folder of trust for the nats-servers of a test process: made once, as its keys take longer to make than a server to start, and gone
 // with the process.
-import { rmSync } from "node:fs";
+import { readFileSync, rmSync } from "node:fs";
 import { mkdtemp } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { type ConnectionOptions, credsAuthenticator } from "@nats-io/nats-core";
 import type { ServerTrust } from "../../lib/nats/trust/server-trust.ts";
 import { makeTrust, readServerTrust, TRUST_FILES } from "../../lib/nats/trust/trust-folder.ts";
 
@@ -23,6 +24,12 @@ let made: Promise<TestTrust> | undefined;
 export async function testTrust(): Promise<TestTrust> {
   made ??= makeIn(tmpdir());
   return await made;
+}
+
+/** How a test itself connects to servers that have the trust of this process, or none. */
+export async function accessTo(servers: string): Promise<Pick<ConnectionOptions, "servers" | "authenticator">> {
+  const { adminFile } = await testTrust();
+  return { servers: servers.split(","), authenticator: credsAuthenticator(readFileSync(adminFile)) };
 }
 
 /** A trust of its own, in a new folder of `parentDir`; whoever asks removes it. */

@@ -1,6 +1,7 @@
 // What an operator, or a mishap, does to a broker through its own API: consumers deleted, leaders moved, room taken.
 import { JetStreamApiError, jetstreamManager, type JetStreamManager } from "@nats-io/jetstream";
 import { connect } from "@nats-io/transport-node";
+import { accessTo } from "../../support/trust.ts";
 
 const REQUEST_TIMEOUT_MS = 5_000;
 const BALLAST_STREAM = "BALLAST";
@@ -76,7 +77,7 @@ async function managing<T>(
   natsUrl: string,
   act: (manager: JetStreamManager, request: (subject: string) => Promise<boolean>) => Promise<T>,
 ): Promise<T> {
-  await using connection = await connect({ servers: natsUrl.split(","), timeout: REQUEST_TIMEOUT_MS });
+  await using connection = await connect({ ...(await accessTo(natsUrl)), timeout: REQUEST_TIMEOUT_MS });
   const manager = await jetstreamManager(connection, { checkAPI: false, timeout: REQUEST_TIMEOUT_MS });
   const request = async (subject: string): Promise<boolean> => {
     const answer = await connection.request(subject, "", { timeout: REQUEST_TIMEOUT_MS });

@@ -10,6 +10,7 @@ import { createClient, type MycelClient, type TaskOptions } from "../../../sdk/c
 import { type FaultMesh, openFaultMesh } from "./fault-mesh.ts";
 import { AGENT_STEPS, COORDINATOR_STEPS } from "./inside/steps.ts";
 import { fromTheStart, type MemberProcess } from "./member-process.ts";
+import { accessTo } from "../../support/trust.ts";
 
 const RETRY = { maximumAttempts: 3, initialIntervalMs: 20 };
 const TENANT = "default";
@@ -56,14 +57,14 @@ function outgoing(steps: Readonly<Record<string, number>>): readonly string[] {
 
 /** A coordinator that was killed holds its roles for some seconds more, in which nobody has them. */
 async function freeRoles(): Promise<void> {
-  await using connection = await connect({ servers: mesh.natsUrl });
+  await using connection = await connect(await accessTo(mesh.natsUrl));
   const roles = await new Kvm(connection).open(ROLES_BUCKET);
   for await (const name of await roles.keys()) await roles.purge(name);
 }
 
 /** The coordinator that serves the index: it has put its process id into the role. */
 async function roleHolder(): Promise<MemberProcess> {
-  await using connection = await connect({ servers: mesh.natsUrl });
+  await using connection = await connect(await accessTo(mesh.natsUrl));
   const roles = await new Kvm(connection).open(ROLES_BUCKET);
   const find = async (): Promise<MemberProcess | undefined> => {
     const names = await Array.fromAsync(await roles.keys());
@@ -132,7 +133,7 @@ test.for(LAST_STEPS)("a coordinator that leaves dies before its %s", async (step
 test("what was not sent is not there, what was sent is, and both come to their end when the coordinator is back", async () => {
   const [first, second] = mesh.coordinators;
   await second!.kill();
-  await using connection = await connect({ servers: mesh.natsUrl });
+  await using connection = await connect(await accessTo(mesh.natsUrl));
   const manager = await jetstreamManager(connection);
   for (const when of ["before", "sent"] as const) {
     await first!.failAt({ step: "event.completed", when, at: 1 });

@@ -10,6 +10,7 @@ import { type Listener, type LinkProxy, openProxyBook } from "./link-proxy.ts";
 import type { Link, Member } from "./member.ts";
 import { type MemberProcess, type MemberProcessOptions, startMember } from "./member-process.ts";
 import { openSmallDisk, type SmallDisk } from "./small-disk.ts";
+import { testTrust } from "../../support/trust.ts";
 
 type Env = Readonly<Record<string, string>>;
 
@@ -28,7 +29,7 @@ export interface FaultMeshOptions {
   /** Which connections go through proxies. Default none: a proxy costs time. */
   readonly links?: readonly Link[];
   /** Settings of every broker. */
-  readonly brokerSettings?: TestNatsSettings;
+  readonly brokerSettings?: Omit<TestNatsSettings, "trust">;
   /** Each broker keeps its store on a disk of its own of this many bytes, as `disk` of the broker. Needs Linux and root. */
   readonly brokerDiskBytes?: number;
   /** Further settings of every coordinator. */
@@ -130,7 +131,7 @@ class Mesh implements FaultMesh {
     this.#brokers = this.#stack.use(
       await openBrokers({
         count: brokers,
-        settings: brokerSettings,
+        settings: { ...brokerSettings, trust: await testTrust() },
         disks,
         routes: this.#has("broker-broker") ? this.#book : undefined,
       }),
@@ -175,6 +176,7 @@ class Mesh implements FaultMesh {
       entry: "services/coordinator/main.ts",
       env: {
         NATS_URL: this.natsUrl,
+        MYCEL_NATS_TRUST: (await testTrust()).coordinatorDir,
         MYCEL_LISTEN: `127.0.0.1:${direct.port}`,
         MYCEL_LEASE: String(leaseMs),
         MYCEL_HEARTBEAT: String(HEARTBEAT_MS),

@@ -13,6 +13,10 @@ import {
   parseTaskSubject,
   ROLES_BUCKET,
   TIMERS_STREAM,
+  CREDENTIALS_BUCKET,
+  KEYS_BUCKET,
+  REVOCATIONS_BUCKET,
+  TRUST_BUCKET,
 } from "../../../../lib/wire/subjects.ts";
 import { BATCH_COMMIT, BATCH_ID, EXPECTED_LAST_SUBJECT_SEQUENCE as EXPECTED } from "../../../../lib/wire/headers.ts";
 
@@ -77,6 +81,9 @@ export interface OutgoingMessage {
   readonly answers: string | undefined;
 }
 
+/** Where answers go: to coordinators, to agents, and to another account. */
+const ANSWERED: ReadonlySet<string> = new Set(["_INBOX", "_AGENT_INBOX", "_R_"]);
+
 /** The step that a message is. Something that nobody foresaw is `other.<beginning of its subject>`. */
 export function stepOf(role: string, message: OutgoingMessage): string {
   const { subject, answers } = message;
@@ -88,6 +95,10 @@ export function stepOf(role: string, message: OutgoingMessage): string {
       return role === "agent" ? "output" : "fence-marker";
     case "timer":
       return `timer-set.${rest.at(-1) ?? ""}`;
+    case "audit":
+      return "audit-entry";
+    case "$SYS":
+      return subject.startsWith("$SYS.REQ.CLAIMS.") ? "accounts-push" : "accounts-look";
     case "mycel":
       return meshStep(second, subject);
     case "$KV":
@@ -97,7 +108,7 @@ export function stepOf(role: string, message: OutgoingMessage): string {
     case "$JS":
       return second === "ACK" ? ackStep(subject, message.body) : apiStep(rest);
     default:
-      return root.startsWith("_INBOX") && answers !== undefined ? answerStep(answers) : `other.${root}.${second}`;
+      return ANSWERED.has(root) && answers !== undefined ? answerStep(answers) : `other.${root}.${second}`;
   }
 }
 
@@ -139,7 +150,14 @@ function meshStep(second: string, subject: string): string {
 }
 
 function bucketStep(bucket: string, operation: string): string {
-  const known: Readonly<Record<string, string>> = { [AGENTS_BUCKET]: "registry", [ROLES_BUCKET]: "role" };
+  const known: Readonly<Record<string, string>> = {
+    [AGENTS_BUCKET]: "registry",
+    [ROLES_BUCKET]: "role",
+    [CREDENTIALS_BUCKET]: "credentials",
+    [KEYS_BUCKET]: "keys",
+    [REVOCATIONS_BUCKET]: "shut-out",
+    [TRUST_BUCKET]: "revocation",
+  };
   return `${known[bucket] ?? `other.$KV.${bucket}`}-${operation === "" ? "put" : "remove"}`;
 }
 
