@@ -2,7 +2,7 @@
 
 import { type JetStreamManager, JetStreamApiError } from "@nats-io/jetstream";
 import type { NatsConnection } from "@nats-io/nats-core";
-import { laneFilter, TASKS_STREAM } from "../wire/subjects.ts";
+import { laneFilter, parseLaneConsumer, TASKS_STREAM } from "../wire/subjects.ts";
 import { brokerUnavailable } from "./broker-errors.ts";
 import type { DirectReader, StoredMessage } from "./direct-reader.ts";
 
@@ -47,6 +47,20 @@ export class LaneWatch {
     this.#connection = parts.connection;
     this.#manager = parts.manager;
     this.#reader = parts.reader;
+  }
+
+  /** All lanes of a tenant. Throws BROKER_UNAVAILABLE. */
+  async lanesOf(tenant: string): Promise<readonly LaneName[]> {
+    const found: LaneName[] = [];
+    try {
+      for await (const { name } of this.#manager.consumers.list(TASKS_STREAM)) {
+        const lane = parseLaneConsumer(name);
+        if (lane?.tenant === tenant) found.push({ ...lane, consumer: name });
+      }
+    } catch (error) {
+      throw brokerUnavailable(error);
+    }
+    return found;
   }
 
   /** How far a lane is; undefined if there is none. Throws BROKER_UNAVAILABLE. */

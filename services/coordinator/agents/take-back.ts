@@ -104,20 +104,21 @@ export class TakeBack implements AsyncDisposable {
   }
 
   async #takeSilent(agent: Agent, from: AgentIdentity): Promise<void> {
-    const queues = [...new Set(agent.capabilities.map(({ queue }) => queue))];
-    const named = queues.flatMap((queue) =>
-      PRIORITIES.map((priority) => ({
-        tenant: from.tenant,
-        queue,
-        priority,
-        consumer: laneConsumer(from.tenant, queue, priority),
-      })),
-    );
+    const named = await this.#lanesOf(agent, from);
     const looked = await Promise.all(named.map(async (lane) => ({ lane, before: await this.#parts.lanes.look(lane) })));
     if (!(await pause(SILENCE_MS, this.#closing.signal))) return;
     for (const { lane, before } of looked) {
       if (before !== undefined && before.pending > 0) await this.#offerSilent(lane, before, from);
     }
+  }
+
+  /** The lanes that an agent pulled from; all of its tenant's for one of which nothing is known any more, as its heartbeats had stopped. */
+  async #lanesOf(agent: Agent, { tenant }: AgentIdentity): Promise<readonly LaneName[]> {
+    if (agent.capabilities.length === 0) return await this.#parts.lanes.lanesOf(tenant);
+    const queues = [...new Set(agent.capabilities.map(({ queue }) => queue))];
+    return queues.flatMap((queue) =>
+      PRIORITIES.map((priority) => ({ tenant, queue, priority, consumer: laneConsumer(tenant, queue, priority) })),
+    );
   }
 
   /** Offers what a lane had delivered when the agent was shut out, and of which nothing has been said since. */

@@ -79,6 +79,8 @@ test("what a revoked agent holds without a word goes to others as well", async (
   silent.signal("SIGSTOP");
   expect((await client.getTaskStatus({ taskId: "unseen" })).status?.agentId).toBe("");
   await using _good = await mesh.startAgent("good-2");
+  // Nothing has been heard of it for so long that nobody knows any more what it can do.
+  await expect.poll(() => isRegistered(client, "silent"), { timeout: 20_000 }).toBe(false);
 
   const revokedMs = performance.now();
   await other.revokeAgent({ agentId: "silent", reason: "" });
@@ -103,4 +105,9 @@ async function running(client: AgentClient, taskId: string, agentId: string): Pr
       { timeout: 20_000 },
     )
     .toBe(`WORKING ${agentId}`);
+}
+
+async function isRegistered(client: AgentClient, agentId: string): Promise<boolean> {
+  const { agents } = await client.listAgents({});
+  return agents.some((agent) => agent.agentId === agentId);
 }
