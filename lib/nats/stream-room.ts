@@ -80,9 +80,14 @@ async function mayReserve(manager: JetStreamManager, probe: Partial<StreamConfig
 }
 
 async function removeStaleProbe(manager: JetStreamManager): Promise<void> {
-  const { created, ts } = await manager.streams.info(PROBE);
-  // By the server's clock alone.
-  if (Date.parse(ts ?? created) - Date.parse(created) > STALE_MS) await manager.streams.delete(PROBE);
+  try {
+    const { created, ts } = await manager.streams.info(PROBE);
+    // By the server's clock alone.
+    if (Date.parse(ts ?? created) - Date.parse(created) > STALE_MS) await manager.streams.delete(PROBE);
+  } catch (error) {
+    // Whoever was looking is done meanwhile.
+    if (codeOf(error) !== STREAM_NOT_FOUND) throw error;
+  }
 }
 
 /** Whether JetStream refused a stream because it would not fit. */

@@ -1,8 +1,9 @@
 // How large the streams get when nobody says so.
 
-import { jetstreamManager } from "@nats-io/jetstream";
+import { type JetStreamManager, jetstreamManager, type StreamInfo } from "@nats-io/jetstream";
 import { expect, test } from "vitest";
 import { openNats } from "../../../lib/nats/connection.ts";
+import { settleMaxBytes } from "../../../lib/nats/stream-room.ts";
 import { ensureTopology, type TopologyOptions } from "../../../lib/nats/topology.ts";
 import { BLOBS_BUCKET, OUTPUT_STREAM, TASKS_STREAM } from "../../../lib/wire/subjects.ts";
 import { openTestNats } from "../../support/nats.ts";
@@ -62,4 +63,20 @@ test("no room is one clear line, whether a size was asked for or not", async () 
 test("a cluster gets the same sizes as one of its servers would", async () => {
   await using cluster = await openNatsCluster({ settings: { maxFileBytes: 1_000 * MIB } });
   expect(await sizes(cluster.url, { replicas: 3 })).toEqual([128 * MIB, 128 * MIB, 128 * MIB]);
+});
+
+test("whoever finds another looking, who is done a moment later, tries again", async () => {
+  await using nats = await openTestNats();
+  await using connection = await openNats({ servers: nats.url, name: "test" });
+  const manager = await jetstreamManager(connection);
+  await manager.streams.add({ name: "MYCEL_ROOM", subjects: ["room"], max_bytes: 1 });
+  // The other one removes what it looked with, just before this one looks how long it has been there.
+  const info = async (name: string): Promise<StreamInfo> => {
+    if (name === "MYCEL_ROOM") await manager.streams.delete(name);
+    return await manager.streams.info(name);
+  };
+  const { streams } = manager;
+  const late = { streams: { info, add: streams.add.bind(streams), delete: streams.delete.bind(streams) } };
+  const settled = settleMaxBytes(late as unknown as JetStreamManager, 1, () => Promise.resolve());
+  await expect(settled).rejects.toMatchObject({ code: 10058 });
 });
