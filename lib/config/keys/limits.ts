@@ -30,7 +30,7 @@ export const badCredentialsPerAddress: Key<number> = integer({
   fallback: 20,
   min: 0,
   max: MOST,
-  doc: "How many calls with a bad credential an address may make in a minute before all its calls are refused for the rest of it; 0 for any number.",
+  doc: "How many calls with a bad credential an address may make in a minute; further ones are told to come again later. Good ones are let in. 0 for any number.",
 });
 
 export const tasksPerPrincipal: Key<number> = integer({

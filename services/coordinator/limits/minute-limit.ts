@@ -53,13 +53,6 @@ export class MinuteLimit {
     }
   }
 
-  /** After how many milliseconds there may be a point again; undefined if there is one. */
-  async wait(key: string): Promise<number | undefined> {
-    const [limiter, name] = this.#limiterOf(key);
-    const state = await limiter.get(name);
-    return state === null || state.remainingPoints > 0 ? undefined : Math.max(state.msBeforeNext, 1);
-  }
-
   #limiterOf(key: string): readonly [RateLimiterMemory, string] {
     if (this.#known.has(key)) return [this.#each, key];
     this.#forget();

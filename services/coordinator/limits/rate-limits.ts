@@ -2,7 +2,7 @@
 // this coordinator alone: behind a balancer, several coordinators let in several times as much.
 
 import type { DescMethod } from "@bufbuild/protobuf";
-import type { HandlerContext } from "@connectrpc/connect";
+import type { ConnectError, HandlerContext } from "@connectrpc/connect";
 import { AgentService } from "../../../gen/mycel/v1/agent_service_pb.ts";
 import type { Principal } from "../../../lib/core/access/principal.ts";
 import { MeshError } from "../../../lib/core/mesh-error.ts";
@@ -21,7 +21,7 @@ export interface RateLimitSettings {
   readonly tasksPerPrincipal: number;
   /** Tasks that all callers of one tenant submit. */
   readonly tasksPerTenant: number;
-  /** Calls with a bad credential of one address; then all its calls are refused until the minute is over. */
+  /** Calls with a bad credential of one address that are told so; further ones are told to come again when the minute is over. */
   readonly badCredentialsPerAddress: number;
   /** Addresses and ranges of proxies whose `x-forwarded-for` is taken for the address. */
   readonly trustedProxies: readonly string[];
@@ -84,14 +84,14 @@ interface GateLimits {
 
 function limitedGate({ gate, requests, agents, bad, onLimited }: GateLimits): CallGate {
   const admit = async (call: HandlerContext, network: string): Promise<void> => {
-    const badMs = await bad?.wait(network);
     const limit = OF_AGENTS.has(call.method) ? agents : requests;
-    const waitMs = badMs ?? (await limit?.take(network));
-    if (waitMs === undefined) return;
-    const what = badMs === undefined ? `${limit?.points} requests` : `${bad?.points} calls with a bad credential`;
+    const waitMs = await limit?.take(network);
+    if (waitMs !== undefined) throw refused(call, network, `${limit?.points} requests`, waitMs);
+  };
+  const refused = (call: HandlerContext, network: string, what: string, waitMs: number): ConnectError => {
     const refusal = rateLimited(`address:${network}`, `${what} a minute from one address`, waitMs);
     onLimited(call, refusal);
-    throw rpcErrorOf(refusal);
+    return rpcErrorOf(refusal);
   };
   const enter = async (call: HandlerContext): Promise<CallPass | undefined> => {
     const network = networkOf(clientAddressIn(call.values));
@@ -99,8 +99,10 @@ function limitedGate({ gate, requests, agents, bad, onLimited }: GateLimits): Ca
     try {
       return await gate?.(call);
     } catch (error) {
-      if (isBadCredential(error)) await bad?.take(network);
-      throw error;
+      // Never before the gate was asked: one with an old credential would shut out all who share its address, and agents their bus.
+      const waitMs = isBadCredential(error) ? await bad?.take(network) : undefined;
+      if (waitMs === undefined) throw error;
+      throw refused(call, network, `${bad?.points} calls with a bad credential`, waitMs);
     }
   };
   // Orchestrators look often whether a coordinator is well.

@@ -108,7 +108,7 @@ test("who may not read it does not, and that it tried stands there", async () =>
   ]);
 });
 
-test("bad credentials look alike to whoever has them, are told apart in the log, and soon shut their address out", async () => {
+test("bad credentials look alike to whoever has them, are told apart in the log, and soon told to slow down", async () => {
   const revoked = await keyOf("strangers", "admin");
   await keys.revokeKey({ keyId: revoked.id, tenant: "strangers" }, as(OPERATOR));
   const address = "203.0.113.66";
@@ -119,13 +119,12 @@ test("bad credentials look alike to whoever has them, are told apart in the log,
     messages.add(`${code} ${rawMessage}`);
   }
   expect(messages).toEqual(new Set([`${Code.Unauthenticated} the credential is not valid`]));
-  // From now on not even a good one is looked at, so that nobody learns that it is one.
+  const slowed = await failureOf(agents.listAgents({}, as("nonsense", address)));
+  expect([slowed.code, readDetails(slowed).reason]).toEqual([Code.ResourceExhausted, "RATE_LIMITED"]);
+  expect(readDetails(slowed).retryDelayMs).toBeGreaterThan(0);
+  // Whoever shares the address and shows a good one is none the worse for it.
   const good = await keyOf("strangers", "admin");
-  const shut = await failureOf(agents.listAgents({}, as(good.secret, address)));
-  expect([shut.code, readDetails(shut).reason]).toEqual([Code.ResourceExhausted, "RATE_LIMITED"]);
-  expect(readDetails(shut).retryDelayMs).toBeGreaterThan(0);
-  // Nobody else is.
-  expect(await reasonOf(agents.listAgents({}, as(good.secret, "203.0.113.67")))).toBe("ok");
+  expect(await reasonOf(agents.listAgents({}, as(good.secret, address)))).toBe("ok");
   const ofAddress = async (): Promise<AuditEntry[]> =>
     (await logOf(OPERATOR, true)).filter(({ peerAddress }) => peerAddress === address);
   await expect.poll(async () => (await ofAddress()).map(({ reason }) => reason)).toContain("RATE_LIMITED");

@@ -39,14 +39,6 @@ test("more than a minute has never passes, and takes nothing", async () => {
   expect(await limit.take("a", 10)).toBeUndefined();
 });
 
-test("says whether there is a point without taking one", async () => {
-  const limit = new MinuteLimit(1);
-  expect(await limit.wait("a")).toBeUndefined();
-  expect(await limit.wait("a")).toBeUndefined();
-  await limit.take("a");
-  expect(await limit.wait("a")).toBe(60_000);
-});
-
 test("remembers a bounded number of keys, and forgets them with their minute", async () => {
   const limit = new MinuteLimit(2, 1_000);
   for (let i = 0; i < 50_000; i += 1) await limit.take(`k${i}`);
