@@ -1,4 +1,5 @@
 // Fleets of coordinators on one real broker, without the rest of them: who is registered, who has a credential, who is shut out.
+import type { NatsConnection } from "@nats-io/nats-core";
 import { silentLogger } from "../../lib/core/logger.ts";
 import type { AgentIdentity } from "../../lib/nats/agent-requests.ts";
 import { LaneWatch } from "../../lib/nats/lane-deliveries.ts";
@@ -7,7 +8,7 @@ import { Registry } from "../../lib/nats/registry.ts";
 import { TaskLog } from "../../lib/nats/task-log.ts";
 import { Timers } from "../../lib/nats/timers.ts";
 import type { AgentCredentialRequest } from "../../lib/nats/trust/agent-credential.ts";
-import type { BusTrust } from "../../lib/nats/trust/bus-trust.ts";
+import type { BusTrust, KeyToRevoke } from "../../lib/nats/trust/bus-trust.ts";
 import { openAgentAccess } from "../../services/coordinator/agents/agent-access.ts";
 import { Fleet } from "../../services/coordinator/agents/fleet.ts";
 import type { Revocations } from "../../services/coordinator/agents/revocations.ts";
@@ -18,14 +19,17 @@ import { openMeshLog, TENANT } from "./mesh-log.ts";
 export class RecordingTrust implements BusTrust {
   readonly issued: AgentCredentialRequest[] = [];
   readonly revoked: string[] = [];
+  /** What was revoked at once. */
+  readonly calls: (readonly KeyToRevoke[])[] = [];
 
   issueAgentCredential(request: AgentCredentialRequest): string {
     this.issued.push(request);
     return `jwt of ${request.publicKey}`;
   }
 
-  async revoke(publicKey: string): Promise<void> {
-    this.revoked.push(publicKey);
+  async revoke(keys: readonly KeyToRevoke[]): Promise<void> {
+    this.calls.push(keys);
+    this.revoked.push(...keys.map(({ publicKey }) => publicKey));
   }
 
   async revokeAll(): Promise<void> {}
@@ -41,6 +45,7 @@ export interface OpenedFleet {
 
 /** Fleets, and what they have in common. */
 export interface TestFleet extends AsyncDisposable, OpenedFleet {
+  readonly connection: NatsConnection;
   /** The fleet of another coordinator. */
   openOther(): Promise<OpenedFleet>;
   /** The fleet of another coordinator, which hears of no registration from now on. */
@@ -93,6 +98,7 @@ export async function openFleet(trust?: BusTrust, now: () => number = Date.now):
   };
   return {
     ...(await fleetOf(await open())),
+    connection,
     openOther: async () => fleetOf(await open()),
     openDeaf: async () => {
       const registry = await open();

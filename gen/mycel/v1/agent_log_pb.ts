@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file mycel/v1/agent_log.proto.
  */
 export const file_mycel_v1_agent_log: GenFile = /*@__PURE__*/
-  fileDesc("ChhteWNlbC92MS9hZ2VudF9sb2cucHJvdG8SCG15Y2VsLnYxIkQKEUlzc3VlZENyZWRlbnRpYWxzEi8KC2NyZWRlbnRpYWxzGAEgAygLMhoubXljZWwudjEuSXNzdWVkQ3JlZGVudGlhbCJqChBJc3N1ZWRDcmVkZW50aWFsEhIKCnB1YmxpY19rZXkYASABKAkSEQoJcHJpbmNpcGFsGAIgASgJEi8KC2V4cGlyZV90aW1lGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJICgxSZXZva2VkQWdlbnQSHgoFYWdlbnQYASABKAsyDy5teWNlbC52MS5BZ2VudBIYChB1bnRpbF9yZWdpc3RlcmVkGAIgASgIYgZwcm90bzM", [file_google_protobuf_timestamp, file_mycel_v1_agent]);
+  fileDesc("ChhteWNlbC92MS9hZ2VudF9sb2cucHJvdG8SCG15Y2VsLnYxIkQKEUlzc3VlZENyZWRlbnRpYWxzEi8KC2NyZWRlbnRpYWxzGAEgAygLMhoubXljZWwudjEuSXNzdWVkQ3JlZGVudGlhbCLLAQoQSXNzdWVkQ3JlZGVudGlhbBISCgpwdWJsaWNfa2V5GAEgASgJEhEKCXByaW5jaXBhbBgCIAEoCRIvCgtleHBpcmVfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKaXNzdWVfdGltZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLcmV2b2tlX3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIkgKDFJldm9rZWRBZ2VudBIeCgVhZ2VudBgBIAEoCzIPLm15Y2VsLnYxLkFnZW50EhgKEHVudGlsX3JlZ2lzdGVyZWQYAiABKAhiBnByb3RvMw", [file_google_protobuf_timestamp, file_mycel_v1_agent]);
 
 /**
  * The credentials that were issued under the id of an agent and may still be valid, as they stand in the bucket of credentials.
@@ -58,11 +58,25 @@ export type IssuedCredential = Message<"mycel.v1.IssuedCredential"> & {
   principal: string;
 
   /**
-   * When it ends, by the mesh's clock.
+   * When the last credential of the key under this id ends, by the mesh's clock.
    *
    * @generated from field: google.protobuf.Timestamp expire_time = 3;
    */
   expireTime?: Timestamp | undefined;
+
+  /**
+   * When the newest credential of the key was issued, by the clock of the coordinator that did. Absent in records from before it was kept.
+   *
+   * @generated from field: google.protobuf.Timestamp issue_time = 4;
+   */
+  issueTime?: Timestamp | undefined;
+
+  /**
+   * When the key was revoked: none of its credentials is good. Absent for one that was not, or got a credential since.
+   *
+   * @generated from field: google.protobuf.Timestamp revoke_time = 5;
+   */
+  revokeTime?: Timestamp | undefined;
 };
 
 /**

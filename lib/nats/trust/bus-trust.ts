@@ -14,10 +14,22 @@ import { type AgentCredentialRequest, issueAgentCredential } from "./agent-crede
 import { readClaims, signClaims } from "./claims.ts";
 import { ClaimsDesk } from "./claims-desk.ts";
 import type { CoordinatorTrust } from "./trust-folder.ts";
-import { type TrustRecord, TrustRecords, withRevoked } from "./trust-record.ts";
+import {
+  MAX_AGENT_CREDENTIAL_MS,
+  type Revocation,
+  type TrustRecord,
+  TrustRecords,
+  withRevoked,
+} from "./trust-record.ts";
 
-/** How long any agent's credential may live, in milliseconds: a revocation is kept for so long. */
-export const MAX_AGENT_CREDENTIAL_MS: number = 24 * 3_600_000;
+/** A key whose credentials are to end. */
+export interface KeyToRevoke {
+  readonly publicKey: string;
+  /** When the newest of them was issued, by whichever coordinator's clock, in milliseconds since 1970. Undefined: until now. */
+  readonly issuedMs?: number | undefined;
+  /** When the last of them ends: the revocation is forgotten then. Undefined: as late as can be. */
+  readonly expiresMs?: number | undefined;
+}
 
 /** A coordinator's power over agents' credentials. Where the broker asks for no credentials, there is none. */
 export interface BusTrust extends AsyncDisposable {
@@ -27,11 +39,12 @@ export interface BusTrust extends AsyncDisposable {
    */
   issueAgentCredential(request: AgentCredentialRequest): string;
   /**
-   * Ends all credentials that a key got until now. Resolves when at least one broker has closed its connections; the others follow within
-   * seconds, or when they are back. What is issued for the key after this second is good. Throws MeshError BROKER_UNAVAILABLE; the
-   * revocation is then in force as soon as any coordinator reaches the brokers, if it was kept at all.
+   * Ends all credentials that some keys got until now, all at once. Resolves when at least one broker has closed their connections; the
+   * others follow within seconds, or when they are back. What is issued for a key after this second is good, and after the second of its
+   * newest credential if a coordinator whose clock is ahead has issued that. Throws MeshError BROKER_UNAVAILABLE; the revocation is then in
+   * force as soon as any coordinator reaches the brokers, if it was kept at all.
    */
-  revoke(publicKey: string): Promise<void>;
+  revoke(keys: readonly KeyToRevoke[]): Promise<void>;
   /** Ends all agents' credentials that were issued until now: agents that run get new ones when they register again. See `revoke`. */
   revokeAll(): Promise<void>;
 }
@@ -57,9 +70,6 @@ const LOOK_MS = 5_000;
 /** How long a revocation tries to reach the servers before it gives up and leaves it to the next look, in milliseconds. */
 const PUSH_PATIENCE_MS = 8_000;
 const RETRY_MS = 250;
-
-/** Clocks of coordinators may differ by so much, in seconds, before a revocation is forgotten too soon. */
-const SKEW_S = 3_600;
 
 /** Opens it. Until it is disposed, it looks after the servers' idea of the agents' account. */
 export function openBusTrust(options: BusTrustOptions): BusTrust {
@@ -93,12 +103,12 @@ class Trust implements BusTrust {
     return issueAgentCredential(request, { signingKey: trust.agentsSigning, account: trust.ids.agents, nowMs });
   }
 
-  async revoke(publicKey: string): Promise<void> {
+  async revoke(keys: readonly KeyToRevoke[]): Promise<void> {
+    if (keys.length === 0) return;
     const nowMs = this.#options.clock.now();
-    const nowS = Math.floor(nowMs / 1_000);
-    const forgetS = nowS - MAX_AGENT_CREDENTIAL_MS / 1_000 - SKEW_S;
+    const more = Object.fromEntries(keys.map((key) => [key.publicKey, revocationOf(key, nowMs)]));
     try {
-      await this.#records.change(nowMs, (revoked) => withRevoked(revoked, publicKey, nowS, forgetS));
+      await this.#records.change(nowMs, (revoked) => withRevoked(revoked, more, Math.floor(nowMs / 1_000)));
       await this.#pushPatiently();
     } catch (error) {
       throw error instanceof MeshError ? error : brokerUnavailable(error);
@@ -106,7 +116,7 @@ class Trust implements BusTrust {
   }
 
   async revokeAll(): Promise<void> {
-    await this.revoke(EVERY_KEY);
+    await this.revoke([{ publicKey: EVERY_KEY }]);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -145,7 +155,7 @@ class Trust implements BusTrust {
     const known = readClaims(await this.#desk.lookUp(trust.ids.agents));
     const record = await this.#records.read();
     const told = revocationsIn(known?.nats["revocations"]);
-    if (Object.entries(record.revoked).every(([key, atS]) => (told.get(key) ?? 0) >= atS)) return;
+    if (Object.entries(record.revoked).every(([key, { untilS }]) => (told.get(key) ?? 0) >= untilS)) return;
     // Somebody made the account anew, of a later date: servers would keep it, and give it to each other.
     const atLeastMs = ((known?.issuedAtS ?? 0) + 1) * 1_000;
     if (atLeastMs > record.issuedAtS * 1_000) {
@@ -180,8 +190,15 @@ class Trust implements BusTrust {
   #jwtOf({ issuedAtS, revoked }: TrustRecord): string {
     const { ids, agentsSigning, operatorSigning } = this.#options.trust;
     const signingKeys = [agentsSigning.publicKey];
-    return signClaims(agentsAccountClaims(ids, { signingKeys, revoked, issuedAtS }), operatorSigning);
+    const times = Object.fromEntries(Object.entries(revoked).map(([key, { untilS }]) => [key, untilS]));
+    return signClaims(agentsAccountClaims(ids, { signingKeys, revoked: times, issuedAtS }), operatorSigning);
   }
+}
+
+function revocationOf({ issuedMs = 0, expiresMs }: KeyToRevoke, nowMs: number): Revocation {
+  const untilMs = Math.max(nowMs, issuedMs);
+  const endMs = Math.max(untilMs, expiresMs ?? untilMs + MAX_AGENT_CREDENTIAL_MS);
+  return { untilS: Math.floor(untilMs / 1_000), endS: Math.ceil(endMs / 1_000) };
 }
 
 function revocationsIn(value: unknown): ReadonlyMap<string, number> {

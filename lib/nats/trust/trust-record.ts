@@ -6,14 +6,25 @@ import type { NatsConnection } from "@nats-io/nats-core";
 import { pause } from "../../time/pause.ts";
 import { bucketStream, bucketSubject, TRUST_BUCKET } from "../../wire/subjects.ts";
 import { readFromLeader } from "../stream-leader.ts";
-import { EVERY_KEY, type RevokedKeys } from "./accounts.ts";
+import { EVERY_KEY } from "./accounts.ts";
+
+/** How long any agent's credential may live, in milliseconds: a revocation is kept for so long, if it is not known how long it must be. */
+export const MAX_AGENT_CREDENTIAL_MS: number = 24 * 3_600_000;
+
+/** Credentials of a key that were issued until `untilS` are void, and have all ended at `endS`; both in seconds since 1970. */
+export interface Revocation {
+  readonly untilS: number;
+  readonly endS: number;
+}
+
+/** What is revoked, by public key; `*` for everybody's. */
+export type Revocations = Readonly<Record<string, Revocation>>;
 
 /** What is agreed on. */
 export interface TrustRecord {
   /** When the newest JWT of the agents' account was issued, in seconds since 1970: grows with each change, and may run ahead of clocks. */
   readonly issuedAtS: number;
-  /** Credentials of these keys that were issued until then are void. */
-  readonly revoked: RevokedKeys;
+  readonly revoked: Revocations;
 }
 
 const KEY = "agents";
@@ -25,7 +36,10 @@ const MAX_TRIES = 50;
 const MAX_PAUSE_MS = 100;
 
 /** The most keys of a record: it must fit into one message, and so must the account's JWT that is made of it. */
-const MAX_KEYS = 4_000;
+const MAX_KEYS = 8_000;
+
+/** Clocks of coordinators and servers may differ by so much, in seconds, before a revocation is forgotten too soon. */
+const SKEW_S = 60;
 
 /** The record in its bucket, which {@link ensureTopology} makes. */
 export class TrustRecords {
@@ -42,14 +56,14 @@ export class TrustRecords {
   }
 
   /** Changes the record, and stamps it. Resolves with what stands then. `nowMs` is the time by the wall clock. */
-  async change(nowMs: number, edit: (revoked: RevokedKeys) => RevokedKeys): Promise<TrustRecord> {
+  async change(nowMs: number, edit: (revoked: Revocations) => Revocations): Promise<TrustRecord> {
     const bucket = await this.#bucket();
     for (let tries = 1; ; tries += 1) {
       const { record, revision } = await this.#read();
       const issuedAtS = Math.max(Math.floor(nowMs / 1_000), record.issuedAtS + 1);
       const next = { issuedAtS, revoked: edit(record.revoked) };
       try {
-        await bucket.put(KEY, JSON.stringify(next), { previousSeq: revision });
+        await bucket.put(KEY, textOf(next), { previousSeq: revision });
         return next;
       } catch (error) {
         if (tries === MAX_TRIES || !isConflict(error)) throw error;
@@ -76,20 +90,32 @@ export class TrustRecords {
 }
 
 /**
- * The keys with one more revoked, without those whose credentials have all expired by `forgetS`. When there are too many, all keys are
- * revoked until the time of the oldest that are left out: whoever is revoked stays so, and the others register again.
+ * What is revoked with more of it, without what has ended by `nowS`. When there is too much, all keys are revoked until the time of the
+ * oldest that are left out: whoever is revoked stays so, and the others register again.
  */
-export function withRevoked(revoked: RevokedKeys, key: string, untilS: number, forgetS: number): RevokedKeys {
-  const all = { ...revoked, [key]: Math.max(untilS, revoked[key] ?? 0) };
-  const everybodyS = all[EVERY_KEY] ?? 0;
+export function withRevoked(revoked: Revocations, more: Revocations, nowS: number): Revocations {
+  const all: Record<string, Revocation> = { ...revoked };
+  for (const [key, revocation] of Object.entries(more)) all[key] = later(revocation, all[key]);
+  const everybody = all[EVERY_KEY];
   const kept = Object.entries(all)
-    .filter(([name, atS]) => atS >= forgetS && (name === EVERY_KEY || atS > everybodyS))
-    .sort(([, a], [, b]) => b - a);
+    .filter(([, { endS }]) => endS + SKEW_S >= nowS)
+    .filter(([key, { untilS }]) => key === EVERY_KEY || untilS > (everybody?.untilS ?? 0))
+    .sort(([, a], [, b]) => b.untilS - a.untilS);
   const dropped = kept.splice(MAX_KEYS);
-  const newest = dropped.find(([name]) => name !== EVERY_KEY)?.[1];
-  return newest === undefined
-    ? Object.fromEntries(kept)
-    : { ...Object.fromEntries(kept), [EVERY_KEY]: Math.max(newest, everybodyS) };
+  if (dropped.length === 0) return Object.fromEntries(kept);
+  return { ...Object.fromEntries(kept), [EVERY_KEY]: dropped.reduce((a, [, b]) => later(b, a), NEVER) };
+}
+
+const NEVER: Revocation = { untilS: 0, endS: 0 };
+
+function later(a: Revocation, b: Revocation = NEVER): Revocation {
+  return { untilS: Math.max(a.untilS, b.untilS), endS: Math.max(a.endS, b.endS) };
+}
+
+/** The record as it is kept: as short as can be, for there may be thousands of keys. */
+function textOf({ issuedAtS, revoked }: TrustRecord): string {
+  const times = Object.entries(revoked).map(([key, { untilS, endS }]) => [key, [untilS, endS - untilS]]);
+  return JSON.stringify({ issuedAtS, revoked: Object.fromEntries(times) });
 }
 
 /** Throws for a body that is none: to go on as if nothing were revoked would let everybody in again. */
@@ -97,14 +123,24 @@ function recordIn(body: Uint8Array): TrustRecord {
   const value: unknown = JSON.parse(Buffer.from(body).toString("utf8"));
   if (typeof value === "object" && value !== null && "issuedAtS" in value && "revoked" in value) {
     const { issuedAtS, revoked } = value;
-    if (typeof issuedAtS === "number" && isTimes(revoked)) return { issuedAtS, revoked };
+    if (typeof issuedAtS === "number" && typeof revoked === "object" && revoked !== null) {
+      const entries = Object.entries(revoked).map(([key, times]) => [key, revocationIn(times)] as const);
+      return { issuedAtS, revoked: Object.fromEntries(entries) };
+    }
   }
-  throw new Error(`the record in ${TRUST_BUCKET} can't be read`);
+  throw unreadable();
 }
 
-function isTimes(value: unknown): value is RevokedKeys {
-  if (typeof value !== "object" || value === null) return false;
-  return Object.values(value).every((atS) => typeof atS === "number");
+/** Records from before say only until when credentials are void. */
+function revocationIn(times: unknown): Revocation {
+  if (typeof times === "number") return { untilS: times, endS: times + MAX_AGENT_CREDENTIAL_MS / 1_000 };
+  const [untilS, lastsS]: readonly unknown[] = Array.isArray(times) ? times : [];
+  if (typeof untilS !== "number" || typeof lastsS !== "number") throw unreadable();
+  return { untilS, endS: untilS + lastsS };
+}
+
+function unreadable(): Error {
+  return new Error(`the record in ${TRUST_BUCKET} can't be read`);
 }
 
 function isConflict(error: unknown): boolean {

@@ -9,6 +9,7 @@ import type { Registry } from "../../../lib/nats/registry.ts";
 import type { BusTrust } from "../../../lib/nats/trust/bus-trust.ts";
 import { CREDENTIALS_BUCKET, REVOCATIONS_BUCKET } from "../../../lib/wire/subjects.ts";
 import { CredentialDesk } from "./credential-desk.ts";
+import { KeyHolders } from "./key-holders.ts";
 import { Revocations } from "./revocations.ts";
 import { TakeBack, type TakeBackParts } from "./take-back.ts";
 
@@ -43,6 +44,7 @@ export async function openAgentAccess(options: AgentAccessOptions): Promise<Agen
     const revoked = stack.use(
       await RecordBucket.open({ connection, bucket: REVOCATIONS_BUCKET, schema: RevokedAgentSchema, ...observer }),
     );
+    const holders = new KeyHolders();
     const credentials =
       trust === undefined
         ? undefined
@@ -53,9 +55,11 @@ export async function openAgentAccess(options: AgentAccessOptions): Promise<Agen
                 connection,
                 bucket: CREDENTIALS_BUCKET,
                 schema: IssuedCredentialsSchema,
+                onChange: (key, now, before) => holders.take(key, now, before),
                 ...observer,
               }),
             ),
+            holders,
             clock,
             credentialMs,
           });

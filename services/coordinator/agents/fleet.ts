@@ -106,12 +106,13 @@ export class Fleet implements Disposable {
       publicKey: request.publicKey,
     });
     const identity = { tenant, agentId };
+    const holder = { ...identity, publicKey: agent.publicKey, principal: agent.principal };
+    credentials?.check(holder);
     const session = await this.#session(tenant, agent);
     left.throwIfAborted();
     if (!(await registry.put(tenant, agent, (standing) => isOf(standing, principal)))) throw idTaken(agentId);
     if (credentials !== undefined) {
-      const bearer = { ...identity, publicKey: agent.publicKey, principal: agent.principal, lanes: session.lanes };
-      const { jwt, expiresMs } = await credentials.issue(bearer);
+      const { jwt, expiresMs } = await credentials.issue({ ...holder, lanes: session.lanes });
       session.credential = jwt;
       session.credentialExpireTime = timestampFromMs(expiresMs);
     }

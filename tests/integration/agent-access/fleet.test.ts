@@ -1,14 +1,18 @@
 // Whose agents are whose, and who is let in: what a coordinator's fleet says to those who come.
 
-import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { create, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
+import { Kvm } from "@nats-io/kv";
 import { createUser } from "@nats-io/nkeys";
 import { expect, test } from "vitest";
+import { IssuedCredentialsSchema } from "../../../gen/mycel/v1/agent_log_pb.ts";
 import { AgentState } from "../../../gen/mycel/v1/agent_pb.ts";
 import { HeartbeatRequestSchema } from "../../../gen/mycel/v1/agent_protocol_pb.ts";
 import { type RegisterAgentRequest, RegisterAgentRequestSchema } from "../../../gen/mycel/v1/agent_service_pb.ts";
 import type { Action } from "../../../lib/core/access/action.ts";
 import type { Principal } from "../../../lib/core/access/principal.ts";
-import { msFromTimestamp } from "../../../lib/wire/time-codec.ts";
+import { MeshError } from "../../../lib/core/mesh-error.ts";
+import { CREDENTIALS_BUCKET } from "../../../lib/wire/subjects.ts";
+import { msFromTimestamp, timestampFromMs } from "../../../lib/wire/time-codec.ts";
 import type { Fleet } from "../../../services/coordinator/agents/fleet.ts";
 import { agentNamed, openFleet, RecordingTrust } from "../../support/agent-fleet.ts";
 import { TENANT } from "../../support/mesh-log.ts";
@@ -185,6 +189,98 @@ test("the agents of a principal that was revoked are shut out until somebody els
   expect(other.revocations.isShutOut(agentNamed("a"))).toBe(false);
   expect(other.fleet.get(TENANT, "a").principal).toBe("key:bob");
   expect(trust.revoked).toEqual([KEY]);
+});
+
+test("an agent has few keys, and all of them end at once", async () => {
+  const trust = new RecordingTrust();
+  await using mesh = await openFleet(trust);
+  const keys = Array.from({ length: 16 }, () => createUser().getPublicKey());
+  const beforeMs = Date.now();
+  for (const publicKey of keys) await mesh.fleet.register(keyOf("alice"), request({ agentId: "a", publicKey }), STAYS);
+  await expect(
+    mesh.fleet.register(keyOf("alice"), request({ agentId: "a", publicKey: KEY }), STAYS),
+  ).rejects.toMatchObject({ reason: "RATE_LIMITED" });
+  // One that it has is renewed as ever.
+  await mesh.fleet.register(keyOf("alice"), request({ agentId: "a", publicKey: keys[3]! }), STAYS);
+
+  await mesh.fleet.revoke(keyOf("root"), "a", "");
+  expect(trust.calls).toHaveLength(1);
+  expect(new Set(trust.revoked)).toEqual(new Set(keys));
+  for (const { issuedMs, expiresMs } of trust.calls[0]!) {
+    expect(issuedMs).toBeGreaterThanOrEqual(beforeMs);
+    expect(expiresMs).toBeGreaterThan(beforeMs + 58_000);
+  }
+  // What is revoked is not revoked once more.
+  await mesh.fleet.revoke(keyOf("root"), "a", "");
+  expect(trust.calls).toHaveLength(1);
+  await mesh.fleet.restore(TENANT, "a");
+  await mesh.fleet.register(keyOf("alice"), request({ agentId: "a", publicKey: keys[0]! }), STAYS);
+  await mesh.fleet.revoke(keyOf("root"), "a", "");
+  expect(trust.calls[1]?.map(({ publicKey }) => publicKey)).toEqual([keys[0]]);
+});
+
+test("nobody takes another's public key for its own: it could have that revoked", async () => {
+  const trust = new RecordingTrust();
+  await using mesh = await openFleet(trust);
+  await mesh.fleet.register(keyOf("alice"), request({ agentId: "a", publicKey: KEY }), STAYS);
+  for (const thief of [
+    { ...keyOf("mallory"), tenant: "zeta" },
+    { ...keyOf("alice"), tenant: "zeta" },
+    keyOf("mallory"),
+  ]) {
+    const stolen = mesh.fleet.register(thief, request({ agentId: "thief", publicKey: KEY }), STAYS);
+    await expect(stolen).rejects.toMatchObject({ reason: "INVALID_REQUEST", violations: [{ field: "public_key" }] });
+  }
+  expect(await mesh.isRegistered("thief")).toBe(false);
+  expect(trust.issued).toHaveLength(1);
+  // An agent without an id of its own that never heard the answer asks for another one.
+  await mesh.fleet.register(keyOf("alice"), request({ publicKey: KEY }), STAYS);
+  await mesh.fleet.register(keyOf("alice"), request({ agentId: "a", publicKey: KEY }), STAYS);
+});
+
+test("whoever takes over an agent's id ends what the one before got for it", async () => {
+  const trust = new RecordingTrust();
+  await using mesh = await openFleet(trust);
+  await mesh.fleet.register(keyOf("alice"), request({ agentId: "a", publicKey: KEY }), STAYS);
+  await mesh.fleet.register(keyOf("alice"), request({ agentId: "a", publicKey: OTHER_KEY }), STAYS);
+  await mesh.fleet.deregister(keyOf("alice"), "a");
+  expect(trust.revoked).toEqual([]);
+
+  const publicKey = createUser().getPublicKey();
+  await mesh.fleet.register(keyOf("bob"), request({ agentId: "a", publicKey }), STAYS);
+  expect(trust.calls).toHaveLength(1);
+  expect(new Set(trust.revoked)).toEqual(new Set([KEY, OTHER_KEY]));
+  await mesh.fleet.register(keyOf("bob"), request({ agentId: "a", publicKey }), STAYS);
+  expect(trust.calls).toHaveLength(1);
+});
+
+test("a tenant among others has no more keys than the broker can be told of", async () => {
+  const trust = new RecordingTrust();
+  await using mesh = await openFleet(trust);
+  const bucket = await new Kvm(mesh.connection).open(CREDENTIALS_BUCKET);
+  const expireTime = timestampFromMs(Date.now() + 60_000);
+  const put = async (agent: string, count: number): Promise<void> => {
+    const credentials = Array.from({ length: count }, (_, i) => ({ publicKey: `${agent} ${i}`, expireTime }));
+    await bucket.put(agent, toBinary(IssuedCredentialsSchema, create(IssuedCredentialsSchema, { credentials })));
+  };
+  await mesh.fleet.register(keyOf("alice"), request({ agentId: "a", publicKey: KEY }), STAYS);
+  await put(`${TENANT}.many`, 3_599);
+  const another = (): Promise<unknown> =>
+    mesh.fleet.register(keyOf("alice"), request({ agentId: "b", publicKey: OTHER_KEY }), STAYS);
+  // As long as it is alone there is nobody to look after.
+  await another();
+  await mesh.fleet.deregister(keyOf("alice"), "b");
+  await put("zeta.one", 1);
+  const more = (): Promise<unknown> =>
+    mesh.fleet.register(keyOf("alice"), request({ agentId: "c", publicKey: createUser().getPublicKey() }), STAYS).then(
+      () => mesh.fleet.deregister(keyOf("alice"), "c"),
+      (error: unknown) => (error instanceof MeshError ? error.reason : error),
+    );
+  await expect.poll(more).toBe("RATE_LIMITED");
+  // What it has goes on.
+  await mesh.fleet.register(keyOf("alice"), request({ agentId: "a", publicKey: KEY }), STAYS);
+  const other = { ...keyOf("bob"), tenant: "zeta" };
+  await mesh.fleet.register(other, request({ agentId: "d", publicKey: createUser().getPublicKey() }), STAYS);
 });
 
 test("a sign of life that says nothing new is not written again at once, however fast they come", async () => {

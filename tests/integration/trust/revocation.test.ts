@@ -1,8 +1,9 @@
 // A credential that is taken back: whoever holds it is off the bus within seconds and does not come back, in a cluster, after restarts, and
 // however many coordinators revoke at once.
+import { Kvm } from "@nats-io/kv";
 import { jwtAuthenticator, type NatsConnection } from "@nats-io/nats-core";
 import { connect } from "@nats-io/transport-node";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { openNats } from "../../../lib/nats/connection.ts";
 import { ensureTopology } from "../../../lib/nats/topology.ts";
 import { agentsAccountClaims } from "../../../lib/nats/trust/accounts.ts";
@@ -12,6 +13,7 @@ import { ClaimsDesk } from "../../../lib/nats/trust/claims-desk.ts";
 import { SigningKey } from "../../../lib/nats/trust/signing-key.ts";
 import { type CoordinatorTrust, readCoordinatorTrust } from "../../../lib/nats/trust/trust-folder.ts";
 import { TrustRecords } from "../../../lib/nats/trust/trust-record.ts";
+import { TRUST_BUCKET } from "../../../lib/wire/subjects.ts";
 import { openNatsCluster } from "../../support/nats-cluster.ts";
 import { openTestNats } from "../../support/nats.ts";
 import { testTrust } from "../../support/trust.ts";
@@ -72,7 +74,7 @@ describe("on one server", () => {
     const key = SigningKey.create("U");
     await using agent = await openAgent(coordinator.bus, nats.url, key);
     await using bystander = await openAgent(coordinator.bus, nats.url);
-    await coordinator.bus.revoke(agent.publicKey);
+    await coordinator.bus.revoke([agent]);
     expect(String(await agent.off)).toMatch(/Revoked/);
     await bystander.connection.flush();
     await expect(agent.again(nats.url)).rejects.toThrow(/Authorization/);
@@ -86,6 +88,40 @@ describe("on one server", () => {
         return restored.publicKey;
       }, SOON)
       .toBe(key.publicKey);
+  });
+
+  test("hundreds of keys of an agent end by one change and one push, the one in use among them", async () => {
+    const trust = await testTrust();
+    await using nats = await openTestNats({ trust });
+    await using coordinator = await openCoordinator(nats.url);
+    await using agent = await openAgent(coordinator.bus, nats.url);
+    const others = Array.from({ length: 511 }, (_, i) => ({ publicKey: `U${String(i).padStart(55, "A")}` }));
+    // The first revocation comes after the first look after the servers' idea of the account, which may make a change of its own.
+    await coordinator.bus.revoke(others.slice(0, 1));
+    const bucket = await new Kvm(coordinator.connection).open(TRUST_BUCKET);
+    const changes = async (): Promise<number> => (await bucket.status()).streamInfo.state.last_seq;
+    const before = await changes();
+    using pushes = vi.spyOn(ClaimsDesk.prototype, "push");
+
+    await coordinator.bus.revoke([...others, agent]);
+
+    expect(String(await agent.off)).toMatch(/Revoked/);
+    expect(await changes()).toBe(before + 1);
+    // One more if the regular look comes in between.
+    expect(pushes.mock.calls.length).toBeLessThanOrEqual(2);
+    const { revoked } = await new TrustRecords(coordinator.connection).read();
+    expect(Object.keys(revoked)).toHaveLength(512);
+  });
+
+  test("a credential from a coordinator whose clock is ahead ends, too", async () => {
+    const trust = await testTrust();
+    await using nats = await openTestNats({ trust });
+    await using behind = await openCoordinator(nats.url);
+    await using ahead = await openCoordinator(nats.url, 1, 20_000);
+    await using agent = await openAgent(ahead.bus, nats.url);
+    await behind.bus.revoke([{ publicKey: agent.publicKey, issuedMs: Date.now() + 20_000 }]);
+    expect(String(await agent.off)).toMatch(/Revoked/);
+    await expect(agent.again(nats.url)).rejects.toThrow(/Authorization/);
   });
 
   test("all agents can be sent away at once", async () => {
@@ -110,7 +146,7 @@ describe("on one server", () => {
     const keys = Array.from({ length: 24 }, () => SigningKey.create("U"));
     const agents = await Promise.all(keys.map((key) => openAgent(coordinators[2]!.bus, nats.url, key)));
     for (const agent of agents) stack.use(agent);
-    await Promise.all(agents.map(({ publicKey }, i) => coordinators[i % 3]!.bus.revoke(publicKey)));
+    await Promise.all(agents.map((agent, i) => coordinators[i % 3]!.bus.revoke([agent])));
     await Promise.all(agents.map(({ off }) => off));
     for (const agent of agents) await expect(agent.again(nats.url)).rejects.toThrow(/Authorization/);
   });
@@ -133,7 +169,7 @@ describe("on one server", () => {
     await using nats = await openTestNats({ trust });
     await using coordinator = await openCoordinator(nats.url);
     await using agent = await openAgent(coordinator.bus, nats.url);
-    await coordinator.bus.revoke(agent.publicKey);
+    await coordinator.bus.revoke([agent]);
     await agent.off;
     const { ids, agentsSigning, operatorSigning, systemFile } = coordinator.trust;
     const state = {
@@ -162,11 +198,11 @@ test(
       cluster.nodes.map(async ({ url }) => stack.use(await openAgent(coordinator.bus, url))),
     );
     const down = cluster.nodes[2]!;
-    await Promise.all(agents.slice(0, 2).map(({ publicKey }) => coordinator.bus.revoke(publicKey)));
+    await Promise.all(agents.slice(0, 2).map((agent) => coordinator.bus.revoke([agent])));
     await Promise.all(agents.slice(0, 2).map(({ off }) => off));
 
     await down.stop();
-    await coordinator.bus.revoke(agents[2]!.publicKey);
+    await coordinator.bus.revoke([agents[2]!]);
     await down.restart();
     for (const { url } of cluster.nodes) {
       for (const agent of agents) {
@@ -182,10 +218,19 @@ test("what a revocation is kept for is forgotten when all that it revokes has en
   const connection = await openNats({ servers: nats.url, name: "test" });
   await ensureTopology(connection, { replicas: 1, retentionMs: 600_000, maxBytes: -1, agentTtlMs: 60_000 });
   const records = new TrustRecords(connection);
-  const first = await records.change(1_000_000, () => ({ OLD: 10, NEW: 1_000 }));
-  expect(first).toEqual({ issuedAtS: 1_000, revoked: { OLD: 10, NEW: 1_000 } });
+  const [old, fresh] = [
+    { untilS: 10, endS: 910 },
+    { untilS: 1_000, endS: 1_900 },
+  ];
+  const first = await records.change(1_000_000, () => ({ OLD: old, NEW: fresh }));
+  expect(first).toEqual({ issuedAtS: 1_000, revoked: { OLD: old, NEW: fresh } });
+  expect(await records.read()).toEqual(first);
   // Faster than the clock: each is newer than the one before.
   expect((await records.change(1_000_000, (revoked) => revoked)).issuedAtS).toBe(1_001);
   expect((await records.read()).issuedAtS).toBe(1_001);
+  // What was written before ends were: it is kept for as long as a credential may live.
+  const bucket = await new Kvm(connection).open(TRUST_BUCKET);
+  await bucket.put("agents", JSON.stringify({ issuedAtS: 2_000, revoked: { OLD: 10 } }));
+  expect((await records.read()).revoked).toEqual({ OLD: { untilS: 10, endS: 86_410 } });
   await connection.close();
 });

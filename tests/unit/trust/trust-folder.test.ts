@@ -9,7 +9,7 @@ import { signClaims } from "../../../lib/nats/trust/claims.ts";
 import { issueAgentCredential } from "../../../lib/nats/trust/agent-credential.ts";
 import { isPublicKey, SigningKey } from "../../../lib/nats/trust/signing-key.ts";
 import { makeTrust, readCoordinatorTrust, readServerTrust } from "../../../lib/nats/trust/trust-folder.ts";
-import { withRevoked } from "../../../lib/nats/trust/trust-record.ts";
+import { type Revocation, withRevoked } from "../../../lib/nats/trust/trust-record.ts";
 
 const NOW_MS = Date.UTC(2026, 0, 1);
 
@@ -130,20 +130,25 @@ describe("a credential is not issued for", () => {
 });
 
 describe("what is revoked", () => {
+  const at = (untilS: number, endS = untilS + 900): Revocation => ({ untilS, endS });
+
   test("stays so until all that it voids has ended", () => {
-    expect(withRevoked({ OLD: 10, KEPT: 100 }, "NEW", 200, 50)).toEqual({ KEPT: 100, NEW: 200 });
-    expect(withRevoked({ KEY: 300 }, "KEY", 200, 0)).toEqual({ KEY: 300 });
+    const revoked = withRevoked({ OLD: at(10, 100), KEPT: at(100, 600) }, { NEW: at(500) }, 500);
+    expect(revoked).toEqual({ KEPT: at(100, 600), NEW: at(500) });
+    expect(withRevoked({ KEY: at(300, 400) }, { KEY: at(200, 900) }, 200)).toEqual({ KEY: at(300, 900) });
   });
 
   test("needs no entry of its own where everybody is", () => {
-    expect(withRevoked({ BEFORE: 10, AFTER: 30 }, "*", 20, 0)).toEqual({ "*": 20, AFTER: 30 });
+    expect(withRevoked({ BEFORE: at(10), AFTER: at(30) }, { "*": at(20) }, 20)).toEqual({ "*": at(20), AFTER: at(30) });
   });
 
   test("is never let in again because there is too much of it: then everybody registers anew", () => {
-    const many = Object.fromEntries(Array.from({ length: 4_000 }, (_, i) => [`K${i}`, 1_000 + i]));
-    const revoked = withRevoked(many, "NEW", 9_000, 0);
-    expect(revoked["NEW"]).toBe(9_000);
-    for (const [key, atS] of Object.entries(many))
-      expect(Math.max(revoked[key] ?? 0, revoked["*"] ?? 0)).toBeGreaterThanOrEqual(atS);
+    const many = Object.fromEntries(Array.from({ length: 8_000 }, (_, i) => [`K${i}`, at(1_000 + i, 20_000)]));
+    const revoked = withRevoked(many, { NEW: at(9_500) }, 9_500);
+    expect(revoked["NEW"]).toEqual(at(9_500));
+    for (const [key, { untilS }] of Object.entries(many)) {
+      const heldS = Math.max(revoked[key]?.untilS ?? 0, revoked["*"]?.untilS ?? 0);
+      expect(heldS).toBeGreaterThanOrEqual(untilS);
+    }
   });
 });
