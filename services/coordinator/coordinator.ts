@@ -374,7 +374,6 @@ async function open(options: CoordinatorOptions, stack: AsyncDisposableStack): P
     everybody: isOpen ? OPEN_PRINCIPAL : undefined,
     limits: rateLimits,
     listenerLimits: config.listenerLimits,
-    listenerLimits: config.listenerLimits,
     audit,
     services: [
       served(AgentService, agentService),
