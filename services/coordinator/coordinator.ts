@@ -301,6 +301,7 @@ async function open(options: CoordinatorOptions, stack: AsyncDisposableStack): P
   stack.use(await openDelayedSubmissions({ connection, manager, timers, clock, logger }));
 
   const policy = stack.use(await openLivePolicy({ file: config.policyFile, logger }));
+  stack.defer(policy.onChange(() => audit.note({ method: "policy.changed" })));
   const credentials = stack.use(
     await openCredentials({
       ...options.credentials,
