@@ -117,6 +117,8 @@ export function streamConfigs(options: SizedOptions): readonly [tasks: NamedConf
       subjects: [OUTPUT_SUBJECTS],
       discard: "new",
       max_bytes: options.maxBytes,
+      // The stream is all tenants': whoever guesses another's message id must not have its output taken for a repetition. The server has no less.
+      duplicate_window: 100 * NANOS_PER_MS,
       republish: OUTPUT_REPUBLISH,
     },
     {

@@ -15,6 +15,7 @@ import {
   dispatchFilter,
   dispatchSubject,
   laneConsumer,
+  OUTPUT_STREAM,
   TASKS_STREAM,
 } from "../../../lib/wire/subjects.ts";
 import { openTestNats } from "../../support/nats.ts";
@@ -53,6 +54,13 @@ describe("the topology", () => {
     });
     // Whoever may write there must not be able to wipe it.
     expect(config.allow_rollup_hdrs).toBe(false);
+  });
+
+  test("does not take one tenant's output for a repetition of another's with the same message id", async () => {
+    await using mesh = await setup();
+    const { config } = await mesh.manager.streams.info(OUTPUT_STREAM);
+    // Whoever has guessed an id would have to be as quick with each output.
+    expect(config.duplicate_window).toBe(100 * 1_000_000);
   });
 
   test("lets the buckets follow changed settings too, longer and shorter", async () => {
