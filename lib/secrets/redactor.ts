@@ -6,9 +6,9 @@ const MIN_LENGTH = 6;
 // The user info may itself hold colons, and slashes where somebody forgot to encode them; it ends with the last @ before a space or quote.
 // Bounded, so that a long line made by a stranger costs little.
 const URL_CREDENTIALS = /\b([a-z][a-z0-9+.-]{0,31}:\/\/)[^\s"'`<>,]{0,512}@/gi;
-// What is a credential by its looks, whoever it belongs to: JWTs, seeds of nkeys, our API keys and webhooks' secrets, tokens of Vault.
+// What is a credential by its looks, whoever it belongs to: JWTs, stream tokens, seeds of nkeys, our API keys and webhooks' secrets, tokens of Vault.
 const SHAPES =
-  /\beyJ[\w-]{10,4096}\.eyJ[\w-]{4,4096}\.[\w-]{10,}|\bS[AUOCN][A-Z2-7]{56}\b|\bmk_[0-9a-z]{1,32}_[\w-]{20,}|\bwhsec_[\w+/=-]{16,}|\bhv[sbr]\.[\w-]{20,}/g;
+  /(?:\bmst_|\b)eyJ[\w-]{10,4096}\.eyJ[\w-]{4,4096}\.[\w-]{10,}|\bS[AUOCN][A-Z2-7]{56}\b|\bmk_[0-9a-z]{1,32}_[\w-]{20,}|\bwhsec_[\w+/=-]{16,}|\bhv[sbr]\.[\w-]{20,}/g;
 
 /** `text` without what can be seen to be a credential: names and passwords in URLs, tokens and keys of known forms. */
 export function withoutCredentials(text: string): string {

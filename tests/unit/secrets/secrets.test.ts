@@ -64,6 +64,7 @@ describe("a redactor", () => {
     ["mail me@x.example about http://h/", "mail me@x.example about http://h/"],
     ["no address", "no address"],
     [`Bearer eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJ4In0.${"s".repeat(43)}`, "Bearer [redacted]"],
+    [`stream mst_eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJ4In0.${"s".repeat(43)}!`, "stream [redacted]!"],
     [`seed SUACSSL3UAHUDXKFSNVUZRF5UHPMWZ6BFDTJ7M6USDXIEDNPPQYYYCU3VY.`, "seed [redacted]."],
     [`key mk_0123456789abcdef_${"k".repeat(43)}, mk_operator_${"o".repeat(32)}`, "key [redacted], [redacted]"],
     ["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw of hvs.CAESIJlWh1WOW4tXlbq0mDxFOXZ", "[redacted] of [redacted]"],
