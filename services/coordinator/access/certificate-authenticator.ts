@@ -6,7 +6,7 @@ import type { PeerCertificateFacts } from "../../../lib/rpc/peer.ts";
 import type { Authenticator } from "./authenticator.ts";
 import type { Policy } from "./policy.ts";
 
-/** Makes the authenticator of certificates: they stand for one of their URIs, or else for their common name. */
+/** Makes the authenticator of certificates: they stand for one of their URIs, or else for their common name if that looks like no URI. */
 export function createCertificateAuthenticator(policy: Policy): Authenticator {
   return {
     authenticate({ authorization, peer: { certificate } }) {
@@ -17,7 +17,9 @@ export function createCertificateAuthenticator(policy: Policy): Authenticator {
 
 /** Of several names, the first that is bound to anything counts. */
 function principalOf(policy: Policy, { uris, commonName, expiresMs }: PeerCertificateFacts): Principal | undefined {
-  const bound = [...uris, commonName]
+  // Authorities look less closely at common names than at URIs: none must pass for one.
+  const names = commonName === "" || commonName.includes(":") ? uris : [...uris, commonName];
+  const bound = names
     .filter((id) => id !== "")
     .map((id) => ({ id, ...policy.bindingOf({ kind: "certificate", id }) }));
   const found = bound.find(({ roles }) => roles.length > 0) ?? bound[0];

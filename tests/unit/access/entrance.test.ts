@@ -75,3 +75,14 @@ test("who shows anything else is not known by a certificate, however bad that is
   expect(known.authenticate({ authorization: "", peer: { address: "", certificate: CERTIFICATE } })).toBeUndefined();
   expect(known.authenticate({ peer: { address: "" } })).toBeUndefined();
 });
+
+test("a common name that looks like a URI does not pass for one", () => {
+  const known = createCertificateAuthenticator(policyOf({ "certificate:spiffe://mesh/admin": ["admin"] }));
+  const forged = { ...CERTIFICATE, uris: [], commonName: "spiffe://mesh/admin" };
+  expect(known.authenticate({ peer: { address: "", certificate: forged } })).toBeUndefined();
+  const both = { ...forged, uris: ["spiffe://mesh/agent/a"] };
+  expect(known.authenticate({ peer: { address: "", certificate: both } })).toMatchObject({
+    id: "spiffe://mesh/agent/a",
+    grants: [],
+  });
+});
