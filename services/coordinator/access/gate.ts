@@ -137,19 +137,23 @@ class AuthenticatingGate implements Gate {
 
   async #checkAll(): Promise<void> {
     this.#isChecking = true;
-    while (this.#again) {
-      this.#again = false;
-      const found = new Map<string, Principal | MeshError | Promise<Principal | MeshError>>();
-      await Promise.all(
-        [...this.#passes].map(async (pass) => {
-          const key = keyOf(pass.credential);
-          const principal = found.get(key) ?? this.#found(pass.credential);
-          found.set(key, principal);
-          this.#check(pass, await principal);
-        }),
-      );
+    try {
+      while (this.#again) {
+        this.#again = false;
+        const found = new Map<string, Principal | MeshError | Promise<Principal | MeshError>>();
+        // What one call's end comes to is no reason to leave others as they are, now or the next time.
+        await Promise.allSettled(
+          [...this.#passes].map(async (pass) => {
+            const key = keyOf(pass.credential);
+            const principal = found.get(key) ?? this.#found(pass.credential);
+            found.set(key, principal);
+            this.#check(pass, await principal);
+          }),
+        );
+      }
+    } finally {
+      this.#isChecking = false;
     }
-    this.#isChecking = false;
   }
 
   #check(pass: Pass, found: Principal | MeshError): void {
@@ -237,8 +241,11 @@ class Pass implements CallPass {
 /** What a principal lacks for a call; undefined if nothing. */
 function lackOf(access: RpcAccess | undefined, principal: Principal): MeshError | undefined {
   if (access === undefined) return new MeshError("ACTION_NOT_ALLOWED", "nobody may make this call");
-  if (access.who !== "allowed") return undefined;
   const byToken = principal.kind === "stream-token" || principal.taskId !== undefined;
+  if (access.who !== "allowed") {
+    // One that is made to read a task's stream in a browser is not for the mesh itself.
+    return byToken ? new MeshError("ACTION_NOT_ALLOWED", "this call can't be made with a stream token") : undefined;
+  }
   const allows = access.tasks === "all" ? mayDoWithAll : mayDo;
   const lacked = access.actions.find((action) => (byToken && !access.streamToken) || !allows(principal, action));
   return lacked === undefined ? undefined : actionNotAllowed(lacked);
