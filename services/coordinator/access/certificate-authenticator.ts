@@ -19,9 +19,7 @@ export function createCertificateAuthenticator(policy: Policy): Authenticator {
 function principalOf(policy: Policy, { uris, commonName, expiresMs }: PeerCertificateFacts): Principal | undefined {
   // Authorities look less closely at common names than at URIs: none must pass for one.
   const names = commonName === "" || commonName.includes(":") ? uris : [...uris, commonName];
-  const bound = names
-    .filter((id) => id !== "")
-    .map((id) => ({ id, ...policy.bindingOf({ kind: "certificate", id }) }));
+  const bound = names.filter((id) => id !== "").map((id) => ({ id, ...policy.bindingOf({ kind: "certificate", id }) }));
   const found = bound.find(({ roles }) => roles.length > 0) ?? bound[0];
   if (found === undefined) return undefined;
   const { id, tenant, roles } = found;
