@@ -176,8 +176,13 @@ async function asked<T>(work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {
-    throw error instanceof RangeError ? new UsageError(error.message) : error;
+    throw isMistake(error) ? new UsageError(error.message) : error;
   }
+}
+
+/** A wrong name, or a folder that is not there, not empty or not ours. */
+function isMistake(error: unknown): error is Error {
+  return error instanceof RangeError || (error instanceof Error && "code" in error && typeof error.code === "string");
 }
 
 async function tell({ out }: CliContext, { certFile, keyFile, certificate }: StoredCertificate): Promise<void> {

@@ -1,9 +1,10 @@
 // Owns the traces on disk: one JSON line a span, in a file that is rotated once, so that the folder stays bounded.
 // Must not fail the caller: a full disk costs the history, not the traces in memory.
-import { appendFile, mkdir, readFile, rename, stat } from "node:fs/promises";
+import { appendFile, readFile, rename, stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { Logger } from "../../lib/core/logger.ts";
 import type { SpanRecord } from "./span-record.ts";
+import { makeFolder } from "../../lib/files/make-folder.ts";
 
 /** Where spans are kept between runs. */
 export interface SpanFile {
@@ -17,7 +18,7 @@ export interface SpanFile {
 export async function openSpanFile(dir: string, maxBytes: number, logger: Logger): Promise<SpanFile> {
   const current = join(dir, "traces.jsonl");
   const previous = join(dir, "traces.1.jsonl");
-  await mkdir(dir, { recursive: true });
+  await makeFolder(dir);
   const past = [...(await readSpans(previous)), ...(await readSpans(current))];
   let bytes = await sizeOf(current);
   // A run that was killed may have left half a line; what follows must not become part of it.

@@ -1,6 +1,6 @@
 // A whole mesh on this machine: nats-server, a coordinator, a fleet of stock agents, and a place where their traces can be looked at.
 
-import { chmod, mkdir } from "node:fs/promises";
+import { chmod } from "node:fs/promises";
 import { delimiter, join, resolve } from "node:path";
 import { findNatsServer } from "../../lib/nats/server/find-server.ts";
 import { TRUST_FILES } from "../../lib/nats/trust/trust-folder.ts";
@@ -8,6 +8,7 @@ import { withoutCredentials } from "../../lib/secrets/redactor.ts";
 import { openTraceStore, type TraceStore } from "../traces/trace-store.ts";
 import { Broker } from "./broker.ts";
 import { Supervisor } from "./supervisor.ts";
+import { makeFolder } from "../../lib/files/make-folder.ts";
 
 type Env = Readonly<Record<string, string | undefined>>;
 
@@ -117,7 +118,7 @@ async function open(options: LocalMeshOptions, stack: AsyncDisposableStack): Pro
 
 /** Makes a folder into which nobody else looks, also one that an older version made for everybody. */
 async function makePrivate(folder: string): Promise<void> {
-  await mkdir(folder, { recursive: true, mode: 0o700 });
+  await makeFolder(folder, { mode: 0o700 });
   await chmod(folder, 0o700);
 }
 

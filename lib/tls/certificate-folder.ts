@@ -1,7 +1,7 @@
 // A folder with an authority and what it issued: `ca.crt` and `ca.key`, then `<name>.crt` and `<name>.key` of each, `ca.issued` with the
 // serial number and name of all there ever were, and `ca.crl` once something was taken back. Keys are for the owner alone. What is there is never written over, unless that is what was asked for.
 import { X509Certificate } from "node:crypto";
-import { appendFile, chmod, mkdir, open, readdir, readFile, rename, rm } from "node:fs/promises";
+import { appendFile, chmod, open, readdir, readFile, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import {
   type CertificateUse,
@@ -13,6 +13,7 @@ import {
 } from "./certificate-authority.ts";
 import { certificatesIn, factsOf } from "./certificate-facts.ts";
 import { serialOf } from "./revoked-serials.ts";
+import { makeFolder } from "../files/make-folder.ts";
 
 /** Something about the folder is not as it must be. The message is one line for a person. */
 export class CertificateFolderError extends RangeError {
@@ -54,7 +55,7 @@ const CLIENT_USE = "1.3.6.1.5.5.7.3.2";
 
 /** Makes an authority in a folder, which is made, too. Throws {@link CertificateFolderError} if there is one. */
 export async function initFolder(dir: string, name: string, days: number): Promise<StoredCertificate> {
-  await mkdir(dir, { recursive: true, mode: 0o700 });
+  await makeFolder(dir, { mode: 0o700 });
   return await store(dir, AUTHORITY, await createAuthority(name, days, Date.now()), "new");
 }
 

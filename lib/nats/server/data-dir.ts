@@ -6,6 +6,7 @@ import { join } from "node:path";
 
 import { isAlive, isProcessWith } from "./process-identity.ts";
 import type { NatsServerFiles } from "./server-config.ts";
+import { makeFolder } from "../../files/make-folder.ts";
 
 /** A data folder that this process alone may start a server in, until {@link release}. */
 export interface ClaimedDataDir {
@@ -31,7 +32,7 @@ interface ServerRecord {
  * dead is about to end, and is waited for.
  */
 export async function claimDataDir(dataDir: string): Promise<ClaimedDataDir> {
-  await mkdir(dataDir, { recursive: true });
+  await makeFolder(dataDir);
   const files: NatsServerFiles = {
     config: join(dataDir, "nats-server.conf"),
     storeDir: join(dataDir, "store"),

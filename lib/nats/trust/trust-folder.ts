@@ -6,7 +6,7 @@
 //   people/      credentials for people with tools, who may do everything in the mesh's account
 
 import { randomUUID } from "node:crypto";
-import { chmod, mkdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import { chmod, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import {
   agentsAccountClaims,
@@ -21,6 +21,7 @@ import { claimsPermissions, COORDINATOR_PERMISSIONS, type Permissions } from "./
 import { type ServerTrust, serverTrustLines } from "./server-trust.ts";
 import { isPublicKey, type KeyKind, SigningKey } from "./signing-key.ts";
 import { makeUserCredentials } from "./user-credentials.ts";
+import { makeFolder } from "../../files/make-folder.ts";
 
 /** The files of a folder of trust, from its top. */
 export const TRUST_FILES = {
@@ -239,7 +240,7 @@ function confOf(server: ServerTrust): string {
 async function writeAll(dir: string, files: Readonly<Record<string, string>>): Promise<void> {
   for (const [name, text] of Object.entries(files)) {
     const path = join(dir, name);
-    await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+    await makeFolder(dirname(path), { mode: 0o700 });
     await writeFile(path, text.endsWith("\n") ? text : `${text}\n`, { mode: 0o600 });
   }
   // The servers may run as somebody else, and hold nothing that is secret.
