@@ -8,7 +8,8 @@ const config: ViteUserConfig = defineConfig({
     exclude: ["tests/interop/**"],
     testTimeout: 60_000,
     hookTimeout: 60_000,
-    maxWorkers: 2,
+    // Many tests wait, for elections and leases: one more than the cores that CI has.
+    maxWorkers: 3,
     sequence: { sequencer: SlowFirst },
     reporters:
       process.env["CI"] === undefined ? ["default"] : ["default", ["json", { outputFile: ".cache/vitest.json" }]],
