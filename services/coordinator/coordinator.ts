@@ -17,7 +17,7 @@ import { AgentRequests } from "../../lib/nats/agent-requests.ts";
 import { BlobStore } from "../../lib/nats/blobs.ts";
 import { AuditStream } from "../../lib/nats/audit-log.ts";
 import { openBrokerClock } from "../../lib/nats/broker-clock.ts";
-import { type NatsConnection, openNats } from "../../lib/nats/connection.ts";
+import { openNats } from "../../lib/nats/connection.ts";
 import { DirectReader } from "../../lib/nats/direct-reader.ts";
 import { EventReader } from "../../lib/nats/event-reader.ts";
 import { LaneWatch } from "../../lib/nats/lane-deliveries.ts";
@@ -42,7 +42,6 @@ import { readCoordinatorTrust } from "../../lib/nats/trust/trust-folder.ts";
 import { openServerCredentials } from "../../lib/tls/server-credentials.ts";
 import { WriteRingWriter, writeRingMemory } from "../../lib/nats/write-ring.ts";
 import { LeaseTokens } from "../../lib/wire/lease-token.ts";
-import type { Readiness } from "../../lib/rpc/interceptors/probes.ts";
 import { type CredentialSettings, openCredentials } from "./access/credentials.ts";
 import { checkOpen, openEntrance } from "./access/entrance.ts";
 import { openLivePolicy } from "./access/live-policy.ts";
@@ -57,6 +56,7 @@ import { openThreadedIndex } from "./index/threaded-index.ts";
 import { rpcErrorOf } from "./interceptors/mesh-errors.ts";
 import { createRateLimits } from "./limits/rate-limits.ts";
 import { quietLog } from "./quiet-log.ts";
+import { createReadiness } from "./readiness.ts";
 import { openPauseFollower } from "./queues/pause-follower.ts";
 import { QueueBoard } from "./queues/queue-board.ts";
 import { openDelayedSubmissions } from "./reactors/delayed-submissions.ts";
@@ -392,7 +392,7 @@ async function open(options: CoordinatorOptions, stack: AsyncDisposableStack): P
       served(QueueService, queueRpcs({ board, settings, pauses, index, lifecycle, clock })),
       served(WebhookService, webhookRpcs({ webhooks, outbound })),
     ],
-    ready: () => readiness(connection, draining.signal),
+    ready: createReadiness({ connection, clock, draining: draining.signal }),
     shutdown: draining.signal,
     logger,
     quiet,
@@ -417,14 +417,4 @@ async function open(options: CoordinatorOptions, stack: AsyncDisposableStack): P
 /** Whether anything is set by which callers show who they are, or what they may do. */
 function asksWhoCalls({ config, credentials }: CoordinatorOptions): boolean {
   return config.policyFile !== undefined || credentials?.operatorKey !== undefined || credentials?.jwt !== undefined;
-}
-
-async function readiness(connection: NatsConnection, draining: AbortSignal): Promise<Readiness> {
-  if (draining.aborted) return { ready: false, reason: "draining" };
-  try {
-    await connection.flush();
-    return { ready: true };
-  } catch {
-    return { ready: false, reason: "no connection to NATS" };
-  }
 }
