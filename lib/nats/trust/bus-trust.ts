@@ -67,8 +67,8 @@ export interface BusTrustOptions {
 /** How often it is looked whether the servers have what they should, in milliseconds. */
 const LOOK_MS = 5_000;
 
-/** How long a revocation tries to reach the servers before it gives up and leaves it to the next look, in milliseconds. */
-const PUSH_PATIENCE_MS = 8_000;
+/** For how long a revocation tries to be kept, and then to reach the servers before it leaves that to the next look, in milliseconds. */
+const PATIENCE_MS = 8_000;
 const RETRY_MS = 250;
 
 /** Opens it. Until it is disposed, it looks after the servers' idea of the agents' account. */
@@ -108,8 +108,11 @@ class Trust implements BusTrust {
     const nowMs = this.#options.clock.now();
     const more = Object.fromEntries(keys.map((key) => [key.publicKey, revocationOf(key, nowMs)]));
     try {
-      await this.#records.change(nowMs, (revoked) => withRevoked(revoked, more, Math.floor(nowMs / 1_000)));
-      await this.#pushPatiently();
+      // Both may be done twice: an answer that got lost does no harm.
+      await patiently(() =>
+        this.#records.change(nowMs, (revoked) => withRevoked(revoked, more, Math.floor(nowMs / 1_000))),
+      );
+      await patiently(() => this.#push());
     } catch (error) {
       throw error instanceof MeshError ? error : brokerUnavailable(error);
     }
@@ -164,19 +167,6 @@ class Trust implements BusTrust {
     await this.#push();
   }
 
-  async #pushPatiently(): Promise<void> {
-    const untilMs = performance.now() + PUSH_PATIENCE_MS;
-    for (;;) {
-      try {
-        await this.#push();
-        return;
-      } catch (error) {
-        if (performance.now() > untilMs) throw error;
-        await pause(RETRY_MS);
-      }
-    }
-  }
-
   /** Another coordinator may have pushed something newer meanwhile, which this has replaced: until nothing is newer, it is pushed again. */
   async #push(): Promise<void> {
     for (let record = await this.#records.read(); ;) {
@@ -203,4 +193,17 @@ function revocationOf({ issuedMs = 0, expiresMs }: KeyToRevoke, nowMs: number): 
 
 function revocationsIn(value: unknown): ReadonlyMap<string, number> {
   return new Map(Object.entries(typeof value === "object" && value !== null ? value : {}));
+}
+
+async function patiently(act: () => Promise<unknown>): Promise<void> {
+  const untilMs = performance.now() + PATIENCE_MS;
+  for (;;) {
+    try {
+      await act();
+      return;
+    } catch (error) {
+      if (performance.now() > untilMs) throw error;
+      await pause(RETRY_MS);
+    }
+  }
 }

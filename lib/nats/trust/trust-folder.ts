@@ -76,7 +76,8 @@ export async function makeTrust(dir: string, nowMs: number): Promise<void> {
     mesh: SigningKey.create("A"),
     agents: SigningKey.create("A"),
   };
-  const made = trustFiles({ root, nowMs, revoked: { system: {}, mesh: {} } });
+  // A server that starts again takes these for newer than what coordinators pushed within the same second: they are a little older.
+  const made = trustFiles({ root, nowMs: nowMs - 60_000, revoked: { system: {}, mesh: {} } });
   const half = `${dir}.${randomUUID()}.new`;
   try {
     await writeAll(half, { ...rootFiles(root), ...made });
