@@ -6,6 +6,7 @@ import { findNatsServer } from "../../lib/nats/server/find-server.ts";
 import { TRUST_FILES } from "../../lib/nats/trust/trust-folder.ts";
 import { withoutCredentials } from "../../lib/secrets/redactor.ts";
 import { openTraceStore, type TraceStore } from "../traces/trace-store.ts";
+import { agentEnv } from "./agent-env.ts";
 import { Broker } from "./broker.ts";
 import { Supervisor } from "./supervisor.ts";
 import { makeFolder } from "../../lib/files/make-folder.ts";
@@ -93,7 +94,7 @@ async function open(options: LocalMeshOptions, stack: AsyncDisposableStack): Pro
         name: `agent-${i + 1}`,
         entry: join(SERVICES, "worker/main.ts"),
         env: {
-          ...childEnv,
+          ...agentEnv(childEnv),
           MYCEL_URL: url,
           MYCEL_AGENT_ID: `stock-${i + 1}`,
           MYCEL_CONCURRENCY: String(options.concurrency),
