@@ -42,6 +42,7 @@ import { readCoordinatorTrust } from "../../lib/nats/trust/trust-folder.ts";
 import { openServerCredentials } from "../../lib/tls/server-credentials.ts";
 import { WriteRingWriter, writeRingMemory } from "../../lib/nats/write-ring.ts";
 import { LeaseTokens } from "../../lib/wire/lease-token.ts";
+import { cleartextWarnings } from "./access/cleartext.ts";
 import { type CredentialSettings, openCredentials } from "./access/credentials.ts";
 import { checkOpen, openEntrance } from "./access/entrance.ts";
 import { openLivePolicy } from "./access/live-policy.ts";
@@ -411,6 +412,9 @@ async function open(options: CoordinatorOptions, stack: AsyncDisposableStack): P
       "THIS MESH IS OPEN: everybody on this machine may do everything in it; MYCEL_ADMIN_KEY, MYCEL_JWT_ISSUER or MYCEL_POLICY has it ask who calls",
     );
   }
+  const { natsUrls, natsTls } = config;
+  const exposure = { host: listener.address.host, tls: tls !== undefined, natsUrls, natsTls: natsTls !== undefined };
+  for (const warning of cleartextWarnings(exposure)) logger.warn({ url: listener.url }, warning);
   return { url: listener.url, [Symbol.asyncDispose]: () => stack.disposeAsync() };
 }
 

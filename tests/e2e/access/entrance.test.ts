@@ -49,6 +49,7 @@ test("with an operator's key it starts anywhere, asks everybody, and lets in who
     MYCEL_POLICY: policy,
   });
   expect(started.output()).not.toContain("OPEN");
+  await expect.poll(() => started.output()).toContain("callers' credentials come in cleartext");
   const transport = createGrpcTransport({ baseUrl: String(started.ready["url"]) });
   const client = createClient(AgentService, transport);
   const keys = createClient(KeyService, transport);
