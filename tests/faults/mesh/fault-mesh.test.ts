@@ -95,8 +95,9 @@ test("a poison task kills its agent, and the agent can be started again under it
 });
 
 test("a paused agent loses its lease to another one, and goes on when it is resumed", async () => {
-  await client.submit("work", { workMs: 400 }, { taskId: "paused-1" });
-  await expect.poll(() => runsOf("paused-1")).toEqual(["start 1"]);
+  // Long enough for a busy machine to pause its agent before it is done.
+  await client.submit("work", { workMs: 2_000 }, { taskId: "paused-1" });
+  await expect.poll(() => runsOf("paused-1"), { timeout: 10_000 }).toEqual(["start 1"]);
   const holder = mesh.agents.find(({ name }) => name === executionsOf("paused-1")[0]?.agentId)!;
   holder.pause();
   const end = await endOf("paused-1");
