@@ -4,8 +4,8 @@ import { defineConfig, type ViteUserConfig } from "vitest/config";
 const config: ViteUserConfig = defineConfig({
   test: {
     include: ["tests/**/*.test.ts"],
-    // These need other languages' toolchains: npm run test:interop.
-    exclude: ["tests/interop/**"],
+    // These need other languages' toolchains, or minutes: npm run test:interop, npm run test:long.
+    exclude: ["tests/interop/**", "tests/**/*.long.test.ts"],
     testTimeout: 60_000,
     hookTimeout: 60_000,
     // Many tests wait, for elections and leases: one more than the cores that CI has.

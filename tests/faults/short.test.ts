@@ -1,4 +1,4 @@
-// The short form of the fault matrix: what `npm run test:faults` does for twenty minutes, for some three, without its bounds on times.
+// The short form of the fault matrix: what `npm run test:faults` does for half an hour, for a minute or two, without its bounds on times.
 import { expect, test } from "vitest";
 import { runRow } from "./run-row.ts";
 import { ROWS } from "./rows/all.ts";

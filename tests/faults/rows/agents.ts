@@ -11,7 +11,7 @@ export const AGENT_ROWS: readonly Row[] = [
     about: "kill -9 of an agent at work; it comes back after the mesh has recovered",
     mesh: { leaseMs: LEASE_MS },
     faults: 12,
-    short: 2,
+    short: 1,
     resumes: true,
     inject: async ({ mesh, random, injected }) => {
       const victim = random.pick(running(mesh.agents));
@@ -25,7 +25,7 @@ export const AGENT_ROWS: readonly Row[] = [
     about: "SIGSTOP of an agent for longer than its lease, then SIGCONT: it completes late what others have taken over",
     mesh: { leaseMs: LEASE_MS },
     faults: 6,
-    short: 1,
+    short: 0,
     resumes: true,
     inject: async (scene) => {
       const victim = scene.random.pick(running(scene.mesh.agents));
@@ -69,7 +69,7 @@ export const AGENT_ROWS: readonly Row[] = [
     about: "an agent's wall clock jumps by up to a day, forwards or backwards",
     mesh: { leaseMs: LEASE_MS },
     faults: 5,
-    short: 1,
+    short: 0,
     inject: async ({ mesh, random, injected }) => {
       const victim = random.pick(running(mesh.agents));
       const ms = jump(random);

@@ -39,7 +39,7 @@ export const BROKER_ROWS: readonly Row[] = [
     about: "SIGSTOP of the only nats-server for 0.5 to 8 s, then SIGCONT",
     mesh: {},
     faults: 6,
-    short: 1,
+    short: 0,
     inject: async ({ mesh, random, injected, healed, lasting }) => {
       const [broker] = mesh.brokers;
       const ms = random.between(500, 8_000);

@@ -60,7 +60,7 @@ export const CLUSTER_ROWS: readonly Row[] = [
     about: "three nodes: the leader of a stream hands over to another node",
     mesh: CLUSTER,
     faults: 8,
-    short: 1,
+    short: 0,
     outageMs: OUTAGE_MS,
     inject: async ({ mesh, random, injected }) => {
       const stream = random.pick([TASKS_STREAM, TASKS_STREAM, OUTPUT_STREAM, TIMERS_STREAM]);

@@ -9,7 +9,7 @@ export const COORDINATOR_ROWS: readonly Row[] = [
     about: "kill -9 of one of two coordinators; it comes back after the mesh has recovered",
     mesh: {},
     faults: 12,
-    short: 2,
+    short: 1,
     resumes: true,
     inject: async ({ mesh, random, injected }) => {
       const victim = random.pick(running(mesh.coordinators));
@@ -37,7 +37,7 @@ export const COORDINATOR_ROWS: readonly Row[] = [
     about: "SIGSTOP of one of two coordinators for 1 to 8 s, then SIGCONT",
     mesh: {},
     faults: 6,
-    short: 1,
+    short: 0,
     inject: async (scene) => {
       return await standStill(scene, scene.random.pick(scene.mesh.coordinators), scene.random.between(1_000, 8_000));
     },
@@ -63,7 +63,7 @@ export const COORDINATOR_ROWS: readonly Row[] = [
     about: "a coordinator's wall clock jumps by up to a day, forwards or backwards",
     mesh: {},
     faults: 5,
-    short: 1,
+    short: 0,
     inject: async ({ mesh, random, injected }) => {
       const victim = random.pick(mesh.coordinators);
       const ms = jump(random);

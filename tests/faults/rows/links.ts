@@ -34,7 +34,7 @@ export const LINK_ROWS: readonly Row[] = [
     about: "a link of one member, or of all, is reset, closed on one side, or refused for 2 to 6 s",
     mesh: { links: LINKS },
     faults: 8,
-    short: 1,
+    short: 0,
     inject: (scene) =>
       onLink(scene, async (link, random) => {
         const how = random.pick(["reset", "cut", "half-close"] as const);

@@ -97,7 +97,7 @@ export const LOAD_ROWS: readonly Row[] = [
       "the broker's store is full for 1 to 5 s: new tasks are refused with RESOURCE_EXHAUSTED, accepted ones end, and then there is room",
     mesh: { brokerSettings: { maxFileBytes: 160 * MIB } },
     faults: 4,
-    short: 1,
+    short: 0,
     inject: async ({ mesh, random, injected, healed, lasting }) => {
       const bytes = await fillStore(mesh.natsUrl);
       injected(`${Math.round(bytes / MIB)} MiB of ballast: the store is full`);

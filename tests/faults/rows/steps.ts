@@ -41,7 +41,7 @@ export const STEP_ROWS: readonly Row[] = [
       "a coordinator kills itself before, or right after, a chosen one of its steps: a publish, an acknowledgement, an answer, …",
     mesh: {},
     faults: 34,
-    short: 3,
+    short: 2,
     tasksBetween: 400,
     resumes: true,
     inject: async ({ mesh, random, injected }) => {
@@ -67,7 +67,7 @@ export const STEP_ROWS: readonly Row[] = [
     about: "messages of an agent and of a coordinator are lost, delivered twice, or delivered again for 2 to 5 s",
     mesh: {},
     faults: 10,
-    short: 2,
+    short: 1,
     inject: async ({ mesh, random, injected, healed, lasting }) => {
       const agent = random.pick(mesh.agents);
       const coordinator = random.pick(mesh.coordinators);

@@ -1,4 +1,4 @@
-// What deploy/ has for coordinators and agents, as it stands there, is right. That a mesh starts from it, whole-mesh.test.ts tells.
+// What deploy/ has for coordinators and agents, as it stands there, is right. That a mesh starts from it, whole-mesh.long.test.ts tells.
 import { globSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { expect, test } from "vitest";
