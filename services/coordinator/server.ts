@@ -157,9 +157,10 @@ export async function openServer(options: ServerOptions): Promise<Server> {
     intake,
     clientStreams: clientStreamsOf([...described, ServerReflectionV1, ServerReflectionV1Alpha]),
   });
-  const probed = withProbes(bounded, { ready: options.ready });
-  const forPages = withCors(probed, { origins: options.corsOrigins });
-  const handler = everybody === undefined ? forPages : withKnownHosts(forPages, options.hosts);
+  const hosted = everybody === undefined ? bounded : withKnownHosts(bounded, options.hosts);
+  // Probes tell nothing that is anybody's: balancers call by whatever name they have.
+  const probed = withProbes(hosted, { ready: options.ready });
+  const handler = withCors(probed, { origins: options.corsOrigins });
   const listener = await openListener({
     host: options.host,
     port: options.port,

@@ -265,3 +265,17 @@ describe("gRPC-Web over HTTP/1.1", () => {
     expect(readDetails(unknown)).toMatchObject({ reason: "TASK_NOT_FOUND", resource: { name: "grpc-web-unknown" } });
   });
 });
+
+test("a web page whose name was made to resolve to this machine gets nothing, a balancer's probe what it asks for", async () => {
+  const { port } = new URL(stock.url);
+  const status = (url: string, ...args: readonly string[]): Promise<string> =>
+    outputOf("curl", ["-sS", "-o", "/dev/null", "-w", "%{http_code}", ...args, url]);
+  const rebound = ["--resolve", `page.example:${port}:127.0.0.1`];
+  const page = `http://page.example:${port}`;
+  const call = ["-H", "content-type: application/json", "-d", "{}"];
+  expect(await status(`${page}/${SERVICE}/ListTasks`, ...rebound, "-H", `origin: ${page}`, ...call)).toBe("421");
+  // Without an origin, as pages of one's own send them.
+  expect(await status(`${page}/${SERVICE}/ListTasks?encoding=json&message=%7B%7D&connect=v1`, ...rebound)).toBe("421");
+  expect(await status(`${stock.url}/${SERVICE}/ListTasks`, ...call)).toBe("200");
+  expect(await status(`${page}/readyz`, ...rebound)).toBe("200");
+});
