@@ -7,7 +7,6 @@ import type { NatsTlsOptions } from "../../lib/nats/nats-tls.ts";
 import type { AgentCredential, AgentKey } from "./agent-key.ts";
 import { openWire, type PullStatus, type RequestOptions, type Wire } from "./wire.ts";
 
-export { LinkError } from "./link-error.ts";
 export type { PullStatus, RequestOptions } from "./wire.ts";
 
 /** How to connect. */

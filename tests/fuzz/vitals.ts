@@ -42,7 +42,11 @@ const ALARMS = [
 
 /** A mesh whose coordinators can be looked into. */
 export async function openWatchedMesh(options: TestMeshOptions = {}): Promise<TestMesh> {
-  const mesh = await openMesh({ ...options, trusted: false, env: { NODE_OPTIONS: "--inspect=127.0.0.1:0", ...options.env } });
+  const mesh = await openMesh({
+    ...options,
+    trusted: false,
+    env: { NODE_OPTIONS: "--inspect=127.0.0.1:0", ...options.env },
+  });
   // The first calls compile, connect and fill caches, which is no leak.
   const client = createClient(AgentService, createGrpcTransport({ baseUrl: mesh.urls[0]! }));
   await client.submitTask({ type: "warm-up" });

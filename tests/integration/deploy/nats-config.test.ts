@@ -123,6 +123,8 @@ test("the example names exactly the variables that the files use", async () => {
   const all = ["common.conf", "single.conf", "cluster.conf", "trust.conf"];
   const files = (await Promise.all(all.map(text))).join("\n");
   const used = new Set([...files.matchAll(/^[^#\n]*\$(\w+)/gm)].map(([, name]) => name));
-  const given = new Set([...(await text("node.env.example")).matchAll(/^(?:# )?(NATS_\w+)=/gm)].map(([, name]) => name));
+  const given = new Set(
+    [...(await text("node.env.example")).matchAll(/^(?:# )?(NATS_\w+)=/gm)].map(([, name]) => name),
+  );
   expect(given).toEqual(used);
 });

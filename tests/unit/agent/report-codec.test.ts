@@ -124,7 +124,13 @@ test("many reports are one request, in order, and a writer may be used again", (
 });
 
 test("a report weighs no less than its bytes", () => {
-  const facts = { ...FACTS, taskId: "t".repeat(100), leaseToken: "d".repeat(200), delivery: `$JS.ACK.${"d".repeat(300)}`, attempt: 2 ** 31 - 1 };
+  const facts = {
+    ...FACTS,
+    taskId: "t".repeat(100),
+    leaseToken: "d".repeat(200),
+    delivery: `$JS.ACK.${"d".repeat(300)}`,
+    attempt: 2 ** 31 - 1,
+  };
   const kinds: ReportKind[] = [
     { kind: "begin", redelivery: true },
     { kind: "complete", result: new Uint8Array(70_000) },

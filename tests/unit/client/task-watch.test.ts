@@ -41,7 +41,14 @@ test("an error that another try would not mend ends the watch", async () => {
     yield KEEP_ALIVE;
     throw refused;
   };
-  const events = watchAllTasks({ open, servers: 1, maximumTries: 9, reconnectTimeoutMs: 60_000, renews: false, signals: [] });
+  const events = watchAllTasks({
+    open,
+    servers: 1,
+    maximumTries: 9,
+    reconnectTimeoutMs: 60_000,
+    renews: false,
+    signals: [],
+  });
   await expect(take(events, 2)).rejects.toBe(refused);
 });
 
@@ -63,7 +70,15 @@ function watch(
     yield* left.shift() ?? [];
     throw LOST;
   };
-  return watchAllTasks({ open, servers: 2, maximumTries: 9, reconnectTimeoutMs: 60_000, renews: false, signals: [], ...change });
+  return watchAllTasks({
+    open,
+    servers: 2,
+    maximumTries: 9,
+    reconnectTimeoutMs: 60_000,
+    renews: false,
+    signals: [],
+    ...change,
+  });
 }
 
 async function take(events: AsyncGenerator<TaskWatchEvent, void, undefined>, count: number): Promise<string[]> {
