@@ -4,7 +4,7 @@ import type { ServiceImpl } from "@connectrpc/connect";
 import type { AgentService } from "../../../gen/mycel/v1/agent_service_pb.ts";
 import { checkWatchTasks } from "../index/list-query.ts";
 import type { TaskWatches } from "../watch/task-watches.ts";
-import { scopeOf, tenantOf } from "./caller.ts";
+import { principalOf, scopeOf } from "./caller.ts";
 
 /** What the RPC needs. */
 export interface WatchTasksRpcParts {
@@ -16,8 +16,10 @@ export function watchTasksRpcs({ watches }: WatchTasksRpcParts): Pick<ServiceImp
   return {
     watchTasks: async function* watchTasks(request, context) {
       checkWatchTasks(request);
+      const { kind, id, tenant } = principalOf(context);
       yield* watches.watch({
-        tenant: tenantOf(context),
+        tenant,
+        caller: kind === "open" ? undefined : `${tenant} ${kind} ${id}`,
         filter: request.filter,
         scope: scopeOf(context, "task:read"),
         signal: context.signal,

@@ -129,7 +129,10 @@ export class Submitter {
   /** Makes a checked submission ready. Throws ACTION_NOT_ALLOWED for a task that the caller may not submit. */
   prepare({ tenant, scope, trace: incoming }: Caller, request: SubmitTaskRequest, redriveOf = ""): Prepared {
     const task = taskFromSubmission(request, tenant, this.#parts.clock.now(), this.#parts.randomId);
-    if (!covers(scope, task)) throw actionNotAllowed("task:submit");
+    // A queue of another name is the place of other types: their agents would get it, before their own.
+    if (!covers(scope, task) || (task.queue !== task.type && !covers(scope, { ...task, type: task.queue }))) {
+      throw actionNotAllowed("task:submit");
+    }
     task.redriveOf = redriveOf;
     // A coordinator that does not trace itself must not break the trace of those who do.
     const { traceparent = "", tracestate = "" } = isTracing() ? carrierFromContext() : incoming;

@@ -11,6 +11,8 @@ import { Watcher } from "./watcher.ts";
 /** Which changes to tell. */
 export interface WatchQuestion {
   readonly tenant: string;
+  /** Names whoever watches; undefined where nobody is asked who they are. */
+  readonly caller: string | undefined;
   readonly filter: TaskFilter | undefined;
   /** The tasks that whoever watches may see; all if undefined. */
   readonly scope: TaskScope | undefined;
@@ -28,6 +30,8 @@ export interface TaskWatchesOptions {
 
 /** How many watches a process serves. */
 export const MAX_WATCHES = 1_000;
+/** How many of them for one caller, so that nobody keeps the others out. */
+export const MAX_WATCHES_OF_ONE = 100;
 
 const RETRY_MS = 1_000;
 
@@ -40,6 +44,7 @@ interface House {
 export class TaskWatches {
   readonly #options: TaskWatchesOptions;
   readonly #tenants = new Map<string, House>();
+  readonly #ofCallers = new Map<string, number>();
   #count = 0;
 
   constructor(options: TaskWatchesOptions) {
@@ -52,13 +57,9 @@ export class TaskWatches {
   }
 
   /** Tells what happens from now on. Throws MeshError TOO_MANY_STREAMS, DRAINING, BROKER_UNAVAILABLE. */
-  async *watch({ tenant, filter, scope, signal }: WatchQuestion): AsyncGenerator<WatchTasksResponse, void, undefined> {
-    if (this.#count >= MAX_WATCHES) {
-      throw new MeshError("TOO_MANY_STREAMS", `${MAX_WATCHES} watches of tasks are open here`, {
-        retryDelayMs: RETRY_MS,
-      });
-    }
-    this.#count += 1;
+  async *watch(question: WatchQuestion): AsyncGenerator<WatchTasksResponse, void, undefined> {
+    const { tenant, caller, filter, scope, signal } = question;
+    this.#enter(caller);
     const { drain } = this.#options;
     const watcher = new Watcher(filter, scope);
     let house: House | undefined;
@@ -68,10 +69,26 @@ export class TaskWatches {
       await house.opened;
       yield* watcher.messages(AbortSignal.any([signal, drain]));
     } finally {
-      this.#count -= 1;
+      this.#exit(caller);
       if (house !== undefined) this.#leave(tenant, house, watcher);
     }
     if (drain.aborted) throw new MeshError("DRAINING", "the coordinator is shutting down", { retryDelayMs: 100 });
+  }
+
+  #enter(caller: string | undefined): void {
+    if (this.#count >= MAX_WATCHES) throw tooMany(`${MAX_WATCHES} watches of tasks are open here`);
+    const own = caller === undefined ? 0 : (this.#ofCallers.get(caller) ?? 0);
+    if (own >= MAX_WATCHES_OF_ONE) throw tooMany(`${MAX_WATCHES_OF_ONE} watches of tasks of this caller are open here`);
+    this.#count += 1;
+    if (caller !== undefined) this.#ofCallers.set(caller, own + 1);
+  }
+
+  #exit(caller: string | undefined): void {
+    this.#count -= 1;
+    if (caller === undefined) return;
+    const left = (this.#ofCallers.get(caller) ?? 1) - 1;
+    if (left === 0) this.#ofCallers.delete(caller);
+    else this.#ofCallers.set(caller, left);
   }
 
   #houseOf(tenant: string): House {
@@ -96,4 +113,8 @@ export class TaskWatches {
     if (this.#tenants.get(tenant) === house) this.#tenants.delete(tenant);
     house.watch[Symbol.dispose]();
   }
+}
+
+function tooMany(message: string): MeshError {
+  return new MeshError("TOO_MANY_STREAMS", message, { retryDelayMs: RETRY_MS });
 }

@@ -105,6 +105,15 @@ test("a batch stores what its caller may submit, and each of the others has its 
   expect(answers).toEqual(["submitted", "error"]);
 });
 
+test("a task goes to queues of the names that its caller's grants are about, and to no other", async () => {
+  const client = agents();
+  const submit = (queue: string) => client.submitTask({ type: "echo", queue, labels: { team: "blue" } }, as("echo"));
+  await submit("echo-urgent");
+  expect(readDetails(await failureOf(submit("payments")))).toMatchObject({ reason: "ACTION_NOT_ALLOWED" });
+  // Labels say nothing of queues.
+  await client.submitTask({ type: "echo", queue: "payments", labels: { team: "blue" } }, as("blue"));
+});
+
 test("an agent registers for what its credential is about, and for the queues of those names", async () => {
   const register = (capabilities: { readonly type: string; readonly queue?: string }[]) =>
     agents().registerAgent({ agentId: "a-1", name: "an agent", capabilities }, as("echo"));

@@ -9,7 +9,7 @@ import type { StoredMessage } from "../../../lib/nats/direct-reader.ts";
 import type { TenantListener } from "../../../lib/nats/tenant-feed.ts";
 import { stateFromWire } from "../../../lib/wire/state-codec.ts";
 import { dispatchSubject, eventSubject } from "../../../lib/wire/subjects.ts";
-import { TaskWatches } from "../../../services/coordinator/watch/task-watches.ts";
+import { MAX_WATCHES, MAX_WATCHES_OF_ONE, TaskWatches } from "../../../services/coordinator/watch/task-watches.ts";
 import { MAX_WAITING } from "../../../services/coordinator/watch/watcher.ts";
 
 const NOW_MS = 1_000_000;
@@ -174,6 +174,22 @@ test("watches share one feed, which is closed when the last one leaves", async (
   expect([feeds.opened, feeds.closed, watches.tenantCount]).toEqual([1, 1, 0]);
 });
 
+test("nobody takes all watches, and who is asked who they are has a share of them", async () => {
+  const { watch } = watching();
+  const opened = async (caller: string | undefined, count: number): Promise<Seen[]> => {
+    const made = Array.from({ length: count }, () => watch(undefined, undefined, caller));
+    await Promise.all(made.map((seen) => seen()));
+    return made;
+  };
+  const own = await opened("acme key 1", MAX_WATCHES_OF_ONE);
+  await expect(watch(undefined, undefined, "acme key 1")()).rejects.toMatchObject({ reason: "TOO_MANY_STREAMS" });
+  await opened("acme key 2", 1);
+  await own[0]!.leave();
+  await opened("acme key 1", 1);
+  await opened(undefined, MAX_WATCHES - MAX_WATCHES_OF_ONE - 1);
+  await expect(watch()()).rejects.toMatchObject({ reason: "TOO_MANY_STREAMS" });
+});
+
 test("draining ends a watch with DRAINING", async () => {
   const { drain, watch } = watching();
   const seen = watch();
@@ -207,7 +223,7 @@ function watching(): {
     /** Once, after the next read has found what stands. */
     onRead(act: () => void): void;
   };
-  readonly watch: (filter?: MessageInitShape<typeof TaskFilterSchema>, scope?: TaskScope) => Seen;
+  readonly watch: (filter?: MessageInitShape<typeof TaskFilterSchema>, scope?: TaskScope, caller?: string) => Seen;
 } {
   const stored = new Map<string, StoredMessage>();
   const reads: (readonly string[])[] = [];
@@ -256,10 +272,10 @@ function watching(): {
         });
       },
     },
-    watch(filter, scope) {
+    watch(filter, scope, caller) {
       const wanted = filter === undefined ? undefined : create(TaskFilterSchema, filter);
       const signal = new AbortController().signal;
-      const messages = watches.watch({ tenant: TENANT, filter: wanted, scope, signal });
+      const messages = watches.watch({ tenant: TENANT, caller, filter: wanted, scope, signal });
       const next = async (): Promise<string> => {
         const { value, done } = await messages.next();
         return done === true ? "end" : lineOf(value);
