@@ -47,6 +47,7 @@ export interface Supervised {
 }
 
 const RESTART_DELAY_MS = 500;
+const MAX_RESTART_DELAY_MS = 30_000;
 const STOP_TIMEOUT_MS = 15_000;
 
 interface Running {
@@ -80,21 +81,27 @@ export class Supervisor implements AsyncDisposable {
     await Promise.all(this.#running.map(({ child }) => stop(child)));
   }
 
-  #watch(running: Running, logFile: string): void {
+  #watch(running: Running, logFile: string, delay: () => number = () => RESTART_DELAY_MS): void {
     const { spec } = running;
     running.child.once("exit", (code, signal) => {
       if (this.#stopping) return;
       this.#options.report(`${spec.name} ended (${signal ?? `exit code ${code}`}); starting it again`);
+      const delayMs = delay();
       setTimeout(() => {
         if (this.#stopping) return;
         running.child = spawnService(spec);
+        // What does not come up, as an agent that was revoked, is tried again less and less often.
+        let nextMs = Math.min(delayMs * 2, MAX_RESTART_DELAY_MS);
         whenReady(running.child, createWriteStream(logFile, { flags: "a" })).then(
-          () => this.#options.report(`${spec.name} is back`),
+          () => {
+            nextMs = RESTART_DELAY_MS;
+            this.#options.report(`${spec.name} is back`);
+          },
           (error: unknown) =>
             this.#options.report(`${spec.name}: ${error instanceof Error ? error.message : String(error)}`),
         );
-        this.#watch(running, logFile);
-      }, RESTART_DELAY_MS);
+        this.#watch(running, logFile, () => nextMs);
+      }, delayMs);
     });
   }
 }
